@@ -1,0 +1,75 @@
+/* src/base/encoder.c */
+#include "base/encoder.h"
+
+#include <string.h>
+
+struct encoder encoder_over(void *start, size_t capacity)
+{
+    return (struct encoder){.start = start, .capacity = capacity};
+}
+
+uint8_t *encoder_reserve(struct encoder *out, size_t length)
+{
+    if (out->failed || out->capacity - out->length < length) {
+        out->failed = true;
+        return NULL;
+    }
+    uint8_t *reserved = out->start + out->length;
+    out->length += length;
+    return reserved;
+}
+
+static void encoder_integer(struct encoder *out, uint64_t value, size_t width)
+{
+    uint8_t *target = encoder_reserve(out, width);
+    for (size_t i = 0; target != NULL && i < width; i++) {
+        target[i] = (uint8_t)(value >> (8 * i));
+    }
+}
+
+void encoder_u8(struct encoder *out, uint8_t value)
+{
+    encoder_integer(out, value, 1);
+}
+
+void encoder_u16(struct encoder *out, uint16_t value)
+{
+    encoder_integer(out, value, 2);
+}
+
+void encoder_u32(struct encoder *out, uint32_t value)
+{
+    encoder_integer(out, value, 4);
+}
+
+void encoder_u64(struct encoder *out, uint64_t value)
+{
+    encoder_integer(out, value, 8);
+}
+
+void encoder_varint(struct encoder *out, uint64_t value)
+{
+    while (value >= 0x80) {
+        encoder_u8(out, (uint8_t)(value | 0x80));
+        value >>= 7;
+    }
+    encoder_u8(out, (uint8_t)value);
+}
+
+void encoder_bytes(struct encoder *out, const void *bytes, size_t length)
+{
+    uint8_t *target = encoder_reserve(out, length);
+    if (target != NULL && length > 0) {
+        memcpy(target, bytes, length);
+    }
+}
+
+size_t encoder_varint_bytes(uint64_t value)
+{
+    size_t count = 1;
+    while (value >= 0x80) {
+        value >>= 7;
+        count++;
+    }
+    return count;
+}
