@@ -43,8 +43,7 @@ static inline int bytes_compare(struct bytes a, struct bytes b)
 
 static inline bool bytes_start_with(struct bytes whole, struct bytes prefix)
 {
-    return whole.length >= prefix.length &&
-           bytes_equal(bytes_of(whole.at, prefix.length), prefix);
+    return whole.length >= prefix.length && bytes_equal(bytes_of(whole.at, prefix.length), prefix);
 }
 
 #endif

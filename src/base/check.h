@@ -7,11 +7,11 @@
  * build: better to stop than to sign a wrong thing. Bytes from the host, a
  * peer, the disk or a user never reach it: they are decoded, and refused.
  */
-#define CHECK(expression)                                      \
-    do {                                                       \
-        if (__builtin_expect(!(expression), 0)) {              \
-            check_failed(#expression, __FILE__, __LINE__);     \
-        }                                                      \
+#define CHECK(expression)                                  \
+    do {                                                   \
+        if (__builtin_expect(!(expression), 0)) {          \
+            check_failed(#expression, __FILE__, __LINE__); \
+        }                                                  \
     } while (0)
 
 /* Print the expression and its place to stderr, and abort. */

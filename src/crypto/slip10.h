@@ -26,8 +26,8 @@ struct slip10_node *slip10_root(enum slip10_curve curve, struct bytes seed);
 struct slip10_node *slip10_child(const struct slip10_node *parent, uint32_t index);
 
 /* The node at the end of a path of `count` hardened indexes. */
-struct slip10_node *slip10_path(enum slip10_curve curve, struct bytes seed,
-                                const uint32_t *indexes, size_t count);
+struct slip10_node *slip10_path(enum slip10_curve curve, struct bytes seed, const uint32_t *indexes,
+                                size_t count);
 void slip10_node_free(struct slip10_node *node);
 
 /* The private key as a secret of the caller's. */

@@ -1,0 +1,146 @@
+/* src/capsule/capsule.h */
+#ifndef CAPSULE_CAPSULE_H
+#define CAPSULE_CAPSULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "capsule/genesis.h"
+#include "capsule/member.h"
+#include "capsule/record.h"
+#include "capsule/sync.h"
+#include "capsule/term.h"
+#include "capsule/writer.h"
+
+/*
+ * capsule: what the records accepted so far say, every one of them verified.
+ * Store, worker, leader and offline verifier all run this very code; it needs
+ * no secret. It starts from a GENESIS body alone and keeps of each branch its
+ * end, never the records themselves.
+ *
+ * Invariants (kept by capsule_accept()):
+ *  1. A branch grows by one: sequence = head + 1 and the first parent is the head.
+ *  2. A writer is known before its first record: by an owner-signed TERM (leader)
+ *     or a MEMBER of the current leader.
+ *  3. Only who may sign a type has signed it: worker DATA and EOE; compactor TABLE,
+ *     MANIFEST and EOE; leader the rest, and with the owner's signature where DESIGN 5.1 asks for
+ * it.
+ *  4. Terms rise: a leader of a lower term adds nothing beyond its cut.
+ *  5. Nothing is accepted beyond a cut, and what is at the cut has the hash the CLOSE names.
+ *  6. A branch and a SYNC that speak of the same (writer, sequence) speak of the same hash,
+ *     whichever came first.
+ *  7. A record's SYNC parent is known and newer than the one its branch joined before; its epoch
+ *     is one more than that SYNC's.
+ */
+struct capsule;
+
+/* One writer. Read-only for others. */
+struct capsule_member {
+    struct writer_id id;
+    struct verify_key key;
+    enum member_role role;
+    uint64_t term;            // of a leader: its own; of others: that of the leader who admitted it
+    struct hash admitted_by;  // hash of its TERM or MEMBER record
+    struct hash evidence_hash;
+    struct p256_public tls_key;  // zeroes for a leader
+    struct head head;
+    struct hash joined;  // the SYNC this branch last named as parent (or its MEMBER's)
+    uint64_t joined_epoch;
+    uint64_t joined_lamport;  // L of that SYNC
+    bool is_closed;
+    struct head cut;  // meaningful when closed
+};
+
+/* A SYNC. */
+struct capsule_sync {
+    struct hash hash;
+    uint64_t epoch;
+    uint64_t sequence;  // in its leader's branch
+    struct writer_id leader;
+    uint64_t term;
+    uint64_t lamport;
+    uint64_t floor;
+    uint64_t time_ms;
+    uint32_t unmet_count;  // heads it names that have not been reached here
+};
+
+/* Why a record was refused, for people: which record, what disagreed. */
+enum { CAPSULE_REASON_BYTES = 256 };
+
+/*
+ * STATUS_MALFORMED, STATUS_FORGED: no valid GENESIS. `genesis_body` is copied.
+ */
+MUST_CHECK enum status capsule_new(struct capsule **capsule, struct bytes genesis_body);
+void capsule_free(struct capsule *capsule);
+
+const struct genesis *capsule_genesis(const struct capsule *capsule);
+struct bytes capsule_genesis_body(const struct capsule *capsule);
+const struct hash *capsule_name(const struct capsule *capsule);
+
+/*
+ * Accept one record: everything is checked, its signature included.
+ *
+ * STATUS_OK: accepted, the branch grew.
+ * STATUS_STALE: its sequence is not above the head; whether it is the same record is for
+ *   the caller to compare, who has the earlier one.
+ * STATUS_GAP: an ancestor (the record before, the MEMBER, the SYNC parent) is not here yet.
+ * STATUS_CLOSED: beyond a cut, or of an ended term.
+ * STATUS_MALFORMED, STATUS_FORGED, STATUS_DENIED (this role may not sign this type),
+ * STATUS_FORKED: it follows another record than the head, although signed.
+ * STATUS_NO_MEMORY. On any but STATUS_OK nothing changed; capsule_reason() says why.
+ */
+MUST_CHECK enum status capsule_accept(struct capsule *capsule, const struct record *record);
+
+/*
+ * Verify a run: `count` ≥ 1 records of one known writer, each the parent of
+ * the next, beginning just above its head, the last one signed: its signature vouches for all.
+ * Then each may be given to capsule_accept_vouched(). Same statuses; changes nothing.
+ */
+MUST_CHECK enum status capsule_verify_run(struct capsule *capsule, const struct record *records,
+                                          size_t count);
+
+/* As capsule_accept(), without the signature: capsule_verify_run() has seen it. */
+MUST_CHECK enum status capsule_accept_vouched(struct capsule *capsule, const struct record *record);
+
+/*
+ * A leader follows the ends of branches without holding their DATA: accept an
+ * EOE whose signature verifies and whose sequence is above the head, whatever lies between.
+ */
+MUST_CHECK enum status capsule_accept_leap(struct capsule *capsule, const struct record *record);
+
+/* The reason of the last refusal: one phrase with the values that disagreed. Owned by `capsule`. */
+const char *capsule_reason(const struct capsule *capsule);
+
+/* NULL when unknown. Valid until the next capsule_accept…(). */
+const struct capsule_member *capsule_member_find(const struct capsule *capsule,
+                                                 const struct writer_id *id);
+size_t capsule_member_count(const struct capsule *capsule);
+const struct capsule_member *capsule_member_at(const struct capsule *capsule, size_t index);
+
+/* The leader of the current term; NULL before the first TERM. */
+const struct capsule_member *capsule_leader(const struct capsule *capsule);
+uint64_t capsule_term(const struct capsule *capsule);
+uint64_t capsule_policy_version(const struct capsule *capsule);
+struct bytes capsule_policy(const struct capsule *capsule);  // the policy in force; owned
+
+/* The newest SYNC accepted; the newest whose heads are all reached here (joined); NULL for none. */
+const struct capsule_sync *capsule_newest_sync(const struct capsule *capsule);
+const struct capsule_sync *capsule_joined_sync(const struct capsule *capsule);
+const struct capsule_sync *capsule_sync_find(const struct capsule *capsule,
+                                             const struct hash *hash);
+
+/*
+ * What is missing until the newest SYNC is joined: call with *index = 0, and
+ * again with what it left there, until STATUS_EMPTY. `wanted` names a writer and the
+ * sequence to reach; `from` is the first missing one.
+ */
+MUST_CHECK enum status capsule_missing(const struct capsule *capsule, size_t *index,
+                                       struct branch_head *wanted, uint64_t *from);
+
+/* Whether some branch here went beyond a cut accepted later: the replica discards itself. */
+bool capsule_is_overrun(const struct capsule *capsule);
+
+#endif
