@@ -1,0 +1,185 @@
+/* src/wire/frame.h */
+#ifndef WIRE_FRAME_H
+#define WIRE_FRAME_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/status.h"
+#include "capsule/writer.h"
+#include "crypto/sign.h"
+
+/*
+ * frame: what crosses the wall and travels between enclaves (DESIGN 5.3,
+ * docs/format/frame.md). The host reads the clear header to route, and nothing else.
+ *
+ *     offset  bytes  field
+ *          0      1  kind
+ *          1      3  reserved, zero
+ *          4      4  request: ties answers to a FETCH; else zero
+ *          8     16  peer: out of an enclave the destination, into it the source as the host
+ *                    tells it (believe nothing). Zero: everyone. All ones: the leader.
+ *         24         body
+ *
+ * A frame is at most FRAME_BYTES_MAX; a larger one is refused.
+ */
+enum { FRAME_HEADER_BYTES = 24, FRAME_BYTES_MAX = 8 << 20 };
+
+enum frame_kind {
+    // Between enclaves and stores.
+    FRAME_RECORD = 1,   // one or more whole records, one after the other
+    FRAME_RECEIPT = 2,  // one receipt (capsule/receipt.h), from a store to everyone
+    FRAME_JOIN = 3,     // a step of the handshake (wire/join.h)
+    FRAME_CHANNEL = 4,  // sealed between two enclaves, or an enclave and the owner (wire/channel.h)
+    FRAME_RTS = 5,      // the leader asks for an epoch's end: frame_rts
+    FRAME_FETCH = 6,    // asks host and stores for records: frame_fetch
+    FRAME_FETCHED = 7,  // ends the RECORD frames that answer a FETCH: frame_fetched
+    FRAME_FENCE = 8,    // leader to stores: take nothing more from these: frame_fence
+    FRAME_FENCED = 9,   // a store's answer: one fence (capsule/receipt.h)
+    FRAME_REFUSED = 10,  // a store to a writer: why a record was not taken: frame_refused
+
+    // Between an enclave and its own host.
+    FRAME_START = 16,     // host: who you are to be: frame_start
+    FRAME_HELLO = 17,     // enclave: my id and role: frame_hello
+    FRAME_READY = 18,     // enclave: the role is taken up; body empty
+    FRAME_EVIDENCE = 19,  // enclave: 64 bytes of report data; host: evidence for them
+    FRAME_STREAM = 20,    // bytes of a TCP connection: frame_stream
+    FRAME_LOG = 21,       // enclave: one log line
+    FRAME_METRICS = 22,   // enclave: lines "name value\n"
+    FRAME_GONE = 23,      // host to leader: the enclave `peer` has ended; body empty
+    FRAME_STOP = 24,      // host: finish what is under way and exit; body empty
+};
+
+struct frame {
+    enum frame_kind kind;
+    uint32_t request;
+    struct writer_id peer;
+    struct bytes body;  // borrowed
+};
+
+/* All ones: whoever leads. */
+extern const struct writer_id frame_to_leader;
+
+/* STATUS_MALFORMED: too short, too long, an unknown kind, or reserved bytes set. */
+MUST_CHECK enum status frame_decode(struct frame *frame, struct bytes bytes);
+
+/* Write the header alone: senders gather header and body without copying the body. */
+void frame_header(uint8_t target[FRAME_HEADER_BYTES], enum frame_kind kind, uint32_t request,
+                  const struct writer_id *peer);
+
+/* Append header and body to `target`. */
+MUST_CHECK enum status frame_encode(struct buffer *target, enum frame_kind kind, uint32_t request,
+                                    const struct writer_id *peer, struct bytes body);
+
+/*
+ * Bodies. Each encode appends to `target`; each decode refuses trailing bytes
+ * with STATUS_MALFORMED and borrows from `body`.
+ */
+
+/* RTS: signed by the leader's writer key, purpose "paranoid rts v1" (over capsule ‖ term ‖ epoch).
+ */
+struct frame_rts {
+    uint64_t term;
+    uint64_t epoch;
+    struct signature signature;
+};
+MUST_CHECK enum status frame_rts_encode(struct buffer *target, const struct hash *capsule,
+                                        uint64_t term, uint64_t epoch,
+                                        const struct sign_key *leader);
+MUST_CHECK enum status frame_rts_decode(struct frame_rts *rts, struct bytes body);
+MUST_CHECK enum status frame_rts_verify(const struct frame_rts *rts, const struct hash *capsule,
+                                        const struct verify_key *leader);
+
+/*
+ * FETCH: records `from` to `to` (inclusive; UINT64_MAX: to the end) of one writer; a zero writer
+ * means every record in the store's order, `from` counting from 1. The answer stops
+ * before max_bytes is exceeded (but carries at least one record).
+ */
+struct frame_fetch {
+    struct writer_id writer;
+    uint64_t from;
+    uint64_t to;
+    uint32_t max_bytes;
+};
+MUST_CHECK enum status frame_fetch_encode(struct buffer *target, const struct frame_fetch *fetch);
+MUST_CHECK enum status frame_fetch_decode(struct frame_fetch *fetch, struct bytes body);
+
+/* FETCHED: `next` is the first that was not sent; is_end: the store has nothing at or above it. */
+struct frame_fetched {
+    struct writer_id writer;
+    uint64_t next;
+    uint8_t is_end;
+};
+MUST_CHECK enum status frame_fetched_encode(struct buffer *target,
+                                            const struct frame_fetched *fetched);
+MUST_CHECK enum status frame_fetched_decode(struct frame_fetched *fetched, struct bytes body);
+
+/*
+ * FENCE: signed by the leader's key, purpose "paranoid fence ask v1" (over capsule ‖ the
+ * fields before the signature). `term_body` (owner-signed, capsule/term.h) proves that this key
+ * leads; a store that sees a higher term obeys it from then on. A zero writer fences every open
+ * branch and every leader of a lower term; else only that writer.
+ */
+struct frame_fence {
+    uint64_t term;
+    struct writer_id writer;
+    struct bytes term_body;  // borrowed
+    struct signature signature;
+};
+MUST_CHECK enum status frame_fence_encode(struct buffer *target, const struct hash *capsule,
+                                          uint64_t term, const struct writer_id *writer,
+                                          struct bytes term_body, const struct sign_key *leader);
+MUST_CHECK enum status frame_fence_decode(struct frame_fence *fence, struct bytes body);
+MUST_CHECK enum status frame_fence_verify(const struct frame_fence *fence,
+                                          const struct hash *capsule,
+                                          const struct verify_key *leader);
+
+/* REFUSED: `status` is an enum status such as STATUS_NO_SPACE; `sequence` the first not taken. */
+struct frame_refused {
+    uint32_t status;
+    uint64_t sequence;
+    struct bytes text;  // for the log; may be a fork proof when status is STATUS_FORKED
+};
+MUST_CHECK enum status frame_refused_encode(struct buffer *target,
+                                            const struct frame_refused *refused);
+MUST_CHECK enum status frame_refused_decode(struct frame_refused *refused, struct bytes body);
+
+/* START: role and public knowledge; an enclave believes none of it before the handshake. */
+struct frame_start {
+    uint8_t role;             // enum member_role
+    uint32_t lambda_threads;  // workers
+    uint64_t time_ms;         // the host's clock
+    struct hash capsule;      // the capsule it is started for
+    struct bytes genesis;     // borrowed
+};
+MUST_CHECK enum status frame_start_encode(struct buffer *target, const struct frame_start *start);
+MUST_CHECK enum status frame_start_decode(struct frame_start *start, struct bytes body);
+
+/* HELLO */
+struct frame_hello {
+    uint8_t role;
+    struct verify_key key;
+};
+MUST_CHECK enum status frame_hello_encode(struct buffer *target, const struct frame_hello *hello);
+MUST_CHECK enum status frame_hello_decode(struct frame_hello *hello, struct bytes body);
+
+/* STREAM: events of TCP connection `connection`. SENT tells the enclave that bytes left. */
+enum frame_stream_event {
+    FRAME_STREAM_OPEN = 1,
+    FRAME_STREAM_DATA = 2,
+    FRAME_STREAM_CLOSE = 3,
+    FRAME_STREAM_SENT = 4,  // `bytes` is a u32: so many bytes reached the socket
+};
+struct frame_stream {
+    uint64_t connection;
+    enum frame_stream_event event;
+    struct bytes bytes;
+};
+MUST_CHECK enum status frame_stream_decode(struct frame_stream *stream, struct bytes body);
+enum { FRAME_STREAM_PREFIX_BYTES = 9 };
+/* The part of a STREAM body before its bytes: senders gather. */
+void frame_stream_prefix(uint8_t target[FRAME_STREAM_PREFIX_BYTES], uint64_t connection,
+                         enum frame_stream_event event);
+
+#endif

@@ -1,0 +1,99 @@
+/* src/wire/message.h */
+#ifndef WIRE_MESSAGE_H
+#define WIRE_MESSAGE_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/status.h"
+#include "capsule/writer.h"
+#include "crypto/hash.h"
+#include "crypto/secret.h"
+
+/*
+ * message: what is said inside a channel (docs/format/message.md). One byte of
+ * kind, then fields. Requests of the owner carry a number that the answer repeats.
+ */
+enum message_kind {
+    MESSAGE_GRANT = 1,   // leader → member: what it needs to take up its role
+    MESSAGE_SEED = 2,    // owner → leader: lead this term
+    MESSAGE_DEPLOY = 3,  // owner → leader: publish this function
+    MESSAGE_ANSWER = 4,  // leader → owner
+    MESSAGE_RENEW = 5,   // leader → member: a new certificate; member → leader: please (empty)
+};
+
+enum { MESSAGE_KEYS_MAX = 64, MESSAGE_TOKENS_MAX = 16, MESSAGE_HEADS_MAX = 8192 };
+
+struct message_key {
+    uint32_t key_epoch;
+    const uint8_t *secret;  // SECRET_BYTES, borrowed
+};
+
+/* GRANT: data keys, certificate, bearer tokens it accepts, and the heads to reach before serving.
+ */
+struct message_grant {
+    uint32_t key_count;
+    struct message_key keys[MESSAGE_KEYS_MAX];
+    struct bytes certificate;  // DER
+    struct bytes root;         // DER
+    uint32_t token_count;
+    struct hash tokens[MESSAGE_TOKENS_MAX];  // SHA-256 of each
+    uint32_t head_count;
+    const uint8_t *heads;  // borrowed: encoded branch heads (56 bytes each)
+};
+MUST_CHECK enum status message_grant_encode(struct buffer *target,
+                                            const struct message_grant *grant,
+                                            const struct branch_head *heads);
+struct branch_head message_grant_head(const struct message_grant *grant, uint32_t index);
+
+/* SEED: `term_body` and `policy_body` are owner-signed; the latter is empty when nothing changed.
+ */
+struct message_seed {
+    const uint8_t *seed;  // SECRET_BYTES, borrowed
+    struct bytes term_body;
+    struct bytes policy_body;
+};
+MUST_CHECK enum status message_seed_encode(struct buffer *target, const struct message_seed *seed);
+
+/* DEPLOY: `function` is owner-signed (capsule/function.h). */
+struct message_deploy {
+    uint32_t request;
+    struct bytes function;
+};
+MUST_CHECK enum status message_deploy_encode(struct buffer *target,
+                                             const struct message_deploy *deploy);
+
+/* ANSWER: `status` is an enum status; `text` for people; `sync` the newest SYNC (zero: none). */
+struct message_answer {
+    uint32_t request;
+    uint32_t status;
+    struct bytes text;
+    uint64_t sync_epoch;
+    struct hash sync;
+};
+MUST_CHECK enum status message_answer_encode(struct buffer *target,
+                                             const struct message_answer *answer);
+
+/* RENEW */
+struct message_renew {
+    struct bytes certificate;  // DER; empty: a request
+};
+MUST_CHECK enum status message_renew_encode(struct buffer *target,
+                                            const struct message_renew *renew);
+
+struct message {
+    enum message_kind kind;
+    union {
+        struct message_grant grant;
+        struct message_seed seed;
+        struct message_deploy deploy;
+        struct message_answer answer;
+        struct message_renew renew;
+    };
+};
+
+/* Borrows from `bytes`, which hold secrets: the caller wipes them. STATUS_MALFORMED. */
+MUST_CHECK enum status message_decode(struct message *message, struct bytes bytes);
+
+#endif
