@@ -1,0 +1,108 @@
+/* src/store/store.h */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "capsule/capsule.h"
+#include "capsule/record.h"
+#include "crypto/sign.h"
+#include "store/disk.h"
+#include "wire/frame.h"
+
+/*
+ * store: a DataCapsule server for one capsule. It keeps records in segments
+ * (DESIGN 5.2), verifies each from GENESIS, TERM and MEMBER records on, and says
+ * in signed receipts what it holds durably. It needs no key of the app's and
+ * trusts nobody; nobody trusts it with more than availability.
+ *
+ * One thread uses a store. Nothing is acknowledged before fdatasync returned.
+ */
+struct store;
+
+struct store_config {
+    const struct disk *disk;     // borrowed until store_close()
+    struct bytes genesis;        // GENESIS body; copied
+    const struct sign_key *key;  // signs receipts; borrowed until store_close()
+    const struct log *log;       // borrowed; NULL for none
+};
+
+/*
+ * Open the segments on the disk, or begin the first one when there are none; verify
+ * every record again.
+ * STATUS_DAMAGED: a segment is damaged elsewhere than at its torn tail; the log
+ * names file and offset. STATUS_FORGED: this key is not among the GENESIS's stores.
+ * STATUS_NO_SPACE, STATUS_IO, STATUS_NO_MEMORY. On failure *store is NULL.
+ */
+MUST_CHECK enum status store_open(struct store **store, const struct store_config *config);
+void store_close(struct store *store);
+
+/* What it knows. Borrowed; read only. */
+const struct capsule *store_capsule(const struct store *store);
+
+/*
+ * Take one record: verified, and written, but not yet durable.
+ *
+ * STATUS_OK. STATUS_STALE: already here, the very same. STATUS_FORKED: another one is
+ * here for this writer and sequence; `proof` receives the fork proof. STATUS_GAP: an ancestor is
+ * missing. STATUS_CLOSED, STATUS_DENIED, STATUS_MALFORMED, STATUS_FORGED: as capsule_accept().
+ * STATUS_NO_SPACE: the disk is full; nothing changed, and it can be tried again.
+ * STATUS_IO: the disk failed; the store refuses everything from now on.
+ */
+MUST_CHECK enum status store_append(struct store *store, const struct record *record,
+                                    struct buffer *proof);
+
+/*
+ * Make everything appended durable and append to `receipt` the receipt for all branches that grew.
+ * STATUS_EMPTY: nothing was appended since. STATUS_IO: as above; nothing may be acknowledged.
+ */
+MUST_CHECK enum status store_commit(struct store *store, struct buffer *receipt);
+
+/*
+ * A leader's FENCE: verified against the owner-signed TERM inside it. The store first makes durable
+ * what it has appended, remembers durably the higher term and the fenced branches, and
+ * then signs `fence`: the heads of the branches concerned. From then on it takes nothing from them
+ * except up to a cut, and nothing from leaders of lower terms. STATUS_CLOSED: a higher term is
+ * known. STATUS_FORGED, STATUS_MALFORMED, STATUS_NO_SPACE, STATUS_IO.
+ */
+MUST_CHECK enum status store_fence(struct store *store, const struct frame_fence *ask,
+                                   struct buffer *fence);
+
+/*
+ * Append to `records` the whole records that `fetch` asks for, within its bounds, and fill
+ * `fetched`. A writer or range it does not hold gives none. STATUS_DAMAGED: bytes on disk
+ * are not what was written; STATUS_IO, STATUS_NO_MEMORY.
+ */
+MUST_CHECK enum status store_read(struct store *store, const struct frame_fetch *fetch,
+                                  struct buffer *records, struct frame_fetched *fetched);
+
+/* Counters for metrics. */
+struct store_counters {
+    uint64_t record_count;
+    uint64_t record_bytes;
+    uint64_t commit_count;
+    uint64_t commit_us_total;  // as the disk's clock says
+    uint64_t refused_count;
+    uint64_t segment_count;
+};
+void store_count(const struct store *store, struct store_counters *counters);
+
+/*
+ * Visit every record of the segments in `disk` in order without changing anything, for the offline
+ * tools: `visit` gets the bytes and where they lie; a status other than STATUS_OK from it ends
+ * the walk and is returned. STATUS_DAMAGED: `place` names file and offset of what does not parse.
+ */
+struct store_place {
+    uint32_t segment;
+    uint64_t offset;
+};
+MUST_CHECK enum status store_walk(const struct disk *disk,
+                                  enum status (*visit)(void *context, struct bytes record,
+                                                       const struct store_place *place),
+                                  void *context, struct store_place *place);
+
+#endif
