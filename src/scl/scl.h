@@ -1,0 +1,197 @@
+/* src/scl/scl.h */
+#ifndef SCL_SCL_H
+#define SCL_SCL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "capsule/capsule.h"
+#include "capsule/tuple.h"
+#include "crypto/secret.h"
+#include "crypto/sign.h"
+#include "scl/memtable.h"
+#include "wire/frame.h"
+
+/*
+ * scl: the Secure Concurrency Layer of one worker: a replica of the key-value
+ * store and the branch that this enclave writes (DESIGN 3, 6.4 to 6.6).
+ *
+ * Sans-IO: frames and the time go in; frames and a wake-up time come out. Not
+ * thread-safe: the enclave holds one lock around every call here, except where
+ * a contract says "without the lock". Cryptography is split off into jobs
+ * that run without the lock: the sealer's and the opener's.
+ *
+ * Invariants:
+ *  1. A put is stamped and appended to the open batch in one step, so lamports
+ *     rise along the branch.
+ *  2. A record's tuples are applied after capsule_accept(), in branch order, all or none.
+ *  3. One sealer: records of the own branch leave in the order of their sequence.
+ *  4. The lamport of this replica is at least that of every tuple applied and of
+ *     every SYNC joined.
+ *  5. Nothing counts as durable without W verified receipts.
+ */
+struct scl;
+
+struct scl_config {
+    struct bytes genesis;        // copied
+    const struct sign_key *key;  // the writer's; borrowed until scl_free()
+    const struct log *log;       // borrowed
+    /* A FUNCTION record of the leader's was applied: its plaintext (capsule/function.h). */
+    void (*on_function)(void *context, struct bytes body);
+    void *context;
+};
+
+MUST_CHECK enum status scl_new(struct scl **scl, const struct scl_config *config);
+void scl_free(struct scl *scl);
+
+const struct capsule *scl_capsule(const struct scl *scl);
+struct memtable *scl_memtable(struct scl *scl);
+struct writer_id scl_id(const struct scl *scl);
+
+/* A data key from the leader (copied). Later epochs replace it for new records. */
+MUST_CHECK enum status scl_add_key(struct scl *scl, uint32_t key_epoch,
+                                   const uint8_t secret[SECRET_BYTES]);
+
+/* The heads this replica has to reach before it may serve (from the leader's GRANT). */
+MUST_CHECK enum status scl_require(struct scl *scl, const struct branch_head *head);
+/* Whether it has. */
+bool scl_is_ready(const struct scl *scl);
+
+/* ---- the way of a put ---- */
+
+/*
+ * Stamp and apply one put or delete and append it to the open batch. `tuple->lamport` is ignored.
+ * `dependency` is raised to cover the record it will be in.
+ * STATUS_FULL: the batch, or what waits for receipts, is at its bound: wait for the sealer.
+ * STATUS_CLOSED: this branch was closed: the enclave must join anew. STATUS_NO_MEMORY.
+ */
+struct scl_dependency;
+MUST_CHECK enum status scl_put(struct scl *scl, const struct tuple *tuple,
+                               struct scl_dependency *dependency);
+
+/* One record to be sealed. Fields are the scl's own; the caller only carries it. */
+struct scl_seal_job {
+    bool is_sealed_type;  // DATA, else EOE
+    struct tuple_batch batch;
+    struct buffer body;  // of an EOE
+    struct record_fields fields;
+    struct hash parents[2];
+    struct buffer record;  // the result
+    struct hash hash;
+    enum status status;
+};
+
+/*
+ * Whether there is something to seal. STATUS_EMPTY: no. One job at a time.
+ * STATUS_FULL: unreceipted records wait and the batch may gather until `*until_ms`.
+ */
+MUST_CHECK enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t now_ms,
+                                      uint64_t *until_ms);
+/* Without the lock: encode, seal, hash, chain, sign. */
+void scl_seal_run(const struct scl *scl, struct scl_seal_job *job);
+/* The record is part of the branch, and goes out by scl_output(). */
+MUST_CHECK enum status scl_seal_finish(struct scl *scl, struct scl_seal_job *job);
+void scl_seal_release(struct scl_seal_job *job);
+
+/* ---- the way of a record received ---- */
+
+/* A decoded record of another writer: held until its turn. Copied. */
+MUST_CHECK enum status scl_receive(struct scl *scl, const struct record *record);
+
+enum { SCL_RUN_RECORDS_MAX = 64 };
+
+struct scl_open_job {
+    struct buffer bytes[SCL_RUN_RECORDS_MAX];
+    struct record records[SCL_RUN_RECORDS_MAX];
+    struct buffer plains[SCL_RUN_RECORDS_MAX];
+    size_t count;
+    struct verify_key key;
+    size_t member;
+    enum status status;
+};
+
+/* The next run that can be applied. STATUS_EMPTY: none; gaps are asked for by scl_tick(). */
+MUST_CHECK enum status scl_open_begin(struct scl *scl, struct scl_open_job *job);
+/* Without the lock, by the one opener thread: verify the last signature, open the bodies. */
+void scl_open_run(struct scl *scl, struct scl_open_job *job);
+/*
+ * Accept and apply. STATUS_CLOSED: this very enclave's branch was closed, or the replica is
+ * overrun by a cut: the process must end and join anew.
+ */
+MUST_CHECK enum status scl_open_finish(struct scl *scl, struct scl_open_job *job);
+void scl_open_release(struct scl_open_job *job);
+
+/* Other frames. Bodies are decoded and verified here. */
+MUST_CHECK enum status scl_receive_receipt(struct scl *scl, struct bytes receipt);
+MUST_CHECK enum status scl_receive_rts(struct scl *scl, struct bytes rts);
+MUST_CHECK enum status scl_receive_fetched(struct scl *scl, uint32_t request, struct bytes fetched);
+MUST_CHECK enum status scl_receive_refused(struct scl *scl, struct bytes refused);
+
+/* Time passes: fetch what is missing, repeat what no receipt covers. Returns when to call again. */
+uint64_t scl_tick(struct scl *scl, uint64_t now_ms);
+
+/* Append the next frame to be sent to `frame`. STATUS_EMPTY. */
+MUST_CHECK enum status scl_output(struct scl *scl, struct buffer *frame);
+
+/* ---- reading ---- */
+
+/*
+ * What an answer rests on: for each writer the highest sequence written or
+ * read. Plain; starts as all zeroes.
+ */
+enum { SCL_DEPENDENCY_WRITERS_MAX = 64 };
+struct scl_dependency {
+    uint32_t count;
+    bool is_everything;  // more writers than fit: every head as it was then, or above
+    struct {
+        uint32_t member;
+        uint64_t sequence;
+    } items[SCL_DEPENDENCY_WRITERS_MAX];
+};
+
+void scl_dependency_add(struct scl_dependency *dependency, uint32_t member, uint64_t sequence);
+
+/* Whether W stores hold all of it. Verifies receipts that it needs. */
+bool scl_is_durable(struct scl *scl, const struct scl_dependency *dependency);
+
+/* STATUS_NO_SPACE when a store refused this enclave's records last; else STATUS_OK. */
+enum status scl_store_trouble(const struct scl *scl);
+
+/* The time of the newest joined SYNC: what expiry is judged by. */
+uint64_t scl_time_ms(const struct scl *scl);
+
+/*
+ * Session tokens (P6): "<capsule prefix>.<term>.<joined epoch>[.<writer prefix>-<sequence>…]" for
+ * each head beyond the joined SYNC.
+ */
+enum { SCL_VERSION_BYTES_MAX = 4096 };
+MUST_CHECK enum status scl_version(const struct scl *scl, char text[SCL_VERSION_BYTES_MAX]);
+
+/*
+ * STATUS_OK: reached here. STATUS_GAP: not yet. STATUS_CLOSED: it names what a cut has removed.
+ * STATUS_MALFORMED; STATUS_DENIED: another capsule's.
+ */
+MUST_CHECK enum status scl_reaches(const struct scl *scl, struct bytes version);
+
+struct scl_counters {
+    uint64_t tuples_put;
+    uint64_t tuples_applied;
+    uint64_t records_sealed;
+    uint64_t records_applied;
+    uint64_t records_refused;
+    uint64_t receipts_verified;
+    uint64_t fetches;
+    uint64_t joined_epoch;
+    uint64_t newest_epoch;
+    uint64_t lamport;
+    uint64_t unreceipted_bytes;
+    uint64_t keys;
+    uint64_t key_bytes;
+};
+void scl_count(const struct scl *scl, struct scl_counters *counters);
+
+#endif
