@@ -1,0 +1,446 @@
+#include "attest/policy.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hex.h"
+#include "crypto/crypto.h"
+
+static const char *const role_texts[POLICY_ROLE_COUNT] = {
+    [POLICY_LEADER] = "leader",
+    [POLICY_WORKER] = "worker",
+    [POLICY_COMPACTOR] = "compactor",
+};
+
+static const uint64_t SECONDS_PER_DAY = 24 * 60 * 60;
+
+const char *policy_role_text(enum policy_role role)
+{
+    CHECK(role < POLICY_ROLE_COUNT);
+    return role_texts[role];
+}
+
+void policy_init(struct policy *policy)
+{
+    *policy = (struct policy){
+        .version = 1,
+        .tcb_statuses = 1u << TCB_UP_TO_DATE | 1u << TCB_SW_HARDENING_NEEDED,
+        .max_collateral_age_days = POLICY_COLLATERAL_AGE_DAYS_DEFAULT,
+    };
+}
+
+/* Always false, so that a reader can return it. */
+__attribute__((format(printf, 2, 3))) static bool fail(char *error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error, POLICY_ERROR_BYTES_MAX, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static bool read_boolean(bool *target, const char *name, const json_t *value, char *error)
+{
+    if (!json_is_boolean(value)) {
+        return fail(error, "member '%s' is not a boolean; write true or false", name);
+    }
+    *target = json_is_true(value);
+    return true;
+}
+
+static bool read_integer(uint32_t *target, const char *name, uint32_t max, const json_t *value,
+                         char *error)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < 1 ||
+        json_integer_value(value) > max) {
+        return fail(error, "member '%s' is not a whole number; write one from 1 to %" PRIu32, name,
+                    max);
+    }
+    *target = (uint32_t)json_integer_value(value);
+    return true;
+}
+
+/* Read `min` to `max` bytes from hexadecimal digits. `max` is at most VERDICT_VALUE_BYTES_MAX. */
+static bool read_hex(struct verdict_value *target, const char *name, size_t min, size_t max,
+                     const json_t *value, char *error)
+{
+    const char *text = json_is_string(value) ? json_string_value(value) : "";
+    size_t digits = json_is_string(value) ? json_string_length(value) : 0;
+    size_t length = digits / 2;
+    if (length < min || length > max || !hex_decode(target->bytes, length, text, digits)) {
+        return fail(error,
+                    "member '%s' is no value of %zu to %zu bytes; write %zu to %zu "
+                    "hexadecimal digits in quotes",
+                    name, min, max, 2 * min, 2 * max);
+    }
+    target->length = (uint8_t)length;
+    return true;
+}
+
+/* Read an array of hexadecimal values. */
+static bool read_values(struct verdict_value *targets, size_t *count, size_t count_max,
+                        const char *name, size_t min, size_t max, const json_t *array, char *error)
+{
+    if (!json_is_array(array) || json_array_size(array) > count_max) {
+        return fail(error, "member '%s' is no list; write [ ] around at most %zu values", name,
+                    count_max);
+    }
+    *count = json_array_size(array);
+    for (size_t i = 0; i < *count; i++) {
+        char item_name[64];
+        snprintf(item_name, sizeof item_name, "%s[%zu]", name, i);
+        targets[i] = (struct verdict_value){.length = 0};
+        if (!read_hex(&targets[i], item_name, min, max, json_array_get(array, i), error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_version(struct policy *policy, const json_t *value, char *error)
+{
+    return read_integer(&policy->version, "version", INT32_MAX, value, error);
+}
+
+static bool read_allow_simulated(struct policy *policy, const json_t *value, char *error)
+{
+    return read_boolean(&policy->allow_simulated, "allow_simulated", value, error);
+}
+
+static bool read_allow_debug(struct policy *policy, const json_t *value, char *error)
+{
+    return read_boolean(&policy->allow_debug, "allow_debug", value, error);
+}
+
+static bool read_simulated_root(struct policy *policy, const json_t *value, char *error)
+{
+    struct verdict_value root;
+    if (!read_hex(&root, "simulated_root", SIGN_PUBLIC_BYTES, SIGN_PUBLIC_BYTES, value, error)) {
+        return false;
+    }
+    memcpy(policy->simulated_root.bytes, root.bytes, SIGN_PUBLIC_BYTES);
+    policy->has_simulated_root = true;
+    return true;
+}
+
+static bool read_measurements(struct policy *policy, const json_t *value, char *error)
+{
+    if (!json_is_object(value)) {
+        return fail(error, "member 'measurements' is no object; write {\"worker\": [\"…\"]}");
+    }
+    size_t known = 0;
+    for (size_t role = 0; role < POLICY_ROLE_COUNT; role++) {
+        const json_t *array = json_object_get(value, role_texts[role]);
+        struct policy_measurements *target = &policy->measurements[role];
+        char name[32];
+        snprintf(name, sizeof name, "measurements.%s", role_texts[role]);
+        if (array == NULL) {
+            continue;
+        }
+        known++;
+        if (!read_values(target->values, &target->count, POLICY_MEASUREMENT_COUNT_MAX, name,
+                         POLICY_MEASUREMENT_BYTES_MIN, POLICY_MEASUREMENT_BYTES_MAX, array,
+                         error)) {
+            return false;
+        }
+    }
+    if (known != json_object_size(value)) {
+        return fail(error,
+                    "member 'measurements' names an unknown role; "
+                    "the roles are leader, worker and compactor");
+    }
+    return true;
+}
+
+static bool read_tcb_statuses(struct policy *policy, const json_t *value, char *error)
+{
+    if (!json_is_array(value)) {
+        return fail(error, "member 'tcb_statuses' is no list; write [\"UpToDate\"]");
+    }
+    policy->tcb_statuses = 0;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const char *text = json_string_value(json_array_get(value, i));
+        enum tcb_status status = text == NULL ? TCB_UNKNOWN : verdict_tcb_parse(text);
+        // A revoked platform's key is known to be lost: nobody can accept that with open eyes.
+        if (status == TCB_UNKNOWN || status == TCB_REVOKED) {
+            return fail(error,
+                        "member 'tcb_statuses[%zu]' is no status that can be accepted; "
+                        "write UpToDate, SWHardeningNeeded, ConfigurationNeeded, …",
+                        i);
+        }
+        policy->tcb_statuses |= 1u << status;
+    }
+    return true;
+}
+
+static bool read_platforms(struct policy *policy, const json_t *value, char *error)
+{
+    if (!read_values(policy->platforms, &policy->platform_count, POLICY_PLATFORM_COUNT_MAX,
+                     "platforms", 1, VERDICT_VALUE_BYTES_MAX, value, error)) {
+        return false;
+    }
+    if (policy->platform_count == 0) {
+        return fail(error,
+                    "member 'platforms' is empty; list ids, or leave it out to admit "
+                    "every platform");
+    }
+    return true;
+}
+
+static bool read_max_collateral_age_days(struct policy *policy, const json_t *value, char *error)
+{
+    return read_integer(&policy->max_collateral_age_days, "max_collateral_age_days",
+                        POLICY_COLLATERAL_AGE_DAYS_MAX, value, error);
+}
+
+static const struct member {
+    const char *name;
+    bool (*read)(struct policy *policy, const json_t *value, char *error);
+    bool is_required;
+} members[] = {
+    {"version", read_version, true},
+    {"measurements", read_measurements, true},
+    {"allow_simulated", read_allow_simulated, false},
+    {"simulated_root", read_simulated_root, false},
+    {"allow_debug", read_allow_debug, false},
+    {"tcb_statuses", read_tcb_statuses, false},
+    {"platforms", read_platforms, false},
+    {"max_collateral_age_days", read_max_collateral_age_days, false},
+};
+
+enum { MEMBER_COUNT = sizeof members / sizeof *members };
+
+static bool has_member(const char *name)
+{
+    for (size_t i = 0; i < MEMBER_COUNT; i++) {
+        if (strcmp(members[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_policy(struct policy *policy, json_t *object, char *error)
+{
+    if (!json_is_object(object)) {
+        return fail(error, "the policy is no object; write { } around its members");
+    }
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value)
+    {
+        if (!has_member(name)) {
+            return fail(error, "member '%.64s' is unknown; remove it", name);
+        }
+    }
+    for (size_t i = 0; i < MEMBER_COUNT; i++) {
+        value = json_object_get(object, members[i].name);
+        if (value == NULL && members[i].is_required) {
+            return fail(error, "member '%s' is missing; add it", members[i].name);
+        }
+        if (value != NULL && !members[i].read(policy, value, error)) {
+            return false;
+        }
+    }
+    if (policy->allow_simulated && !policy->has_simulated_root) {
+        return fail(error,
+                    "member 'simulated_root' is missing and 'allow_simulated' needs it; "
+                    "add the root's public key");
+    }
+    return true;
+}
+
+enum status policy_parse(struct policy *policy, struct bytes json,
+                         char error[POLICY_ERROR_BYTES_MAX])
+{
+    policy_init(policy);
+    error[0] = '\0';
+    if (json.length > POLICY_BYTES_MAX) {
+        fail(error, "the policy has %zu bytes; shorten it to %d", json.length, POLICY_BYTES_MAX);
+        return STATUS_MALFORMED;
+    }
+    json_error_t failure;
+    const char *text = json.length == 0 ? "" : (const char *)json.at;
+    json_t *object = json_loadb(text, json.length, JSON_REJECT_DUPLICATES, &failure);
+    if (object == NULL) {
+        if (json_error_code(&failure) == json_error_out_of_memory) {
+            return STATUS_NO_MEMORY;
+        }
+        fail(error, "the policy is no JSON text: %.160s at line %d; correct it", failure.text,
+             failure.line);
+        return STATUS_MALFORMED;
+    }
+    enum status status = read_policy(policy, object, error) ? STATUS_OK : STATUS_MALFORMED;
+    json_decref(object);
+    return status;
+}
+
+/* A new array of hexadecimal strings. NULL: no memory. */
+static json_t *encode_values(const struct verdict_value *values, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < count; i++) {
+        char text[2 * VERDICT_VALUE_BYTES_MAX + 1];
+        hex_encode(text, values[i].bytes, values[i].length);
+        if (json_array_append_new(array, json_string(text)) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *encode_measurements(const struct policy *policy)
+{
+    json_t *object = json_object();
+    for (size_t role = 0; role < POLICY_ROLE_COUNT; role++) {
+        const struct policy_measurements *source = &policy->measurements[role];
+        if (json_object_set_new(object, role_texts[role],
+                                encode_values(source->values, source->count)) != 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+static json_t *encode_tcb_statuses(const struct policy *policy)
+{
+    json_t *array = json_array();
+    for (enum tcb_status status = TCB_UP_TO_DATE; status < TCB_STATUS_COUNT; status++) {
+        if ((policy->tcb_statuses & 1u << status) != 0 &&
+            json_array_append_new(array, json_string(verdict_tcb_text(status))) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+/* A new object, or NULL: no memory. */
+static json_t *encode_policy(const struct policy *policy)
+{
+    json_t *object =
+        json_pack("{s:I, s:b, s:b, s:o, s:o, s:I}", "version", (json_int_t)policy->version,  //
+                  "allow_simulated", (int)policy->allow_simulated,                           //
+                  "allow_debug", (int)policy->allow_debug,                                   //
+                  "measurements", encode_measurements(policy),                               //
+                  "tcb_statuses", encode_tcb_statuses(policy),                               //
+                  "max_collateral_age_days", (json_int_t)policy->max_collateral_age_days);
+    int failed = object == NULL;
+    if (policy->has_simulated_root) {
+        char text[2 * SIGN_PUBLIC_BYTES + 1];
+        hex_encode(text, policy->simulated_root.bytes, SIGN_PUBLIC_BYTES);
+        failed |= json_object_set_new(object, "simulated_root", json_string(text));
+    }
+    if (policy->platform_count > 0) {
+        json_t *platforms = encode_values(policy->platforms, policy->platform_count);
+        failed |= json_object_set_new(object, "platforms", platforms);
+    }
+    if (failed) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+enum status policy_encode(const struct policy *policy, struct buffer *json)
+{
+    json_t *object = encode_policy(policy);
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_SORT_KEYS | JSON_INDENT(2));
+    enum status status = text == NULL ? STATUS_NO_MEMORY : buffer_reserve(json, strlen(text) + 1);
+    if (status == STATUS_OK) {
+        status = buffer_append(json, text, strlen(text));
+    }
+    if (status == STATUS_OK) {
+        status = buffer_append(json, "\n", 1);
+    }
+    free(text);
+    json_decref(object);
+    return status;
+}
+
+struct evidence_roots policy_roots(const struct policy *policy)
+{
+    return (struct evidence_roots){
+        .simulated = policy->has_simulated_root ? &policy->simulated_root : NULL,
+    };
+}
+
+static bool is_listed(const struct verdict_value *values, size_t count,
+                      const struct verdict_value *wanted)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (verdict_value_equal(&values[i], wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_too_old(const struct policy *policy, const struct verdict *verdict)
+{
+    // Verified collateral is not from the future, so the difference does not wrap.
+    uint64_t age_s = verdict->judged_at_s - verdict->collateral_issued_s;
+    return age_s > policy->max_collateral_age_days * SECONDS_PER_DAY;
+}
+
+/* Refuse for a value that no list of the policy contains. */
+static void refuse_value(struct verdict *verdict, enum reason reason, const char *what,
+                         const struct verdict_value *value, const char *where)
+{
+    char text[2 * VERDICT_VALUE_BYTES_MAX + 1];
+    hex_encode(text, value->bytes, value->length);
+    verdict_refuse(verdict, reason, "%s %s is not listed in %s", what, text, where);
+}
+
+struct verdict policy_judge(const struct policy *policy, const struct verdict *verdict,
+                            const uint8_t report_data[VERDICT_REPORT_DATA_BYTES],
+                            enum policy_role role)
+{
+    CHECK(role < POLICY_ROLE_COUNT);
+    const struct policy_measurements *measurements = &policy->measurements[role];
+    const char *tcb_text = verdict_tcb_text(verdict->tcb_status);
+    struct verdict judged = *verdict;
+    judged.is_admitted = false;
+
+    if (judged.reason != REASON_NONE) {
+        return judged;
+    }
+    if (judged.tee == TEE_SIMULATED && !policy->allow_simulated) {
+        verdict_refuse(&judged, REASON_SIMULATED_NOT_ALLOWED,
+                       "tee=simulated and the policy says \"allow_simulated\": false");
+    } else if (judged.is_debug && !policy->allow_debug) {
+        verdict_refuse(&judged, REASON_DEBUG,
+                       "debug=true and the policy says \"allow_debug\": "
+                       "false");
+    } else if (tcb_text == NULL || (policy->tcb_statuses & 1u << judged.tcb_status) == 0) {
+        verdict_refuse(&judged, REASON_TCB_STATUS, "tcb_status=%s is not listed in tcb_statuses",
+                       tcb_text != NULL ? tcb_text : "unknown");
+    } else if (is_too_old(policy, &judged)) {
+        verdict_refuse(
+            &judged, REASON_COLLATERAL,
+            "collateral issued at %" PRIu64 " is older than %" PRIu32 " days at %" PRIu64,
+            judged.collateral_issued_s, policy->max_collateral_age_days, judged.judged_at_s);
+    } else if (policy->platform_count > 0 &&
+               !is_listed(policy->platforms, policy->platform_count, &judged.platform)) {
+        refuse_value(&judged, REASON_PLATFORM, "platform", &judged.platform, "platforms");
+    } else if (measurements->count == 0) {
+        verdict_refuse(&judged, REASON_POLICY, "measurements.%s is empty", role_texts[role]);
+    } else if (!is_listed(measurements->values, measurements->count, &judged.measurement)) {
+        char where[32];
+        snprintf(where, sizeof where, "measurements.%s", role_texts[role]);
+        refuse_value(&judged, REASON_MEASUREMENT, "measurement", &judged.measurement, where);
+    } else if (!crypto_equal(judged.report_data, report_data, VERDICT_REPORT_DATA_BYTES)) {
+        char expected[2 * VERDICT_REPORT_DATA_BYTES + 1];
+        hex_encode(expected, report_data, VERDICT_REPORT_DATA_BYTES);
+        verdict_refuse(&judged, REASON_REPORT_DATA, "expected report data %s", expected);
+    }
+    judged.is_admitted = judged.reason == REASON_NONE;
+    return judged;
+}

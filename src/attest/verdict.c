@@ -1,0 +1,201 @@
+#include "attest/verdict.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hex.h"
+
+struct reason_text {
+    const char *code;
+    const char *sentence;
+    const char *remedy;
+};
+
+static const struct reason_text reason_texts[] = {
+    [REASON_FORMAT] = {"format", "the evidence cannot be parsed",
+                       "ask the member for fresh evidence; if it stays so, its host or the "
+                       "network alters it"},
+    [REASON_UNSUPPORTED] = {"unsupported", "this build cannot verify evidence of this TEE",
+                            "run the member in a TEE that this version supports"},
+    [REASON_SIGNATURE] = {"signature", "the signature on the report does not verify",
+                          "do not trust this member: what it sent was not made by the platform "
+                          "it names"},
+    [REASON_CHAIN] = {"chain", "the certificates do not lead from the platform to a trusted root",
+                      "check that the platform was certified by the vendor root that the policy "
+                      "names, and that the certificate is valid today"},
+    [REASON_REVOKED] = {"revoked", "the vendor has revoked the platform",
+                        "move the member to another machine"},
+    [REASON_COLLATERAL] = {"collateral",
+                           "the vendor's statement about the platform is missing, forged or "
+                           "not current",
+                           "fetch fresh collateral from the vendor, and check the clock"},
+    [REASON_SIMULATED_NOT_ALLOWED] = {"simulated_not_allowed",
+                                      "the member runs in a simulated TEE, which protects nothing",
+                                      "use a machine with a TEE, or, to try things out, sign a "
+                                      "policy with \"allow_simulated\": true and its root"},
+    [REASON_DEBUG] = {"debug", "the enclave runs in debug mode, so its host can read its memory",
+                      "start the enclave without debug mode"},
+    [REASON_TCB_STATUS] = {"tcb_status", "the policy does not accept the platform's TCB status",
+                           "update firmware and microcode of the machine, or sign a policy that "
+                           "lists the status in \"tcb_statuses\""},
+    [REASON_PLATFORM] = {"platform", "the platform is not among those that the policy pins",
+                         "run the member on a pinned machine, or sign a policy that lists this "
+                         "one in \"platforms\""},
+    [REASON_POLICY] = {"policy", "the policy admits nobody in this role",
+                       "sign a policy that lists a measurement for the role in \"measurements\""},
+    [REASON_MEASUREMENT] = {"measurement", "the program is not one that the policy admits",
+                            "start the program whose measurement the policy lists, or sign a "
+                            "policy that lists this one"},
+    [REASON_REPORT_DATA] = {"report_data",
+                            "the evidence was made for another connection: it is a replay",
+                            "let the member join anew; if it stays so, someone in between "
+                            "repeats old evidence"},
+    [REASON_NONE] = {"none", "nothing speaks against the evidence", "nothing to do"},
+};
+
+static const char *const tcb_texts[] = {
+    [TCB_UP_TO_DATE] = "UpToDate",
+    [TCB_SW_HARDENING_NEEDED] = "SWHardeningNeeded",
+    [TCB_CONFIGURATION_NEEDED] = "ConfigurationNeeded",
+    [TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED] = "ConfigurationAndSWHardeningNeeded",
+    [TCB_OUT_OF_DATE] = "OutOfDate",
+    [TCB_OUT_OF_DATE_CONFIGURATION_NEEDED] = "OutOfDateConfigurationNeeded",
+    [TCB_REVOKED] = "Revoked",
+};
+
+_Static_assert(sizeof tcb_texts / sizeof *tcb_texts == TCB_STATUS_COUNT, "each status has a text");
+_Static_assert(sizeof reason_texts / sizeof *reason_texts == REASON_NONE + 1,
+               "each reason has its texts");
+
+void verdict_refuse(struct verdict *verdict, enum reason reason, const char *format, ...)
+{
+    verdict->reason = reason;
+    verdict->is_admitted = false;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(verdict->detail, sizeof verdict->detail, format, arguments);
+    va_end(arguments);
+}
+
+struct verdict_value verdict_value_of(struct bytes bytes)
+{
+    CHECK(bytes.length <= VERDICT_VALUE_BYTES_MAX);
+    struct verdict_value value = {.length = (uint8_t)bytes.length};
+    if (bytes.length > 0) {
+        memcpy(value.bytes, bytes.at, bytes.length);
+    }
+    return value;
+}
+
+bool verdict_value_equal(const struct verdict_value *a, const struct verdict_value *b)
+{
+    return bytes_equal(bytes_of(a->bytes, a->length), bytes_of(b->bytes, b->length));
+}
+
+const char *verdict_tee_text(enum tee tee)
+{
+    switch (tee) {
+    case TEE_SIMULATED:
+        return "simulated";
+    case TEE_SGX:
+        return "sgx";
+    case TEE_TDX:
+        return "tdx";
+    case TEE_SEV_SNP:
+        return "sev-snp";
+    case TEE_UNKNOWN:
+        break;
+    }
+    return "unknown";
+}
+
+const char *verdict_tcb_text(enum tcb_status status)
+{
+    CHECK(status < TCB_STATUS_COUNT);
+    return tcb_texts[status];
+}
+
+enum tcb_status verdict_tcb_parse(const char *text)
+{
+    for (enum tcb_status status = TCB_UP_TO_DATE; status < TCB_STATUS_COUNT; status++) {
+        if (strcmp(text, tcb_texts[status]) == 0) {
+            return status;
+        }
+    }
+    return TCB_UNKNOWN;
+}
+
+static const struct reason_text *reason_text(enum reason reason)
+{
+    CHECK(reason <= REASON_NONE);
+    return &reason_texts[reason];
+}
+
+const char *verdict_code(enum reason reason)
+{
+    return reason_text(reason)->code;
+}
+
+const char *verdict_sentence(enum reason reason)
+{
+    return reason_text(reason)->sentence;
+}
+
+const char *verdict_remedy(enum reason reason)
+{
+    return reason_text(reason)->remedy;
+}
+
+static const char *verdict_word(const struct verdict *verdict)
+{
+    return verdict->reason == REASON_NONE ? "valid" : "invalid";
+}
+
+void verdict_line(const struct verdict *verdict, char text[VERDICT_LINE_BYTES_MAX])
+{
+    const char *tcb_status = verdict_tcb_text(verdict->tcb_status);
+    char measurement[2 * VERDICT_VALUE_BYTES_MAX + 1];
+    hex_encode(measurement, verdict->measurement.bytes, verdict->measurement.length);
+    snprintf(text, VERDICT_LINE_BYTES_MAX,
+             "tee=%s verdict=%s reason=%s tcb_status=%s debug=%s measurement=%s detail=\"%s\"",
+             verdict_tee_text(verdict->tee), verdict_word(verdict), verdict_code(verdict->reason),
+             tcb_status != NULL ? tcb_status : "unknown", verdict->is_debug ? "true" : "false",
+             measurement, verdict->detail);
+}
+
+/* A new string of hexadecimal digits, or a new null for no bytes. NULL: no memory. */
+static json_t *json_hex(const uint8_t *bytes, size_t length)
+{
+    char text[2 * VERDICT_VALUE_BYTES_MAX + 1];
+    hex_encode(text, bytes, length);
+    return length == 0 ? json_null() : json_string(text);
+}
+
+enum status verdict_json(const struct verdict *verdict, struct buffer *text)
+{
+    bool is_valid = verdict->reason == REASON_NONE;
+    bool has_tee = verdict->tee != TEE_UNKNOWN;
+    json_t *object = json_pack(
+        "{s:s?, s:s, s:s?, s:s?, s:b, s:o, s:o, s:o, s:s}",                                //
+        "tee", has_tee ? verdict_tee_text(verdict->tee) : NULL,                            //
+        "verdict", verdict_word(verdict),                                                  //
+        "reason", is_valid ? NULL : verdict_code(verdict->reason),                         //
+        "tcb_status", verdict_tcb_text(verdict->tcb_status),                               //
+        "debug", (int)verdict->is_debug,                                                   //
+        "measurement", json_hex(verdict->measurement.bytes, verdict->measurement.length),  //
+        "signer", json_hex(verdict->signer.bytes, verdict->signer.length),                 //
+        "report_data", json_hex(verdict->report_data, sizeof verdict->report_data),        //
+        "detail", verdict->detail);
+    char *dumped = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    enum status status = STATUS_NO_MEMORY;
+    if (dumped != NULL) {
+        status = buffer_append(text, dumped, strlen(dumped));
+    }
+    free(dumped);
+    json_decref(object);
+    return status;
+}

@@ -1,0 +1,137 @@
+#ifndef ATTEST_VERDICT_H
+#define ATTEST_VERDICT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/status.h"
+
+/*
+ * verdict: what is known about one piece of evidence, and why it is refused.
+ *
+ * Two judges write it, one after the other. evidence_verify() asks whether the
+ * evidence is genuine: signed by a TEE whose vendor we trust. policy_judge()
+ * asks whether the owner admits it. Only the second sets `is_admitted`, so
+ * nobody lets a stranger in by forgetting to ask it.
+ */
+
+/* The values are part of the evidence format. */
+enum tee {
+    TEE_UNKNOWN = 0,
+    TEE_SIMULATED = 1,
+    TEE_SGX = 2,
+    TEE_TDX = 3,
+    TEE_SEV_SNP = 4,
+};
+
+/* How current a platform is, in the words of Intel's TCB info. The values are part of formats. */
+enum tcb_status {
+    TCB_UNKNOWN = 0,  // no collateral says; accepted by no policy
+    TCB_UP_TO_DATE = 1,
+    TCB_SW_HARDENING_NEEDED = 2,
+    TCB_CONFIGURATION_NEEDED = 3,
+    TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED = 4,
+    TCB_OUT_OF_DATE = 5,
+    TCB_OUT_OF_DATE_CONFIGURATION_NEEDED = 6,
+    TCB_REVOKED = 7,
+    TCB_STATUS_COUNT,
+};
+
+/*
+ * Why evidence is refused. A closed list, each with a code for programs, a
+ * sentence for people and a remedy. Zero is a refusal: a verdict that nobody
+ * filled in admits nobody.
+ */
+enum reason {
+    // Not genuine.
+    REASON_FORMAT = 0,
+    REASON_UNSUPPORTED,
+    REASON_SIGNATURE,
+    REASON_CHAIN,
+    REASON_REVOKED,
+    REASON_COLLATERAL,
+
+    // Genuine, and not admitted.
+    REASON_SIMULATED_NOT_ALLOWED,
+    REASON_DEBUG,
+    REASON_TCB_STATUS,
+    REASON_PLATFORM,
+    REASON_POLICY,
+    REASON_MEASUREMENT,
+    REASON_REPORT_DATA,
+
+    REASON_NONE,  // nothing speaks against it
+};
+
+enum {
+    VERDICT_VALUE_BYTES_MAX = 64,  // an SNP chip id; the longest measurement has 48
+    VERDICT_REPORT_DATA_BYTES = 64,
+    VERDICT_DETAIL_BYTES_MAX = 256,
+    VERDICT_LINE_BYTES_MAX = 512,
+};
+
+/* A hash or an identifier, whose length differs from TEE to TEE. Length 0: there is none. */
+struct verdict_value {
+    uint8_t bytes[VERDICT_VALUE_BYTES_MAX];
+    uint8_t length;
+};
+
+/*
+ * The fields from `tcb_status` on are what the evidence claims. They are true
+ * when the reason is none of those above "Genuine"; before that they are for
+ * messages alone.
+ */
+struct verdict {
+    enum tee tee;
+    enum reason reason;
+    bool is_admitted;  // set by policy_judge() alone
+
+    enum tcb_status tcb_status;
+    bool is_debug;
+    struct verdict_value measurement;
+    struct verdict_value signer;
+    struct verdict_value platform;
+    uint8_t report_data[VERDICT_REPORT_DATA_BYTES];
+    uint64_t judged_at_s;  // the time it was verified for
+    uint64_t collateral_issued_s;
+
+    char detail[VERDICT_DETAIL_BYTES_MAX];  // the values compared; empty when not refused
+};
+
+/* Refuse: set the reason and the detail, which is cut at VERDICT_DETAIL_BYTES_MAX. */
+void verdict_refuse(struct verdict *verdict, enum reason reason, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Copy `bytes`, at most VERDICT_VALUE_BYTES_MAX. */
+struct verdict_value verdict_value_of(struct bytes bytes);
+bool verdict_value_equal(const struct verdict_value *a, const struct verdict_value *b);
+
+/* "simulated", "sgx", "tdx", "sev-snp", "unknown". Static storage, never NULL. */
+const char *verdict_tee_text(enum tee tee);
+
+/* "UpToDate", …; NULL for TCB_UNKNOWN. And back: TCB_UNKNOWN when there is no such status. */
+const char *verdict_tcb_text(enum tcb_status status);
+enum tcb_status verdict_tcb_parse(const char *text);
+
+/* Static storage, never NULL: "report_data"; what is wrong; what to do. */
+const char *verdict_code(enum reason reason);
+const char *verdict_sentence(enum reason reason);
+const char *verdict_remedy(enum reason reason);
+
+/*
+ * One line of fields for a log: "tee=simulated verdict=invalid reason=debug
+ * tcb_status=UpToDate debug=true measurement=… detail=…".
+ */
+void verdict_line(const struct verdict *verdict, char text[VERDICT_LINE_BYTES_MAX]);
+
+/*
+ * Append one JSON object with the members tee, verdict ("valid" or "invalid"),
+ * reason, tcb_status, debug, measurement, signer, report_data, detail. What is
+ * absent is null. STATUS_NO_MEMORY: nothing was appended.
+ */
+MUST_CHECK enum status verdict_json(const struct verdict *verdict, struct buffer *text);
+
+#endif
