@@ -14,22 +14,23 @@
  * time uses it. The nonce is 4 zero bytes and a 64-bit number that the caller
  * never uses twice under one key, and can say in a comment why.
  */
-enum { AEAD_TAG_BYTES = 16 };
+enum { AEAD_TAG_BYTES = 16, AEAD_PLAIN_BYTES_MAX = 1 << 30 };
 
-struct aead_key;  // in guarded memory as far as OpenSSL lets it be
+struct aead_key;  // in OpenSSL's memory, which is neither locked nor guarded, but is wiped
 
 struct aead_key *aead_key_new(const struct secret *secret);
 void aead_key_free(struct aead_key *key);
 
 /*
- * Encrypt `plain` to `target`, plain.length + AEAD_TAG_BYTES long. `target`
- * may be plain.at itself; no other overlap.
+ * Encrypt `plain`, at most AEAD_PLAIN_BYTES_MAX long, to `target`,
+ * plain.length + AEAD_TAG_BYTES long. `target` may be plain.at itself; no other overlap.
  */
 void aead_seal(struct aead_key *key, uint64_t nonce, struct bytes associated, struct bytes plain,
                uint8_t *target);
 
 /*
  * Check and decrypt `sealed` to `target`, sealed.length - AEAD_TAG_BYTES long.
+ * `target` may be sealed.at itself; no other overlap.
  * STATUS_FORGED: the tag disagrees, or there is none; `target` holds zeroes.
  */
 MUST_CHECK enum status aead_unseal(struct aead_key *key, uint64_t nonce, struct bytes associated,

@@ -12,9 +12,13 @@
  */
 
 /*
- * Once per process, before anything else here and before the process is
- * sealed: libsodium opens its source of randomness, OpenSSL fetches its
- * algorithms without reading a configuration file.
+ * Before anything else here and before the process is sealed, by any thread,
+ * any number of times: libsodium and OpenSSL find their source of randomness,
+ * OpenSSL fetches its algorithms without reading a configuration file.
+ *
+ * From then on no call here opens a file. What remains of the kernel: getrandom,
+ * getpid, futex, mmap, munmap, mprotect (never executable), madvise, brk, and
+ * mlock and munlock, which may fail, but must not kill.
  */
 void crypto_init(void);
 

@@ -40,6 +40,7 @@ struct signature sign_make(const struct sign_key *key, const char *purpose, stru
 /*
  * STATUS_FORGED: the signature does not verify. Small-order public keys and
  * points and a scalar beyond the group order are refused too (libsodium's rules).
+ * STATUS_NO_MEMORY: only for messages beyond 200 bytes.
  */
 MUST_CHECK enum status sign_verify(const struct verify_key *key, const char *purpose,
                                    struct bytes message, const struct signature *signature);
