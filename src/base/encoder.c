@@ -47,23 +47,6 @@ void encoder_u64(struct encoder *out, uint64_t value)
     encoder_integer(out, value, 8);
 }
 
-void encoder_varint(struct encoder *out, uint64_t value)
-{
-    while (value >= 0x80) {
-        encoder_u8(out, (uint8_t)(value | 0x80));
-        value >>= 7;
-    }
-    encoder_u8(out, (uint8_t)value);
-}
-
-void encoder_bytes(struct encoder *out, const void *bytes, size_t length)
-{
-    uint8_t *target = encoder_reserve(out, length);
-    if (target != NULL && length > 0) {
-        memcpy(target, bytes, length);
-    }
-}
-
 size_t encoder_varint_bytes(uint64_t value)
 {
     size_t count = 1;
@@ -72,4 +55,24 @@ size_t encoder_varint_bytes(uint64_t value)
         count++;
     }
     return count;
+}
+
+void encoder_varint(struct encoder *out, uint64_t value)
+{
+    // Reserved whole, so that a number that does not fit leaves no beginning behind.
+    size_t count = encoder_varint_bytes(value);
+    uint8_t *target = encoder_reserve(out, count);
+    for (size_t i = 0; target != NULL && i < count; i++) {
+        uint8_t more = i + 1 < count ? 0x80 : 0;
+        target[i] = (uint8_t)((value & 0x7f) | more);
+        value >>= 7;
+    }
+}
+
+void encoder_bytes(struct encoder *out, const void *bytes, size_t length)
+{
+    uint8_t *target = encoder_reserve(out, length);
+    if (target != NULL && length > 0) {
+        memcpy(target, bytes, length);
+    }
 }
