@@ -61,8 +61,8 @@ void aead_seal_nonce(struct aead_key *key, const uint8_t nonce[NONCE_BYTES],
     int written = 0;
     CHECK(EVP_EncryptInit_ex2(context, NULL, NULL, nonce, NULL) == 1);
     if (associated.length > 0) {
-        CHECK(EVP_EncryptUpdate(context, NULL, &written, associated.at,
-                                (int)associated.length) == 1);
+        CHECK(EVP_EncryptUpdate(context, NULL, &written, associated.at, (int)associated.length) ==
+              1);
     }
     if (plain.length > 0) {
         CHECK(EVP_EncryptUpdate(context, target, &written, plain.at, (int)plain.length) == 1);
@@ -94,8 +94,8 @@ enum status aead_unseal_nonce(struct aead_key *key, const uint8_t nonce[NONCE_BY
     CHECK(EVP_DecryptInit_ex2(context, NULL, NULL, nonce, NULL) == 1);
     CHECK(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, sizeof tag, tag) == 1);
     if (associated.length > 0) {
-        CHECK(EVP_DecryptUpdate(context, NULL, &written, associated.at,
-                                (int)associated.length) == 1);
+        CHECK(EVP_DecryptUpdate(context, NULL, &written, associated.at, (int)associated.length) ==
+              1);
     }
     if (plain_bytes > 0) {
         CHECK(EVP_DecryptUpdate(context, target, &written, sealed.at, (int)plain_bytes) == 1);

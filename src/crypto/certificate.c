@@ -65,8 +65,8 @@ static EVP_PKEY *p256_make(const uint8_t point[P256_PUBLIC_BYTES], const BIGNUM 
     CHECK(builder != NULL);
     CHECK(context != NULL);
 
-    CHECK(OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME,
-                                          SN_X9_62_prime256v1, 0) == 1);
+    CHECK(OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, SN_X9_62_prime256v1,
+                                          0) == 1);
     CHECK(OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point,
                                            P256_PUBLIC_BYTES) == 1);
     if (scalar != NULL) {
@@ -131,13 +131,13 @@ static bool public_from_openssl(struct p256_public *target, const EVP_PKEY *key)
 {
     char group[32] = "";
     size_t written = 0;
-    bool is_read = EVP_PKEY_is_a(key, "EC") == 1 &&
-                   EVP_PKEY_get_group_name(key, group, sizeof group, &written) == 1 &&
-                   strcmp(group, SN_X9_62_prime256v1) == 0 &&
-                   EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY,
-                                                   target->bytes, sizeof target->bytes,
-                                                   &written) == 1 &&
-                   written == sizeof target->bytes;
+    bool is_read =
+        EVP_PKEY_is_a(key, "EC") == 1 &&
+        EVP_PKEY_get_group_name(key, group, sizeof group, &written) == 1 &&
+        strcmp(group, SN_X9_62_prime256v1) == 0 &&
+        EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, target->bytes,
+                                        sizeof target->bytes, &written) == 1 &&
+        written == sizeof target->bytes;
     ERR_clear_error();
     return is_read;
 }
@@ -177,8 +177,7 @@ static bool serial_set(X509 *certificate, const struct hash *unique)
 
     BIGNUM *number = BN_bin2bn(serial, sizeof serial, NULL);
     bool is_set =
-        number != NULL &&
-        BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != NULL;
+        number != NULL && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != NULL;
     BN_free(number);
     return is_set;
 }
@@ -232,8 +231,7 @@ static X509 *root_make(struct p256_key *root_key, const struct hash *capsule)
                    root_name_set(X509_get_subject_name(root), capsule) &&
                    root_name_set(X509_get_issuer_name(root), capsule) &&
                    X509_set_pubkey(root, root_key->openssl) == 1 &&
-                   extension_add(root, root, NID_basic_constraints,
-                                 "critical,CA:TRUE,pathlen:0") &&
+                   extension_add(root, root, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
                    extension_add(root, root, NID_key_usage, "critical,keyCertSign") &&
                    extension_add(root, root, NID_subject_key_identifier, "hash");
     if (!is_made) {
@@ -310,8 +308,8 @@ enum status certificate_leaf(struct buffer *der, struct p256_key *root_key,
 
     X509 *root = root_make(root_key, &claims->capsule);
     X509 *leaf = X509_new();
-    bool is_written = root != NULL && leaf != NULL &&
-                      X509_set_version(leaf, X509_VERSION_3) == 1 && serial_set(leaf, &unique) &&
+    bool is_written = root != NULL && leaf != NULL && X509_set_version(leaf, X509_VERSION_3) == 1 &&
+                      serial_set(leaf, &unique) &&
                       dates_set(leaf, claims->not_before_s, claims->not_after_s) &&
                       leaf_name_set(X509_get_subject_name(leaf), claims) &&
                       X509_set_issuer_name(leaf, X509_get_subject_name(root)) == 1 &&
@@ -436,8 +434,7 @@ static enum status leaf_judge(struct certificate_claims *claims, struct p256_pub
     struct p256_public root_key;
     const EVP_PKEY *openssl_key = X509_get0_pubkey(leaf);
     if (openssl_key == NULL || !public_from_openssl(leaf_key, openssl_key) ||
-        X509_get0_pubkey(root) == NULL ||
-        !public_from_openssl(&root_key, X509_get0_pubkey(root)) ||
+        X509_get0_pubkey(root) == NULL || !public_from_openssl(&root_key, X509_get0_pubkey(root)) ||
         !date_read(&claims->not_before_s, X509_get0_notBefore(leaf)) ||
         !date_read(&claims->not_after_s, X509_get0_notAfter(leaf)) || !uris_read(claims, leaf)) {
         return STATUS_MALFORMED;
@@ -445,16 +442,15 @@ static enum status leaf_judge(struct certificate_claims *claims, struct p256_pub
     claims->tee = tee_read(X509_get_subject_name(leaf));
 
     bool is_root = (X509_get_extension_flags(root) & (EXFLAG_CA | EXFLAG_INVALID)) == EXFLAG_CA;
-    if (!is_root || !is_server(leaf) || !is_signed_by(leaf, root) ||
-        now_s < claims->not_before_s || now_s > claims->not_after_s) {
+    if (!is_root || !is_server(leaf) || !is_signed_by(leaf, root) || now_s < claims->not_before_s ||
+        now_s > claims->not_after_s) {
         return STATUS_FORGED;
     }
     return STATUS_OK;
 }
 
-enum status certificate_verify_leaf(struct certificate_claims *claims,
-                                    struct p256_public *leaf_key, struct bytes leaf,
-                                    struct bytes root, uint64_t now_s)
+enum status certificate_verify_leaf(struct certificate_claims *claims, struct p256_public *leaf_key,
+                                    struct bytes leaf, struct bytes root, uint64_t now_s)
 {
     struct certificate_claims read_claims = {.tee = NULL};
     struct p256_public read_key;

@@ -17,8 +17,8 @@
  * OpenSSL fetches its algorithms without reading a configuration file.
  *
  * From then on no call here opens a file. What remains of the kernel: getrandom,
- * getpid, futex, mmap, munmap, mprotect (never executable), madvise, brk, and
- * mlock and munlock, which may fail, but must not kill.
+ * getpid, clock_gettime, futex, mmap, munmap, mprotect (never executable),
+ * madvise, brk, and mlock and munlock, which may fail, but must not kill.
  */
 void crypto_init(void);
 

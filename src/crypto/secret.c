@@ -82,10 +82,9 @@ struct secret *secret_derive(const struct secret *root, const char *purpose, str
     CHECK(!out.failed);
 
     struct secret *derived = crypto_guarded_new(sizeof *derived);
-    enum status status =
-        secret_hkdf(derived->bytes, sizeof derived->bytes,
-                    bytes_of(root->bytes, sizeof root->bytes), bytes_of(NULL, 0),
-                    bytes_of(info, out.length));
+    enum status status = secret_hkdf(derived->bytes, sizeof derived->bytes,
+                                     bytes_of(root->bytes, sizeof root->bytes), bytes_of(NULL, 0),
+                                     bytes_of(info, out.length));
     CHECK(status == STATUS_OK);
     return derived;
 }

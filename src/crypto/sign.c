@@ -60,7 +60,8 @@ struct sign_key *sign_key_new_from_seed(const uint8_t seed[SIGN_SEED_BYTES])
 
 struct sign_key *sign_key_new(const struct random *random)
 {
-    // Not drawn into the key itself: libsodium overwrites a seed that lies there before it reads it.
+    // Not drawn into the key itself: libsodium overwrites a seed that lies there before it reads
+    // it.
     uint8_t seed[SIGN_SEED_BYTES];
     random_fill(random, seed, sizeof seed);
     struct sign_key *key = sign_key_new_from_seed(seed);

@@ -92,8 +92,7 @@ static bool node_take(struct slip10_node *node, const uint8_t digest[HASH512_BYT
 struct slip10_node *slip10_root(enum slip10_curve curve, struct bytes seed)
 {
     CHECK(SEED_BYTES_MIN <= seed.length && seed.length <= SEED_BYTES_MAX);
-    struct bytes name =
-        bytes_text(curve == SLIP10_ED25519 ? "ed25519 seed" : "Nist256p1 seed");
+    struct bytes name = bytes_text(curve == SLIP10_ED25519 ? "ed25519 seed" : "Nist256p1 seed");
     struct slip10_node *node = crypto_guarded_new(sizeof *node);
     node->curve = curve;
 
@@ -141,8 +140,8 @@ struct slip10_node *slip10_child(const struct slip10_node *parent, uint32_t inde
     return node;
 }
 
-struct slip10_node *slip10_path(enum slip10_curve curve, struct bytes seed,
-                                const uint32_t *indexes, size_t count)
+struct slip10_node *slip10_path(enum slip10_curve curve, struct bytes seed, const uint32_t *indexes,
+                                size_t count)
 {
     struct slip10_node *node = slip10_root(curve, seed);
     for (size_t i = 0; i < count; i++) {

@@ -110,9 +110,8 @@ static void p2_refuses_every_flipped_bit_and_shows_zeroes(void **state)
     for (size_t bit = 0; bit < 8 * sizeof sealed; bit++) {
         sealed[bit / 8] = (uint8_t)(sealed[bit / 8] ^ (1u << bit % 8));
         memset(opened, 0xaa, sizeof opened);
-        assert_int_equal(
-            aead_unseal(key, 5, associated, bytes_of(sealed, sizeof sealed), opened),
-            STATUS_FORGED);
+        assert_int_equal(aead_unseal(key, 5, associated, bytes_of(sealed, sizeof sealed), opened),
+                         STATUS_FORGED);
         assert_true(is_all(opened, sizeof opened, 0));
         sealed[bit / 8] = (uint8_t)(sealed[bit / 8] ^ (1u << bit % 8));
     }
@@ -136,12 +135,10 @@ static void p2_refuses_another_nonce_header_or_length(void **state)
     assert_int_equal(aead_unseal(key, 1ull << 41, associated, whole, opened), STATUS_FORGED);
     assert_int_equal(aead_unseal(key, 1ull << 40, bytes_text("Header"), whole, opened),
                      STATUS_FORGED);
-    assert_int_equal(aead_unseal(key, 1ull << 40, bytes_of(NULL, 0), whole, opened),
-                     STATUS_FORGED);
+    assert_int_equal(aead_unseal(key, 1ull << 40, bytes_of(NULL, 0), whole, opened), STATUS_FORGED);
     for (size_t length = 0; length < sizeof sealed; length++) {
-        assert_int_equal(
-            aead_unseal(key, 1ull << 40, associated, bytes_of(sealed, length), opened),
-            STATUS_FORGED);
+        assert_int_equal(aead_unseal(key, 1ull << 40, associated, bytes_of(sealed, length), opened),
+                         STATUS_FORGED);
     }
     assert_int_equal(aead_unseal(key, 1ull << 40, associated, whole, opened), STATUS_OK);
     aead_key_free(key);
@@ -171,8 +168,8 @@ static void seals_and_unseals_in_place_and_the_empty_message(void **state)
     assert_memory_equal(text, "text", 4);
 
     aead_seal(key, 2, bytes_of(NULL, 0), bytes_of(NULL, 0), text);
-    assert_int_equal(
-        aead_unseal(key, 2, bytes_of(NULL, 0), bytes_of(text, AEAD_TAG_BYTES), NULL), STATUS_OK);
+    assert_int_equal(aead_unseal(key, 2, bytes_of(NULL, 0), bytes_of(text, AEAD_TAG_BYTES), NULL),
+                     STATUS_OK);
     aead_key_free(key);
     aead_key_free(NULL);
 }

@@ -135,8 +135,7 @@ static void p2_refuses_another_root_and_a_root_as_leaf(void **state)
     struct p256_key *other_key = key_from_byte(2);
     struct buffer other = BUFFER_EMPTY;
     assert_int_equal(certificate_root(&other, other_key, &f->claims.capsule), STATUS_OK);
-    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&other), NOW_S),
-                     STATUS_FORGED);
+    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&other), NOW_S), STATUS_FORGED);
     assert_int_equal(verify(f, buffer_bytes(&f->root), buffer_bytes(&f->root), NOW_S),
                      STATUS_MALFORMED);
     assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&f->leaf), NOW_S),
@@ -164,7 +163,8 @@ static void openssl_accepts_the_chain_in_its_strict_mode(void **state)
     assert_int_equal(X509_STORE_CTX_init(context, anchors, leaf, NULL), 1);
     X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context);
     X509_VERIFY_PARAM_set_time(parameters, NOW_S);
-    X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE);
+    X509_VERIFY_PARAM_set_flags(parameters,
+                                X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE);
     X509_VERIFY_PARAM_set_purpose(parameters, X509_PURPOSE_SSL_SERVER);
     int verdict = X509_verify_cert(context);
     assert_string_equal(X509_verify_cert_error_string(X509_STORE_CTX_get_error(context)), "ok");
@@ -210,9 +210,9 @@ static void a_scalar_of_one_is_the_generator(void **state)
     struct fixture *f = *state;
     // SEC 2, section 2.4.2: the x coordinate of P-256's base point.
     static const uint8_t x[] = {
-        0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40,
-        0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98,
-        0xc2, 0x96,
+        0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6,
+        0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb,
+        0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96,
     };
     struct p256_public key;
     assert_int_equal(certificate_public(&key, buffer_bytes(&f->root)), STATUS_OK);
@@ -272,8 +272,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(p2_refuses_a_leaf_outside_its_dates, setup, teardown),
         cmocka_unit_test_setup_teardown(p2_refuses_every_changed_byte, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_the_cut_and_the_lengthened, setup, teardown),
-        cmocka_unit_test_setup_teardown(p2_refuses_another_root_and_a_root_as_leaf, setup, teardown),
-        cmocka_unit_test_setup_teardown(openssl_accepts_the_chain_in_its_strict_mode, setup, teardown),
+        cmocka_unit_test_setup_teardown(p2_refuses_another_root_and_a_root_as_leaf, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(openssl_accepts_the_chain_in_its_strict_mode, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_names_are_those_of_the_contract, setup, teardown),
         cmocka_unit_test_setup_teardown(any_copy_of_the_root_anchors_every_leaf, setup, teardown),
         cmocka_unit_test_setup_teardown(a_scalar_of_one_is_the_generator, setup, teardown),

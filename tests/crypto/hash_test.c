@@ -56,8 +56,9 @@ static void sha512_gives_the_example_of_the_standard(void **state)
     uint8_t hash[HASH512_BYTES];
     const struct bytes parts[] = {bytes_text("a"), bytes_of(NULL, 0), bytes_text("bc")};
     hash512_of_parts(hash, parts, 3);
-    assert_hash512(hash, "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
-                         "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+    assert_hash512(hash,
+                   "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+                   "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
 }
 
 static void a_cut_anywhere_changes_nothing(void **state)
@@ -165,8 +166,9 @@ static void hmac_sha512_gives_rfc_4231s_second_case(void **state)
     (void)state;
     uint8_t mac[HASH512_BYTES];
     hash512_mac(mac, bytes_text("Jefe"), bytes_text("what do ya want for nothing?"));
-    assert_hash512(mac, "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"
-                        "9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737");
+    assert_hash512(mac,
+                   "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"
+                   "9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737");
 }
 
 static void knows_equal_from_unequal_and_zero(void **state)

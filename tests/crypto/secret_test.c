@@ -77,9 +77,8 @@ static void derive_is_hkdf_over_purpose_and_context(void **state)
     uint8_t expected[SECRET_BYTES];
     struct secret *root = secret_new_copy(root_bytes);
     struct secret *derived = secret_derive(root, "purpose ", bytes_text("context"));
-    assert_int_equal(secret_hkdf(expected, sizeof expected,
-                                 bytes_of(root_bytes, sizeof root_bytes), bytes_of(NULL, 0),
-                                 bytes_text("purpose context")),
+    assert_int_equal(secret_hkdf(expected, sizeof expected, bytes_of(root_bytes, sizeof root_bytes),
+                                 bytes_of(NULL, 0), bytes_text("purpose context")),
                      STATUS_OK);
     assert_memory_equal(secret_bytes(derived), expected, sizeof expected);
 

@@ -60,8 +60,8 @@ int vectors_have_flag(const json_t *object, const char *name, const char *text)
     return 0;
 }
 
-void vectors_each_wycheproof(const char *path, void (*each)(const json_t *group,
-                                                              const json_t *test))
+void vectors_each_wycheproof(const char *path,
+                             void (*each)(const json_t *group, const json_t *test))
 {
     json_t *file = vectors_load(path);
     const json_t *groups = json_object_get(file, "testGroups");

@@ -22,7 +22,7 @@ void vectors_free(struct bytes bytes);
 int vectors_have_flag(const json_t *object, const char *name, const char *text);
 
 /* Call `each` with every test of every group of a file in Wycheproof's form. */
-void vectors_each_wycheproof(const char *path, void (*each)(const json_t *group,
-                                                              const json_t *test));
+void vectors_each_wycheproof(const char *path,
+                             void (*each)(const json_t *group, const json_t *test));
 
 #endif
