@@ -61,14 +61,17 @@ struct frame {
 /* All ones: whoever leads. */
 extern const struct writer_id frame_to_leader;
 
-/* STATUS_MALFORMED: too short, too long, an unknown kind, or reserved bytes set. */
+/*
+ * STATUS_MALFORMED: too short, too long, an unknown kind, reserved bytes set, or
+ * a body where the kind has none (READY, GONE, STOP). `frame` borrows.
+ */
 MUST_CHECK enum status frame_decode(struct frame *frame, struct bytes bytes);
 
 /* Write the header alone: senders gather header and body without copying the body. */
 void frame_header(uint8_t target[FRAME_HEADER_BYTES], enum frame_kind kind, uint32_t request,
                   const struct writer_id *peer);
 
-/* Append header and body to `target`. */
+/* Append header and body to `target`. STATUS_MALFORMED: longer than FRAME_BYTES_MAX. */
 MUST_CHECK enum status frame_encode(struct buffer *target, enum frame_kind kind, uint32_t request,
                                     const struct writer_id *peer, struct bytes body);
 
@@ -77,7 +80,9 @@ MUST_CHECK enum status frame_encode(struct buffer *target, enum frame_kind kind,
  * with STATUS_MALFORMED and borrows from `body`.
  */
 
-/* RTS: signed by the leader's writer key, purpose "paranoid rts v1" (over capsule ‖ term ‖ epoch).
+/*
+ * RTS: term 8, epoch 8, signature 64. Signed by the leader's writer key, purpose
+ * "paranoid rts v1", over capsule ‖ term ‖ epoch.
  */
 struct frame_rts {
     uint64_t term;
@@ -95,6 +100,7 @@ MUST_CHECK enum status frame_rts_verify(const struct frame_rts *rts, const struc
  * FETCH: records `from` to `to` (inclusive; UINT64_MAX: to the end) of one writer; a zero writer
  * means every record in the store's order, `from` counting from 1. The answer stops
  * before max_bytes is exceeded (but carries at least one record).
+ * Writer 16, from 8, to 8, max_bytes 4.
  */
 struct frame_fetch {
     struct writer_id writer;
@@ -105,7 +111,10 @@ struct frame_fetch {
 MUST_CHECK enum status frame_fetch_encode(struct buffer *target, const struct frame_fetch *fetch);
 MUST_CHECK enum status frame_fetch_decode(struct frame_fetch *fetch, struct bytes body);
 
-/* FETCHED: `next` is the first that was not sent; is_end: the store has nothing at or above it. */
+/*
+ * FETCHED: `next` is the first that was not sent; is_end: the store has nothing at or above it.
+ * Writer 16, next 8, is_end 1.
+ */
 struct frame_fetched {
     struct writer_id writer;
     uint64_t next;
@@ -116,10 +125,11 @@ MUST_CHECK enum status frame_fetched_encode(struct buffer *target,
 MUST_CHECK enum status frame_fetched_decode(struct frame_fetched *fetched, struct bytes body);
 
 /*
- * FENCE: signed by the leader's key, purpose "paranoid fence ask v1" (over capsule ‖ the
- * fields before the signature). `term_body` (owner-signed, capsule/term.h) proves that this key
- * leads; a store that sees a higher term obeys it from then on. A zero writer fences every open
- * branch and every leader of a lower term; else only that writer.
+ * FENCE: term 8, writer 16, u32 length, term body, signature 64. Signed by the leader's key,
+ * purpose "paranoid fence ask v1", over capsule ‖ SHA-256(everything before the signature);
+ * STATUS_MALFORMED from encode: it would fit no frame. `term_body` (owner-signed, capsule/term.h)
+ * proves that this key leads; a store that sees a higher term obeys it from then on. A zero writer
+ * fences every open branch and every leader of a lower term; else only that writer.
  */
 struct frame_fence {
     uint64_t term;
@@ -135,7 +145,10 @@ MUST_CHECK enum status frame_fence_verify(const struct frame_fence *fence,
                                           const struct hash *capsule,
                                           const struct verify_key *leader);
 
-/* REFUSED: `status` is an enum status such as STATUS_NO_SPACE; `sequence` the first not taken. */
+/*
+ * REFUSED: `status` is an enum status such as STATUS_NO_SPACE, never STATUS_OK; `sequence` the
+ * first not taken. Status 4, sequence 8, text: the rest.
+ */
 struct frame_refused {
     uint32_t status;
     uint64_t sequence;
@@ -145,7 +158,10 @@ MUST_CHECK enum status frame_refused_encode(struct buffer *target,
                                             const struct frame_refused *refused);
 MUST_CHECK enum status frame_refused_decode(struct frame_refused *refused, struct bytes body);
 
-/* START: role and public knowledge; an enclave believes none of it before the handshake. */
+/*
+ * START: role and public knowledge; an enclave believes none of it before the handshake.
+ * Role 1, lambda_threads 4, time_ms 8, capsule 32, genesis: the rest.
+ */
 struct frame_start {
     uint8_t role;             // enum member_role
     uint32_t lambda_threads;  // workers
@@ -156,7 +172,7 @@ struct frame_start {
 MUST_CHECK enum status frame_start_encode(struct buffer *target, const struct frame_start *start);
 MUST_CHECK enum status frame_start_decode(struct frame_start *start, struct bytes body);
 
-/* HELLO */
+/* HELLO: role 1, writer's public key 32. */
 struct frame_hello {
     uint8_t role;
     struct verify_key key;
@@ -164,7 +180,10 @@ struct frame_hello {
 MUST_CHECK enum status frame_hello_encode(struct buffer *target, const struct frame_hello *hello);
 MUST_CHECK enum status frame_hello_decode(struct frame_hello *hello, struct bytes body);
 
-/* STREAM: events of TCP connection `connection`. SENT tells the enclave that bytes left. */
+/*
+ * STREAM: events of TCP connection `connection`. SENT tells the enclave that bytes left.
+ * Connection 8, event 1, bytes: the rest; none with OPEN and CLOSE, 4 with SENT.
+ */
 enum frame_stream_event {
     FRAME_STREAM_OPEN = 1,
     FRAME_STREAM_DATA = 2,

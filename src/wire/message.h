@@ -10,10 +10,16 @@
 #include "capsule/writer.h"
 #include "crypto/hash.h"
 #include "crypto/secret.h"
+#include "wire/channel.h"
+#include "wire/frame.h"
 
 /*
  * message: what is said inside a channel (docs/format/message.md). One byte of
  * kind, then fields. Requests of the owner carry a number that the answer repeats.
+ *
+ * Each encode appends to `target`, which holds secrets from then on: wipe it after
+ * sealing. STATUS_MALFORMED: longer than MESSAGE_BYTES_MAX, what a CHANNEL frame
+ * has room for. STATUS_NO_MEMORY. On both `target` is as it was.
  */
 enum message_kind {
     MESSAGE_GRANT = 1,   // leader → member: what it needs to take up its role
@@ -23,14 +29,21 @@ enum message_kind {
     MESSAGE_RENEW = 5,   // leader → member: a new certificate; member → leader: please (empty)
 };
 
-enum { MESSAGE_KEYS_MAX = 64, MESSAGE_TOKENS_MAX = 16, MESSAGE_HEADS_MAX = 8192 };
+enum {
+    MESSAGE_KEYS_MAX = 64,
+    MESSAGE_TOKENS_MAX = 16,
+    MESSAGE_HEADS_MAX = 8192,
+    MESSAGE_BYTES_MAX = FRAME_BYTES_MAX - FRAME_HEADER_BYTES - CHANNEL_OVERHEAD_BYTES,
+};
 
 struct message_key {
     uint32_t key_epoch;
     const uint8_t *secret;  // SECRET_BYTES, borrowed
 };
 
-/* GRANT: data keys, certificate, bearer tokens it accepts, and the heads to reach before serving.
+/*
+ * GRANT: data keys, certificate, bearer tokens it accepts, and the heads to reach before serving.
+ * message_grant_encode() takes head_count heads from `heads` and ignores grant->heads.
  */
 struct message_grant {
     uint32_t key_count;
@@ -45,6 +58,7 @@ struct message_grant {
 MUST_CHECK enum status message_grant_encode(struct buffer *target,
                                             const struct message_grant *grant,
                                             const struct branch_head *heads);
+/* `index` is below head_count (CHECK). */
 struct branch_head message_grant_head(const struct message_grant *grant, uint32_t index);
 
 /* SEED: `term_body` and `policy_body` are owner-signed; the latter is empty when nothing changed.
@@ -93,7 +107,10 @@ struct message {
     };
 };
 
-/* Borrows from `bytes`, which hold secrets: the caller wipes them. STATUS_MALFORMED. */
+/*
+ * Borrows from `bytes`, which hold secrets: the caller wipes them. STATUS_MALFORMED:
+ * an unknown kind, a count or length beyond its bound, or bytes left over.
+ */
 MUST_CHECK enum status message_decode(struct message *message, struct bytes bytes);
 
 #endif

@@ -1,0 +1,257 @@
+/* src/wire/message.c */
+#include "wire/message.h"
+
+#include "base/check.h"
+#include "base/cursor.h"
+#include "base/encoder.h"
+#include "crypto/certificate.h"
+
+enum { RUN_PREFIX_BYTES = 4, KEY_BYTES = 4 + SECRET_BYTES };
+
+/* An encoder over a new message of `length` bytes at the end of `target`, its kind written. */
+static enum status message_reserve(struct encoder *out, struct buffer *target, size_t length,
+                                   enum message_kind kind)
+{
+    if (length > MESSAGE_BYTES_MAX) {
+        return STATUS_MALFORMED;
+    }
+    enum status status = buffer_reserve(target, length);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out = encoder_over(target->bytes + target->length, length);
+    encoder_u8(out, (uint8_t)kind);
+    return STATUS_OK;
+}
+
+/* Make the bytes, all written, part of `target`. */
+static enum status message_keep(const struct encoder *out, struct buffer *target)
+{
+    CHECK(!out->failed && out->length == out->capacity);
+    target->length += out->length;
+    return STATUS_OK;
+}
+
+/* A run is u32 length ‖ bytes. A message that was reserved holds none that is longer. */
+static void run_encode(struct encoder *out, struct bytes run)
+{
+    encoder_u32(out, (uint32_t)run.length);
+    encoder_bytes(out, run.at, run.length);
+}
+
+static struct bytes run_decode(struct cursor *in)
+{
+    uint32_t length = cursor_u32(in);
+    return cursor_bytes(in, length);
+}
+
+enum status message_grant_encode(struct buffer *target, const struct message_grant *grant,
+                                 const struct branch_head *heads)
+{
+    CHECK(grant->key_count <= MESSAGE_KEYS_MAX);
+    CHECK(grant->token_count <= MESSAGE_TOKENS_MAX);
+    CHECK(grant->head_count <= MESSAGE_HEADS_MAX);
+    CHECK(grant->certificate.length <= CERTIFICATE_BYTES_MAX);
+    CHECK(grant->root.length <= CERTIFICATE_BYTES_MAX);
+
+    size_t length = 1 + 4 + (size_t)grant->key_count * KEY_BYTES + RUN_PREFIX_BYTES +
+                    grant->certificate.length + RUN_PREFIX_BYTES + grant->root.length + 4 +
+                    (size_t)grant->token_count * HASH_BYTES + 4 +
+                    (size_t)grant->head_count * BRANCH_HEAD_BYTES;
+    struct encoder out;
+    enum status status = message_reserve(&out, target, length, MESSAGE_GRANT);
+    if (status != STATUS_OK) {
+        return status;
+    }
+
+    encoder_u32(&out, grant->key_count);
+    for (uint32_t i = 0; i < grant->key_count; i++) {
+        encoder_u32(&out, grant->keys[i].key_epoch);
+        encoder_bytes(&out, grant->keys[i].secret, SECRET_BYTES);
+    }
+    run_encode(&out, grant->certificate);
+    run_encode(&out, grant->root);
+    encoder_u32(&out, grant->token_count);
+    for (uint32_t i = 0; i < grant->token_count; i++) {
+        encoder_bytes(&out, grant->tokens[i].bytes, HASH_BYTES);
+    }
+    encoder_u32(&out, grant->head_count);
+    for (uint32_t i = 0; i < grant->head_count; i++) {
+        encoder_bytes(&out, heads[i].writer.bytes, WRITER_ID_BYTES);
+        encoder_u64(&out, heads[i].head.sequence);
+        encoder_bytes(&out, heads[i].head.hash.bytes, HASH_BYTES);
+    }
+    return message_keep(&out, target);
+}
+
+static enum status grant_decode(struct message_grant *grant, struct cursor *in)
+{
+    grant->key_count = cursor_u32(in);
+    if (grant->key_count > MESSAGE_KEYS_MAX) {
+        return STATUS_MALFORMED;
+    }
+    for (uint32_t i = 0; i < grant->key_count; i++) {
+        grant->keys[i].key_epoch = cursor_u32(in);
+        grant->keys[i].secret = cursor_take(in, SECRET_BYTES);
+    }
+
+    grant->certificate = run_decode(in);
+    grant->root = run_decode(in);
+    if (grant->certificate.length > CERTIFICATE_BYTES_MAX ||
+        grant->root.length > CERTIFICATE_BYTES_MAX) {
+        return STATUS_MALFORMED;
+    }
+
+    grant->token_count = cursor_u32(in);
+    if (grant->token_count > MESSAGE_TOKENS_MAX) {
+        return STATUS_MALFORMED;
+    }
+    for (uint32_t i = 0; i < grant->token_count; i++) {
+        cursor_copy(in, grant->tokens[i].bytes, HASH_BYTES);
+    }
+
+    grant->head_count = cursor_u32(in);
+    if (grant->head_count > MESSAGE_HEADS_MAX) {
+        return STATUS_MALFORMED;
+    }
+    grant->heads = cursor_take(in, (size_t)grant->head_count * BRANCH_HEAD_BYTES);
+    return STATUS_OK;
+}
+
+struct branch_head message_grant_head(const struct message_grant *grant, uint32_t index)
+{
+    CHECK(index < grant->head_count);
+    struct cursor in =
+        cursor_over(grant->heads + (size_t)index * BRANCH_HEAD_BYTES, BRANCH_HEAD_BYTES);
+    struct branch_head branch;
+    cursor_copy(&in, branch.writer.bytes, WRITER_ID_BYTES);
+    branch.head.sequence = cursor_u64(&in);
+    cursor_copy(&in, branch.head.hash.bytes, HASH_BYTES);
+    CHECK(cursor_done(&in));
+    return branch;
+}
+
+enum status message_seed_encode(struct buffer *target, const struct message_seed *seed)
+{
+    struct encoder out;
+    size_t length = 1 + SECRET_BYTES + RUN_PREFIX_BYTES + seed->term_body.length +
+                    RUN_PREFIX_BYTES + seed->policy_body.length;
+    enum status status = message_reserve(&out, target, length, MESSAGE_SEED);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_bytes(&out, seed->seed, SECRET_BYTES);
+    run_encode(&out, seed->term_body);
+    run_encode(&out, seed->policy_body);
+    return message_keep(&out, target);
+}
+
+static void seed_decode(struct message_seed *seed, struct cursor *in)
+{
+    seed->seed = cursor_take(in, SECRET_BYTES);
+    seed->term_body = run_decode(in);
+    seed->policy_body = run_decode(in);
+}
+
+enum status message_deploy_encode(struct buffer *target, const struct message_deploy *deploy)
+{
+    struct encoder out;
+    size_t length = 1 + 4 + RUN_PREFIX_BYTES + deploy->function.length;
+    enum status status = message_reserve(&out, target, length, MESSAGE_DEPLOY);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u32(&out, deploy->request);
+    run_encode(&out, deploy->function);
+    return message_keep(&out, target);
+}
+
+static void deploy_decode(struct message_deploy *deploy, struct cursor *in)
+{
+    deploy->request = cursor_u32(in);
+    deploy->function = run_decode(in);
+}
+
+enum status message_answer_encode(struct buffer *target, const struct message_answer *answer)
+{
+    CHECK(answer->status <= STATUS_IO);
+    struct encoder out;
+    size_t length = 1 + 4 + 4 + RUN_PREFIX_BYTES + answer->text.length + 8 + HASH_BYTES;
+    enum status status = message_reserve(&out, target, length, MESSAGE_ANSWER);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u32(&out, answer->request);
+    encoder_u32(&out, answer->status);
+    run_encode(&out, answer->text);
+    encoder_u64(&out, answer->sync_epoch);
+    encoder_bytes(&out, answer->sync.bytes, HASH_BYTES);
+    return message_keep(&out, target);
+}
+
+static enum status answer_decode(struct message_answer *answer, struct cursor *in)
+{
+    answer->request = cursor_u32(in);
+    answer->status = cursor_u32(in);
+    answer->text = run_decode(in);
+    answer->sync_epoch = cursor_u64(in);
+    cursor_copy(in, answer->sync.bytes, HASH_BYTES);
+    return answer->status <= STATUS_IO ? STATUS_OK : STATUS_MALFORMED;
+}
+
+enum status message_renew_encode(struct buffer *target, const struct message_renew *renew)
+{
+    CHECK(renew->certificate.length <= CERTIFICATE_BYTES_MAX);
+    struct encoder out;
+    size_t length = 1 + RUN_PREFIX_BYTES + renew->certificate.length;
+    enum status status = message_reserve(&out, target, length, MESSAGE_RENEW);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    run_encode(&out, renew->certificate);
+    return message_keep(&out, target);
+}
+
+static enum status renew_decode(struct message_renew *renew, struct cursor *in)
+{
+    renew->certificate = run_decode(in);
+    return renew->certificate.length <= CERTIFICATE_BYTES_MAX ? STATUS_OK : STATUS_MALFORMED;
+}
+
+static enum status fields_decode(struct message *message, uint8_t kind, struct cursor *in)
+{
+    switch (kind) {
+    case MESSAGE_GRANT:
+        return grant_decode(&message->grant, in);
+    case MESSAGE_SEED:
+        seed_decode(&message->seed, in);
+        return STATUS_OK;
+    case MESSAGE_DEPLOY:
+        deploy_decode(&message->deploy, in);
+        return STATUS_OK;
+    case MESSAGE_ANSWER:
+        return answer_decode(&message->answer, in);
+    case MESSAGE_RENEW:
+        return renew_decode(&message->renew, in);
+    default:
+        return STATUS_MALFORMED;
+    }
+}
+
+enum status message_decode(struct message *message, struct bytes bytes)
+{
+    struct cursor in = cursor_over(bytes.at, bytes.length);
+    uint8_t kind = cursor_u8(&in);
+
+    // The fields are borrowed pointers and hashes: the copy holds no secret to wipe.
+    struct message decoded = {.kind = kind};
+    enum status status = fields_decode(&decoded, kind, &in);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!cursor_done(&in) || bytes.length > MESSAGE_BYTES_MAX) {
+        return STATUS_MALFORMED;
+    }
+    *message = decoded;
+    return STATUS_OK;
+}
