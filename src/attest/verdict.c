@@ -161,7 +161,7 @@ void verdict_line(const struct verdict *verdict, char text[VERDICT_LINE_BYTES_MA
     char measurement[2 * VERDICT_VALUE_BYTES_MAX + 1];
     hex_encode(measurement, verdict->measurement.bytes, verdict->measurement.length);
     snprintf(text, VERDICT_LINE_BYTES_MAX,
-             "tee=%s verdict=%s reason=%s tcb_status=%s debug=%s measurement=%s detail=\"%s\"",
+             "tee=%s verdict=%s reason=%s tcb_status=%s debug=%s measurement=%s detail=%s",
              verdict_tee_text(verdict->tee), verdict_word(verdict), verdict_code(verdict->reason),
              tcb_status != NULL ? tcb_status : "unknown", verdict->is_debug ? "true" : "false",
              measurement, verdict->detail);

@@ -123,7 +123,8 @@ const char *verdict_remedy(enum reason reason);
 
 /*
  * One line of fields for a log: "tee=simulated verdict=invalid reason=debug
- * tcb_status=UpToDate debug=true measurement=… detail=…".
+ * tcb_status=UpToDate debug=true measurement=… detail=…"; the detail goes on to the end of the
+ * line.
  */
 void verdict_line(const struct verdict *verdict, char text[VERDICT_LINE_BYTES_MAX]);
 
