@@ -13,6 +13,7 @@
 #include "capsule/tuple.h"
 #include "crypto/secret.h"
 #include "crypto/sign.h"
+#include "scl/dependency.h"
 #include "scl/memtable.h"
 #include "wire/frame.h"
 
@@ -69,32 +70,37 @@ bool scl_is_ready(const struct scl *scl);
  * STATUS_FULL: the batch, or what waits for receipts, is at its bound: wait for the sealer.
  * STATUS_CLOSED: this branch was closed: the enclave must join anew. STATUS_NO_MEMORY.
  */
-struct scl_dependency;
 MUST_CHECK enum status scl_put(struct scl *scl, const struct tuple *tuple,
-                               struct scl_dependency *dependency);
+                               struct dependency *dependency);
 
-/* One record to be sealed. Fields are the scl's own; the caller only carries it. */
+/* One record to be sealed. Fields are the scl's own; the caller carries it. Starts as all zeroes.
+ */
 struct scl_seal_job {
-    bool is_sealed_type;  // DATA, else EOE
-    struct tuple_batch batch;
-    struct buffer body;  // of an EOE
+    struct tuple_batch batch;  // of a DATA record
+    struct buffer body;        // of an EOE
     struct record_fields fields;
     struct hash parents[2];
-    struct buffer record;  // the result
-    struct hash hash;
+    struct aead_key *body_key;  // borrowed
+    struct buffer frame;        // RECORD frame: header and record
+    struct record record;       // lies in `frame`
     enum status status;
 };
 
 /*
- * Whether there is something to seal. STATUS_EMPTY: no. One job at a time.
- * STATUS_FULL: unreceipted records wait and the batch may gather until `*until_ms`.
+ * Whether there is something to seal; one job at a time. STATUS_EMPTY: no.
+ * STATUS_FULL: unreceipted records are under way, and the batch gathers until `*until_us`.
+ * STATUS_CLOSED: the branch was closed. STATUS_NO_MEMORY.
  */
-MUST_CHECK enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t now_ms,
-                                      uint64_t *until_ms);
+MUST_CHECK enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t now_us,
+                                      uint64_t *until_us);
 /* Without the lock: encode, seal, hash, chain, sign. */
 void scl_seal_run(const struct scl *scl, struct scl_seal_job *job);
-/* The record is part of the branch, and goes out by scl_output(). */
-MUST_CHECK enum status scl_seal_finish(struct scl *scl, struct scl_seal_job *job);
+/*
+ * The record becomes part of the branch. `*frame` is to be sent to everyone; it is borrowed until
+ * the next scl_seal_begin(), so it may be sent without the lock.
+ */
+MUST_CHECK enum status scl_seal_finish(struct scl *scl, struct scl_seal_job *job, uint64_t now_us,
+                                       struct bytes *frame);
 void scl_seal_release(struct scl_seal_job *job);
 
 /* ---- the way of a record received ---- */
@@ -102,27 +108,28 @@ void scl_seal_release(struct scl_seal_job *job);
 /* A decoded record of another writer: held until its turn. Copied. */
 MUST_CHECK enum status scl_receive(struct scl *scl, const struct record *record);
 
+/* A run of one writer. Starts as all zeroes. */
 enum { SCL_RUN_RECORDS_MAX = 64 };
-
 struct scl_open_job {
     struct buffer bytes[SCL_RUN_RECORDS_MAX];
     struct record records[SCL_RUN_RECORDS_MAX];
     struct buffer plains[SCL_RUN_RECORDS_MAX];
     size_t count;
     struct verify_key key;
-    size_t member;
+    struct aead_key *body_key;  // borrowed
+    bool is_introduction;       // a leader's first record: its key is inside
     enum status status;
 };
 
 /* The next run that can be applied. STATUS_EMPTY: none; gaps are asked for by scl_tick(). */
 MUST_CHECK enum status scl_open_begin(struct scl *scl, struct scl_open_job *job);
-/* Without the lock, by the one opener thread: verify the last signature, open the bodies. */
-void scl_open_run(struct scl *scl, struct scl_open_job *job);
+/* Without the lock, by the one opener thread: verify chain and last signature, open the bodies. */
+void scl_open_run(struct scl_open_job *job);
 /*
  * Accept and apply. STATUS_CLOSED: this very enclave's branch was closed, or the replica is
  * overrun by a cut: the process must end and join anew.
  */
-MUST_CHECK enum status scl_open_finish(struct scl *scl, struct scl_open_job *job);
+MUST_CHECK enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t now_us);
 void scl_open_release(struct scl_open_job *job);
 
 /* Other frames. Bodies are decoded and verified here. */
@@ -132,36 +139,20 @@ MUST_CHECK enum status scl_receive_fetched(struct scl *scl, uint32_t request, st
 MUST_CHECK enum status scl_receive_refused(struct scl *scl, struct bytes refused);
 
 /* Time passes: fetch what is missing, repeat what no receipt covers. Returns when to call again. */
-uint64_t scl_tick(struct scl *scl, uint64_t now_ms);
+uint64_t scl_tick(struct scl *scl, uint64_t now_us);
 
 /* Append the next frame to be sent to `frame`. STATUS_EMPTY. */
 MUST_CHECK enum status scl_output(struct scl *scl, struct buffer *frame);
 
 /* ---- reading ---- */
 
-/*
- * What an answer rests on: for each writer the highest sequence written or
- * read. Plain; starts as all zeroes.
- */
-enum { SCL_DEPENDENCY_WRITERS_MAX = 64 };
-struct scl_dependency {
-    uint32_t count;
-    bool is_everything;  // more writers than fit: every head as it was then, or above
-    struct {
-        uint32_t member;
-        uint64_t sequence;
-    } items[SCL_DEPENDENCY_WRITERS_MAX];
-};
-
-void scl_dependency_add(struct scl_dependency *dependency, uint32_t member, uint64_t sequence);
-
-/* Whether W stores hold all of it. Verifies receipts that it needs. */
-bool scl_is_durable(struct scl *scl, const struct scl_dependency *dependency);
+/* Whether W stores hold all that `dependency` names. Verifies the receipts it needs. */
+bool scl_is_durable(struct scl *scl, const struct dependency *dependency);
 
 /* STATUS_NO_SPACE when a store refused this enclave's records last; else STATUS_OK. */
 enum status scl_store_trouble(const struct scl *scl);
 
-/* The time of the newest joined SYNC: what expiry is judged by. */
+/* The time of the newest joined SYNC: what expiry is judged by. Without the lock. */
 uint64_t scl_time_ms(const struct scl *scl);
 
 /*

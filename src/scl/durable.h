@@ -1,0 +1,48 @@
+/* src/scl/durable.h */
+#ifndef SCL_DURABLE_H
+#define SCL_DURABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/status.h"
+#include "capsule/genesis.h"
+#include "capsule/writer.h"
+
+/*
+ * durable: how far each branch is held by W stores, by their receipts. A
+ * receipt costs 50 us to verify, and most are overtaken before anybody asks: so a claim is
+ * kept as it came, and verified when an answer waits for it.
+ */
+struct durable;
+
+/* `genesis` is borrowed until durable_free(). */
+MUST_CHECK enum status durable_new(struct durable **durable, const struct genesis *genesis);
+void durable_free(struct durable *durable);
+
+/*
+ * Keep what a receipt claims; copied. STATUS_MALFORMED; STATUS_DENIED: no store of this
+ * capsule; STATUS_FORGED: it speaks of an unknown writer (which is verified at once) and does not
+ * verify.
+ */
+MUST_CHECK enum status durable_receive(struct durable *durable, struct bytes receipt);
+
+/* Whether W stores hold this branch up to `sequence`. Verifies what it needs. Sequence 0 is held.
+ */
+bool durable_covers(struct durable *durable, const struct writer_id *writer, uint64_t sequence);
+
+/*
+ * Append, each behind its u32 length, receipts of W distinct stores that cover `sequence`, leaving
+ * out those already appended to `target` since durable_collect_begin(). STATUS_GAP: there are not
+ * enough.
+ */
+void durable_collect_begin(struct durable *durable);
+MUST_CHECK enum status durable_collect(struct durable *durable, const struct writer_id *writer,
+                                       uint64_t sequence, struct buffer *target);
+
+/* Receipts verified so far. */
+uint64_t durable_verified_count(const struct durable *durable);
+
+#endif
