@@ -71,6 +71,15 @@ void buffer_clear(struct buffer *buffer)
     buffer->length = 0;
 }
 
+void buffer_recycle(struct buffer *buffer, size_t kept_bytes_max)
+{
+    if (buffer->capacity > kept_bytes_max) {
+        buffer_release(buffer);
+    } else {
+        buffer_clear(buffer);
+    }
+}
+
 void buffer_consume(struct buffer *buffer, size_t length)
 {
     if (length >= buffer->length) {

@@ -31,6 +31,9 @@ MUST_CHECK enum status buffer_append(struct buffer *buffer, const void *bytes, s
 /* Set the length to 0 and keep the memory for the next use. */
 void buffer_clear(struct buffer *buffer);
 
+/* The same, but keep no more than `kept_bytes_max`: for buffers that are used again and again. */
+void buffer_recycle(struct buffer *buffer, size_t kept_bytes_max);
+
 /* Drop the first `length` bytes (at most all) and move the rest to the front. */
 void buffer_consume(struct buffer *buffer, size_t length);
 

@@ -64,6 +64,20 @@ static void clearing_wipes_and_keeps_the_memory(void **state)
     buffer_release(&buffer);
 }
 
+static void recycling_keeps_memory_up_to_a_bound(void **state)
+{
+    (void)state;
+    struct buffer buffer = BUFFER_EMPTY;
+    assert_int_equal(buffer_append(&buffer, "secret", 6), STATUS_OK);
+    const uint8_t *memory = buffer.bytes;
+    buffer_recycle(&buffer, buffer.capacity);
+    assert_ptr_equal(buffer.bytes, memory);
+    assert_int_equal(buffer.length, 0);
+    buffer_recycle(&buffer, buffer.capacity - 1);
+    assert_null(buffer.bytes);
+    assert_int_equal(buffer.capacity, 0);
+}
+
 static void refuses_sizes_that_overflow_and_changes_nothing(void **state)
 {
     (void)state;
@@ -82,6 +96,7 @@ int main(void)
         cmocka_unit_test(keeps_every_byte_while_it_grows),
         cmocka_unit_test(consumes_from_the_front_and_wipes_behind),
         cmocka_unit_test(clearing_wipes_and_keeps_the_memory),
+        cmocka_unit_test(recycling_keeps_memory_up_to_a_bound),
         cmocka_unit_test(refuses_sizes_that_overflow_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
