@@ -81,6 +81,11 @@ bool bell_arm(struct bell_waiter *waiter, bell_condition *is_ready, const void *
     return !waiter_is_done(waiter, is_ready, context);                            // W3
 }
 
+void bell_accept(struct bell_waiter *waiter)
+{
+    waiter->seen = count_now(waiter);
+}
+
 enum status bell_wait(struct bell_waiter *waiter, bell_condition *is_ready, const void *context,
                       int timeout_ms)
 {
@@ -94,7 +99,7 @@ enum status bell_wait(struct bell_waiter *waiter, bell_condition *is_ready, cons
         return STATUS_OK;
     }
     bool in_time = futex_wait(&waiter->shared->count, waiter->seen, timeout_ms);  // W4
-    waiter->seen = count_now(waiter);
+    bell_accept(waiter);
     return in_time ? STATUS_OK : STATUS_TIMEOUT;
 }
 

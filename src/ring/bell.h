@@ -69,6 +69,9 @@ MUST_CHECK enum status bell_wait(struct bell_waiter *waiter, bell_condition *is_
  */
 bool bell_arm(struct bell_waiter *waiter, bell_condition *is_ready, const void *context);
 
+/* After such a sleep: what was rung so far is known, and the caller looks again now. */
+void bell_accept(struct bell_waiter *waiter);
+
 /*
  * Wake the waiters if there are any. The condition they ask was made true
  * before, in memory that they can see.

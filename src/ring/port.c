@@ -136,6 +136,7 @@ void port_disarm(struct port *port)
     uint64_t rings;
     ssize_t got = read(port->self.wake_fd, &rings, sizeof rings);
     (void)got;  // nothing to read is fine: we were woken for something else
+    bell_accept(&port->waiter);
 }
 
 void port_wake(struct port *port)

@@ -90,7 +90,7 @@ MUST_CHECK enum status port_wait_for_room(struct port *port, int timeout_ms);
  */
 bool port_arm(struct port *port);
 
-/* Host: empty the eventfd after it woke us. */
+/* Host: empty the eventfd after it woke us, and before looking again. */
 void port_disarm(struct port *port);
 
 /* From any thread of this end's process: let the thread in port_wait() or epoll look again. */
