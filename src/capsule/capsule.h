@@ -28,14 +28,22 @@
  *  3. Only who may sign a type has signed it: worker DATA and EOE; compactor TABLE,
  *     MANIFEST and EOE; leader the rest, and with the owner's signature where DESIGN 5.1 asks for
  * it.
- *  4. Terms rise: a leader of a lower term adds nothing beyond its cut.
+ *  4. Terms rise: a leader of a lower term adds nothing beyond its cut. A leader's branch
+ *     begins with its TERM and the CLOSE of each predecessor; all else of it waits until
+ *     their branches are here up to their cuts. So the leaders' records have one order,
+ *     and every replica judges them alike.
  *  5. Nothing is accepted beyond a cut, and what is at the cut has the hash the CLOSE names.
  *  6. A branch and a SYNC that speak of the same (writer, sequence) speak of the same hash,
  *     whichever came first.
  *  7. A record's SYNC parent is known and newer than the one its branch joined before; its epoch
- *     is one more than that SYNC's.
+ *     is one more than that SYNC's. A SYNC's own epoch, time, lamport and floor do not fall;
+ *     other records of a leader carry one more than the epoch of the newest SYNC (its TERM and
+ *     the CLOSE of predecessors: at least one more than the epoch its TERM names).
+ *  8. What a SYNC lists, W stores have signed to hold; what a CLOSE cuts, R stores have fenced.
  */
 struct capsule;
+
+enum { CAPSULE_MEMBERS_MAX = 65536, CAPSULE_SYNCS_MAX = 1 << 24 };
 
 /* One writer. Read-only for others. */
 struct capsule_member {
@@ -88,6 +96,7 @@ const struct hash *capsule_name(const struct capsule *capsule);
  *   the caller to compare, who has the earlier one.
  * STATUS_GAP: an ancestor (the record before, the MEMBER, the SYNC parent) is not here yet.
  * STATUS_CLOSED: beyond a cut, or of an ended term.
+ * STATUS_FULL: a bound below; nothing more fits.
  * STATUS_MALFORMED, STATUS_FORGED, STATUS_DENIED (this role may not sign this type),
  * STATUS_FORKED: it follows another record than the head, although signed.
  * STATUS_NO_MEMORY. On any but STATUS_OK nothing changed; capsule_reason() says why.
@@ -120,7 +129,7 @@ const struct capsule_member *capsule_member_find(const struct capsule *capsule,
 size_t capsule_member_count(const struct capsule *capsule);
 const struct capsule_member *capsule_member_at(const struct capsule *capsule, size_t index);
 
-/* The leader of the current term; NULL before the first TERM. */
+/* The leader of the highest term; NULL before the first TERM. */
 const struct capsule_member *capsule_leader(const struct capsule *capsule);
 uint64_t capsule_term(const struct capsule *capsule);
 uint64_t capsule_policy_version(const struct capsule *capsule);
@@ -133,7 +142,8 @@ const struct capsule_sync *capsule_sync_find(const struct capsule *capsule,
                                              const struct hash *hash);
 
 /*
- * What is missing until the newest SYNC is joined: call with *index = 0, and
+ * What is missing of all that a SYNC or a CLOSE named: until the newest SYNC
+ * is joined, and closed branches are here up to their cuts. Call with *index = 0, and
  * again with what it left there, until STATUS_EMPTY. `wanted` names a writer and the
  * sequence to reach; `from` is the first missing one.
  */

@@ -1,0 +1,136 @@
+/* src/capsule/branch.c */
+#include "capsule/branch_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+enum { CAPACITY_MIN = 16 };
+
+void branch_release(struct branch *branch)
+{
+    free(branch->recent);
+    free(branch->expected);
+    *branch = (struct branch){.recent = NULL};
+}
+
+/* Room for one more element in an array that holds `count`; at most `count_max` of them. */
+static enum status reserve_one(void **array, size_t *capacity, size_t count, size_t count_max,
+                               size_t element_bytes)
+{
+    if (count < *capacity) {
+        return STATUS_OK;
+    }
+    if (count >= count_max) {
+        return STATUS_FULL;
+    }
+    size_t grown = *capacity == 0 ? CAPACITY_MIN : 2 * *capacity;
+    void *moved = realloc(*array, grown * element_bytes);
+    if (moved == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    *array = moved;
+    *capacity = grown;
+    return STATUS_OK;
+}
+
+enum status branch_reserve(struct branch *branch)
+{
+    void *array = branch->recent;
+    enum status status = reserve_one(&array, &branch->recent_capacity, branch->recent_count,
+                                     BRANCH_RECENT_MAX, sizeof *branch->recent);
+    branch->recent = array;
+    return status;
+}
+
+enum status branch_reserve_expectation(struct branch *branch)
+{
+    size_t end = branch->expected_start + branch->expected_count;
+    if (end < branch->expected_capacity) {
+        return STATUS_OK;
+    }
+    if (branch->expected_start > 0) {
+        memmove(branch->expected, branch->expected + branch->expected_start,
+                branch->expected_count * sizeof *branch->expected);
+        branch->expected_start = 0;
+    }
+    void *array = branch->expected;
+    enum status status = reserve_one(&array, &branch->expected_capacity, branch->expected_count,
+                                     BRANCH_EXPECTED_MAX, sizeof *branch->expected);
+    branch->expected = array;
+    return status;
+}
+
+bool branch_hash_at(const struct branch *branch, uint64_t sequence, struct hash *hash)
+{
+    if (sequence == branch->member.head.sequence) {
+        *hash = branch->member.head.hash;
+        return true;
+    }
+    if (sequence == branch->covered.sequence) {
+        *hash = branch->covered.hash;
+        return true;
+    }
+    if (sequence >= branch->recent_first &&
+        sequence - branch->recent_first < branch->recent_count) {
+        *hash = branch->recent[sequence - branch->recent_first];
+        return true;
+    }
+    return false;
+}
+
+const struct branch_expectation *branch_expectation(const struct branch *branch)
+{
+    return branch->expected_count == 0 ? NULL : branch->expected + branch->expected_start;
+}
+
+void branch_meet(struct branch *branch)
+{
+    CHECK(branch->expected_count > 0);
+    branch->expected_start++;
+    branch->expected_count--;
+}
+
+void branch_grow(struct branch *branch, const struct head *head)
+{
+    CHECK(head->sequence > branch->member.head.sequence);
+    bool is_next = head->sequence == branch->member.head.sequence + 1;
+    branch->member.head = *head;
+    if (head->sequence <= branch->covered.sequence) {
+        return;
+    }
+    // After a leap, what lies between is not known.
+    if (!is_next || branch->recent_count == 0) {
+        branch->recent_count = 0;
+        branch->recent_first = head->sequence;
+    }
+    CHECK(branch->recent_count < branch->recent_capacity);
+    branch->recent[branch->recent_count] = head->hash;
+    branch->recent_count++;
+}
+
+void branch_cover(struct branch *branch, const struct head *head)
+{
+    CHECK(head->sequence >= branch->covered.sequence);
+    branch->covered = *head;
+    if (branch->recent_count == 0 || head->sequence < branch->recent_first) {
+        return;
+    }
+    size_t dropped = branch->recent_count;
+    if (head->sequence - branch->recent_first < branch->recent_count) {
+        dropped = (size_t)(head->sequence - branch->recent_first) + 1;
+    }
+    branch->recent_count -= dropped;
+    branch->recent_first += dropped;
+    memmove(branch->recent, branch->recent + dropped,
+            branch->recent_count * sizeof *branch->recent);
+}
+
+void branch_expect(struct branch *branch, const struct head *head, uint32_t sync)
+{
+    CHECK(branch->expected_start + branch->expected_count < branch->expected_capacity);
+    branch->expected[branch->expected_start + branch->expected_count] =
+        (struct branch_expectation){.head = *head, .sync = sync};
+    branch->expected_count++;
+}

@@ -1,0 +1,85 @@
+/* src/capsule/branch_internal.h */
+#ifndef CAPSULE_BRANCH_INTERNAL_H
+#define CAPSULE_BRANCH_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "capsule/capsule.h"
+
+/*
+ * branch: what a capsule keeps of one writer's chain: its end, and as much of
+ * it as a SYNC may still speak of.
+ *
+ * `covered` is the last head that a SYNC or CLOSE named. What lies above it
+ * and is here stands in `recent`; what was named and is not here yet stands in
+ * `expected`, in the order of sequences. Whichever comes first, the branch or
+ * the SYNC, the other is compared with it.
+ */
+enum { BRANCH_RECENT_MAX = 1 << 20, BRANCH_EXPECTED_MAX = 1 << 22 };
+
+/* A SYNC says that the branch will have this head. */
+struct branch_expectation {
+    struct head head;
+    uint32_t sync;  // its position among the capsule's SYNCs
+};
+
+struct branch {
+    struct capsule_member member;
+
+    struct head covered;
+    bool is_listed_closed;  // a SYNC has listed it as closed: none will list it again
+
+    struct hash *recent;  // of recent_first, recent_first + 1, …
+    size_t recent_count;
+    size_t recent_capacity;
+    uint64_t recent_first;
+
+    struct branch_expectation *expected;
+    size_t expected_start;  // those before it were met
+    size_t expected_count;  // the others
+    size_t expected_capacity;
+
+    // Of a leader: where its TERM stands, and whether it has gone beyond it and
+    // beyond closing its predecessors.
+    uint64_t term_sequence;
+    bool has_begun;
+
+    // While one SYNC is examined: which, and the stores that hold the head it lists.
+    uint64_t examined_by;
+    struct head examined_head;
+    uint32_t examined_stores;
+};
+
+void branch_release(struct branch *branch);
+
+/* Make room for one more record. STATUS_FULL: too many without a SYNC. STATUS_NO_MEMORY. */
+MUST_CHECK enum status branch_reserve(struct branch *branch);
+
+/* Make room for one more expectation. STATUS_FULL, STATUS_NO_MEMORY. */
+MUST_CHECK enum status branch_reserve_expectation(struct branch *branch);
+
+/* The hash of the record at `sequence`, if the branch still knows it. */
+bool branch_hash_at(const struct branch *branch, uint64_t sequence, struct hash *hash);
+
+/* The next head a SYNC named beyond the end, or NULL. */
+const struct branch_expectation *branch_expectation(const struct branch *branch);
+
+/* Drop the first expectation: it is met. */
+void branch_meet(struct branch *branch);
+
+/* The branch ends at `head` now, above the old one; after branch_reserve(). */
+void branch_grow(struct branch *branch, const struct head *head);
+
+/*
+ * A SYNC or CLOSE names `head`, not below `covered`: what lies at or below it
+ * needs no comparing any more.
+ */
+void branch_cover(struct branch *branch, const struct head *head);
+
+/* A SYNC names a head not reached here; after branch_reserve_expectation(). */
+void branch_expect(struct branch *branch, const struct head *head, uint32_t sync);
+
+#endif

@@ -1,0 +1,96 @@
+/* src/capsule/capsule_internal.h */
+#ifndef CAPSULE_CAPSULE_INTERNAL_H
+#define CAPSULE_CAPSULE_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "capsule/branch_internal.h"
+#include "capsule/capsule.h"
+#include "capsule/lookup_internal.h"
+
+/* The GENESIS record, until its leader's TERM says whose it is. */
+struct capsule_pending {
+    bool is_present;
+    struct writer_id writer;
+    struct hash hash;
+    struct signature signature;
+};
+
+struct capsule {
+    struct buffer genesis_body;
+    struct genesis genesis;  // borrows from genesis_body
+    struct capsule_pending pending;
+
+    struct branch *branches;
+    size_t branch_count;
+    size_t branch_capacity;
+    struct lookup branch_by_id;
+
+    struct capsule_sync *syncs;  // in the order of epochs
+    size_t sync_count;
+    size_t sync_capacity;
+    size_t joined_count;  // the first so many have no unmet heads
+    struct lookup sync_by_hash;
+
+    uint64_t term;        // the highest accepted; 0: none
+    uint64_t begun_term;  // the highest whose leader has begun
+    size_t leader;        // its branch, when there is a term
+
+    uint64_t policy_version;
+    struct buffer policy;  // empty while the GENESIS's is in force
+
+    uint64_t examination_count;
+    bool is_overrun;
+    char reason[CAPSULE_REASON_BYTES];
+};
+
+/* Say why a record is refused, and pass `status` on. */
+enum status capsule_refuse(struct capsule *capsule, const struct record *record, enum status status,
+                           const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The first digits of a hash or id, for reasons. */
+struct capsule_digits {
+    char text[17];
+};
+struct capsule_digits capsule_digits_of(const void *bytes);
+
+struct branch *capsule_branch_find(const struct capsule *capsule, const struct writer_id *id);
+
+/*
+ * Add a branch, all but whose id is yet to be filled; other branches may move.
+ * STATUS_FULL, STATUS_NO_MEMORY: nothing changed.
+ */
+MUST_CHECK enum status capsule_branch_add(struct capsule *capsule, struct branch **branch,
+                                          const struct writer_id *id);
+
+/* Whether this record of a leader depends on its predecessors: all but closing one of them does. */
+bool capsule_term_is_begun_by(const struct capsule *capsule, const struct record *record);
+
+/* Whether the leader may write this now: its predecessors are complete, its epoch is right. */
+MUST_CHECK enum status capsule_term_verify(struct capsule *capsule, const struct branch *leader,
+                                           const struct record *record);
+
+/*
+ * Handlers: judge a record by its content, after its place and its signature
+ * were found right, and apply it. On any but STATUS_OK nothing changed.
+ * Branches may have moved afterwards.
+ */
+
+/* capsule_term.c: what the owner or the leader says about who takes part. */
+enum status capsule_term_accept_genesis(struct capsule *capsule, const struct record *record);
+enum status capsule_term_accept(struct capsule *capsule, const struct record *record);
+enum status capsule_term_apply_member(struct capsule *capsule, struct branch *leader,
+                                      const struct record *record);
+enum status capsule_term_apply_policy(struct capsule *capsule, struct branch *leader,
+                                      const struct record *record);
+
+/* capsule_sync.c: joins and cuts, and the stores' signatures they rest on. */
+enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,
+                               const struct record *record);
+enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *leader,
+                                     const struct record *record);
+
+#endif

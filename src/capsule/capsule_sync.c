@@ -1,0 +1,452 @@
+/* src/capsule/capsule_sync.c */
+#include "capsule/capsule_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/cursor.h"
+#include "capsule/receipt.h"
+
+/* Stores are counted as bits. */
+_Static_assert(GENESIS_STORES_MAX <= 32, "a mask has one bit for each store");
+
+static uint32_t mask_of(const struct genesis *genesis, const struct genesis_store *store)
+{
+    return (uint32_t)1 << (store - genesis->stores);
+}
+
+static uint32_t mask_count(uint32_t mask)
+{
+    return (uint32_t)__builtin_popcount(mask);
+}
+
+/*
+ * The next length-prefixed statement of a known store, its signature verified.
+ * STATUS_EMPTY: there are no more.
+ */
+static enum status statement_next(struct capsule *capsule, const struct record *record,
+                                  struct cursor *in, enum receipt_kind kind,
+                                  struct receipt *statement, uint32_t *mask)
+{
+    if (cursor_done(in)) {
+        return STATUS_EMPTY;
+    }
+    uint32_t length = cursor_u32(in);
+    struct bytes bytes = cursor_bytes(in, length);
+    if (in->failed || receipt_decode(statement, bytes) != STATUS_OK) {
+        return capsule_refuse(capsule, record, STATUS_MALFORMED, "it holds what is no receipt");
+    }
+    const struct genesis *genesis = &capsule->genesis;
+    const struct genesis_store *store = genesis_store_find(genesis, &statement->store);
+    if (store == NULL) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "it rests on the unknown store %s",
+                              capsule_digits_of(statement->store.bytes).text);
+    }
+    if (receipt_verify(statement, kind, &genesis->capsule, &store->key) != STATUS_OK) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "the signature of store '%s' does not verify", store->name);
+    }
+    *mask = mask_of(genesis, store);
+    return STATUS_OK;
+}
+
+/* Compare a head that the record names with what the branch knows of itself. */
+static enum status verify_head(struct capsule *capsule, const struct record *record,
+                               const struct branch *branch, const struct head *named)
+{
+    struct capsule_digits writer = capsule_digits_of(branch->member.id.bytes);
+    if (named->sequence < branch->covered.sequence) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "it puts the end of %s at %" PRIu64 ", below %" PRIu64
+                              " named before",
+                              writer.text, named->sequence, branch->covered.sequence);
+    }
+    struct hash here;
+    if (branch_hash_at(branch, named->sequence, &here) && !hash_equal(&here, &named->hash)) {
+        return capsule_refuse(capsule, record, STATUS_FORKED,
+                              "of record %s/%" PRIu64 " it names the hash %s, here it is %s",
+                              writer.text, named->sequence,
+                              capsule_digits_of(named->hash.bytes).text,
+                              capsule_digits_of(here.bytes).text);
+    }
+    return STATUS_OK;
+}
+
+// ---- SYNC ----
+
+static enum status verify_progress(struct capsule *capsule, const struct branch *leader,
+                                   const struct record *record, const struct sync_body *body)
+{
+    if (body->term != leader->member.term) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "it claims term %" PRIu64 ", its leader's is %" PRIu64, body->term,
+                              leader->member.term);
+    }
+    static const struct capsule_sync none;
+    const struct capsule_sync *previous = capsule_newest_sync(capsule);
+    if (previous == NULL) {
+        previous = &none;
+    }
+    if (record->epoch <= previous->epoch || body->time_ms < previous->time_ms ||
+        body->lamport < previous->lamport || body->floor < previous->floor) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "its epoch %" PRIu64 " must be above %" PRIu64
+                              ", and its time, lamport and floor not below those before",
+                              record->epoch, previous->epoch);
+    }
+    if (body->floor > body->lamport) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "its floor %" PRIu64 " is above its lamport %" PRIu64, body->floor,
+                              body->lamport);
+    }
+    return STATUS_OK;
+}
+
+/* The parents are the record before and the listed heads that exist, in order. */
+static enum status verify_parents(struct capsule *capsule, const struct record *record,
+                                  const struct sync_body *body)
+{
+    size_t next = record_previous_count(record);
+    for (uint32_t i = 0; i < body->head_count; i++) {
+        struct head head = sync_head_at(body, i).branch.head;
+        if (head.sequence == 0) {
+            continue;
+        }
+        if (next >= record->parent_count) {
+            return capsule_refuse(capsule, record, STATUS_FORGED,
+                                  "it has fewer parents than heads");
+        }
+        struct hash parent = record_parent(record, next);
+        if (!hash_equal(&parent, &head.hash)) {
+            return capsule_refuse(
+                capsule, record, STATUS_FORGED, "its parent %zu is %s, its list says %s", next,
+                capsule_digits_of(parent.bytes).text, capsule_digits_of(head.hash.bytes).text);
+        }
+        next++;
+    }
+    if (next != record->parent_count) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "it has more parents than heads");
+    }
+    return STATUS_OK;
+}
+
+static enum status verify_listing(struct capsule *capsule, const struct branch *leader,
+                                  const struct record *record, const struct sync_head *listed)
+{
+    struct capsule_digits writer = capsule_digits_of(listed->branch.writer.bytes);
+    struct branch *branch = capsule_branch_find(capsule, &listed->branch.writer);
+    if (branch == NULL) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "it lists the unknown writer %s",
+                              writer.text);
+    }
+    if (branch->examined_by == capsule->examination_count) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "it lists %s twice", writer.text);
+    }
+    const struct head *head = &listed->branch.head;
+    if (branch == leader && head->sequence >= record->sequence) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "it lists itself");
+    }
+    bool says_closed = (listed->flags & SYNC_FLAG_CLOSED) != 0;
+    const struct capsule_member *member = &branch->member;
+    bool is_at_cut =
+        member->cut.sequence == head->sequence && hash_equal(&member->cut.hash, &head->hash);
+    if (branch->is_listed_closed || says_closed != member->is_closed ||
+        (says_closed && !is_at_cut)) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "what it says of the end of %s is not what its CLOSE says",
+                              writer.text);
+    }
+    enum status status = verify_head(capsule, record, branch, head);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = branch_reserve_expectation(branch);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status, "too many SYNCs wait for %s", writer.text);
+    }
+    branch->examined_by = capsule->examination_count;
+    branch->examined_head = *head;
+    branch->examined_stores = 0;
+    return STATUS_OK;
+}
+
+static enum status verify_listings(struct capsule *capsule, const struct branch *leader,
+                                   const struct record *record, const struct sync_body *body)
+{
+    capsule->examination_count++;
+    for (uint32_t i = 0; i < body->head_count; i++) {
+        struct sync_head listed = sync_head_at(body, i);
+        enum status status = verify_listing(capsule, leader, record, &listed);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* A store holds everything up to `held`: note it where that covers the listed head. */
+static enum status note_receipt(struct capsule *capsule, const struct record *record,
+                                const struct branch_head *held, uint32_t mask)
+{
+    struct branch *branch = capsule_branch_find(capsule, &held->writer);
+    if (branch == NULL || branch->examined_by != capsule->examination_count) {
+        return STATUS_OK;  // a store speaks of all branches, the SYNC of some
+    }
+    const struct head *listed = &branch->examined_head;
+    if (held->head.sequence < listed->sequence) {
+        return STATUS_OK;
+    }
+    if (held->head.sequence == listed->sequence && !hash_equal(&held->head.hash, &listed->hash)) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "a store holds %s as record %s/%" PRIu64 ", it lists %s",
+                              capsule_digits_of(held->head.hash.bytes).text,
+                              capsule_digits_of(held->writer.bytes).text, listed->sequence,
+                              capsule_digits_of(listed->hash.bytes).text);
+    }
+    branch->examined_stores |= mask;
+    return STATUS_OK;
+}
+
+static enum status note_receipts(struct capsule *capsule, const struct record *record,
+                                 const struct sync_body *body)
+{
+    struct cursor in = cursor_over(body->receipts.at, body->receipts.length);
+    for (;;) {
+        struct receipt receipt;
+        uint32_t mask;
+        enum status status = statement_next(capsule, record, &in, RECEIPT_DURABLE, &receipt, &mask);
+        if (status != STATUS_OK) {
+            return status == STATUS_EMPTY ? STATUS_OK : status;
+        }
+        if (receipt.term > body->term) {
+            return capsule_refuse(capsule, record, STATUS_FORGED,
+                                  "it rests on a receipt of the later term %" PRIu64, receipt.term);
+        }
+        for (uint32_t i = 0; i < receipt.head_count && status == STATUS_OK; i++) {
+            struct branch_head held = receipt_head(&receipt, i);
+            status = note_receipt(capsule, record, &held, mask);
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+}
+
+/* Every listed head is held by W stores. */
+static enum status verify_receipts(struct capsule *capsule, const struct record *record,
+                                   const struct sync_body *body)
+{
+    enum status status = note_receipts(capsule, record, body);
+    for (uint32_t i = 0; i < body->head_count && status == STATUS_OK; i++) {
+        struct sync_head listed = sync_head_at(body, i);
+        const struct branch *branch = capsule_branch_find(capsule, &listed.branch.writer);
+        // What an earlier SYNC or a CLOSE named, receipts or fences have proven already.
+        bool is_proven = listed.branch.head.sequence == branch->covered.sequence;
+        uint32_t store_count = mask_count(branch->examined_stores);
+        if (!is_proven && store_count < capsule->genesis.receipt_count) {
+            status = capsule_refuse(capsule, record, STATUS_FORGED,
+                                    "receipts of %" PRIu32 " stores cover %s/%" PRIu64 ", %" PRIu32
+                                    " must",
+                                    store_count, capsule_digits_of(branch->member.id.bytes).text,
+                                    listed.branch.head.sequence, capsule->genesis.receipt_count);
+        }
+    }
+    return status;
+}
+
+static enum status reserve_sync(struct capsule *capsule)
+{
+    if (capsule->sync_count >= CAPSULE_SYNCS_MAX) {
+        return STATUS_FULL;
+    }
+    if (capsule->sync_count == capsule->sync_capacity) {
+        size_t capacity = capsule->sync_capacity == 0 ? 64 : 2 * capsule->sync_capacity;
+        struct capsule_sync *grown = realloc(capsule->syncs, capacity * sizeof *grown);
+        if (grown == NULL) {
+            return STATUS_NO_MEMORY;
+        }
+        capsule->syncs = grown;
+        capsule->sync_capacity = capacity;
+    }
+    return lookup_reserve(&capsule->sync_by_hash);
+}
+
+static void apply_listing(struct capsule *capsule, const struct sync_head *listed,
+                          struct capsule_sync *sync, uint32_t position)
+{
+    struct branch *branch = capsule_branch_find(capsule, &listed->branch.writer);
+    const struct head *head = &listed->branch.head;
+    if (head->sequence > branch->member.head.sequence) {
+        branch_expect(branch, head, position);
+        sync->unmet_count++;
+    }
+    branch_cover(branch, head);
+    branch->is_listed_closed = (listed->flags & SYNC_FLAG_CLOSED) != 0;
+}
+
+enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,
+                               const struct record *record)
+{
+    struct sync_body body;
+    enum status status = sync_decode(&body, record->body);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status, "its body is no SYNC");
+    }
+    status = verify_progress(capsule, leader, record, &body);
+    if (status == STATUS_OK) {
+        status = verify_parents(capsule, record, &body);
+    }
+    if (status == STATUS_OK) {
+        status = verify_listings(capsule, leader, record, &body);
+    }
+    if (status == STATUS_OK) {
+        status = verify_receipts(capsule, record, &body);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = reserve_sync(capsule);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status, "no room for another SYNC");
+    }
+
+    uint32_t position = (uint32_t)capsule->sync_count;
+    struct capsule_sync *sync = &capsule->syncs[position];
+    *sync = (struct capsule_sync){
+        .hash = record->hash,
+        .epoch = record->epoch,
+        .sequence = record->sequence,
+        .leader = record->writer,
+        .term = body.term,
+        .lamport = body.lamport,
+        .floor = body.floor,
+        .time_ms = body.time_ms,
+    };
+    for (uint32_t i = 0; i < body.head_count; i++) {
+        struct sync_head listed = sync_head_at(&body, i);
+        apply_listing(capsule, &listed, sync, position);
+    }
+    capsule->sync_count++;
+    lookup_add(&capsule->sync_by_hash, sync->hash.bytes, position);
+    leader->member.joined = sync->hash;
+    leader->member.joined_epoch = sync->epoch;
+    leader->member.joined_lamport = sync->lamport;
+    return STATUS_OK;
+}
+
+// ---- CLOSE ----
+
+/* Whether `fence` says where the branch ended, and the cut does not lie below. */
+static enum status verify_fence(struct capsule *capsule, const struct record *record,
+                                const struct sync_close *body, const struct receipt *fence)
+{
+    const struct head *cut = &body->cut.head;
+    if (fence->term != body->term) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "it rests on a fence of term %" PRIu64, fence->term);
+    }
+    for (uint32_t i = 0; i < fence->head_count; i++) {
+        struct branch_head held = receipt_head(fence, i);
+        if (!writer_id_equal(&held.writer, &body->cut.writer)) {
+            continue;
+        }
+        bool is_above = held.head.sequence > cut->sequence;
+        bool is_other =
+            held.head.sequence == cut->sequence && !hash_equal(&held.head.hash, &cut->hash);
+        if (is_above || is_other) {
+            return capsule_refuse(capsule, record, STATUS_FORGED,
+                                  "a store's fence is at %" PRIu64 " (%s), its cut at %" PRIu64
+                                  " (%s)",
+                                  held.head.sequence, capsule_digits_of(held.head.hash.bytes).text,
+                                  cut->sequence, capsule_digits_of(cut->hash.bytes).text);
+        }
+        return STATUS_OK;
+    }
+    return capsule_refuse(capsule, record, STATUS_FORGED, "it rests on a fence of other branches");
+}
+
+/* R stores take nothing more: any R and any W stores, less the f that may lie, have one in common.
+ */
+static enum status verify_fences(struct capsule *capsule, const struct record *record,
+                                 const struct sync_close *body)
+{
+    struct cursor in = cursor_over(body->fences.at, body->fences.length);
+    uint32_t stores = 0;
+    for (;;) {
+        struct receipt fence;
+        uint32_t mask;
+        enum status status = statement_next(capsule, record, &in, RECEIPT_FENCE, &fence, &mask);
+        if (status == STATUS_EMPTY) {
+            break;
+        }
+        if (status == STATUS_OK) {
+            status = verify_fence(capsule, record, body, &fence);
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+        stores |= mask;
+    }
+    const struct genesis *genesis = &capsule->genesis;
+    uint32_t needed = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+    if (mask_count(stores) < needed) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "%" PRIu32 " stores have fenced the branch, %" PRIu32 " must",
+                              mask_count(stores), needed);
+    }
+    return STATUS_OK;
+}
+
+static enum status verify_target(struct capsule *capsule, const struct branch *leader,
+                                 const struct branch *target, const struct record *record)
+{
+    const struct capsule_member *member = &target->member;
+    struct capsule_digits writer = capsule_digits_of(member->id.bytes);
+    if (member->is_closed) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "%s has been closed before",
+                              writer.text);
+    }
+    if (member->role == MEMBER_LEADER && member->term >= leader->member.term) {
+        return capsule_refuse(capsule, record, STATUS_DENIED,
+                              "the leader %s is no predecessor of this one", writer.text);
+    }
+    return STATUS_OK;
+}
+
+enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *leader,
+                                     const struct record *record)
+{
+    struct sync_close body;
+    enum status status = sync_close_decode(&body, record->body);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status, "its body is no CLOSE");
+    }
+    if (body.term != leader->member.term) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "it claims term %" PRIu64 ", its leader's is %" PRIu64, body.term,
+                              leader->member.term);
+    }
+    struct branch *target = capsule_branch_find(capsule, &body.cut.writer);
+    if (target == NULL) {
+        // A predecessor, perhaps, of whose TERM this replica has not heard.
+        return capsule_refuse(capsule, record, STATUS_GAP, "it closes the unknown writer %s",
+                              capsule_digits_of(body.cut.writer.bytes).text);
+    }
+    status = verify_target(capsule, leader, target, record);
+    if (status == STATUS_OK) {
+        status = verify_head(capsule, record, target, &body.cut.head);
+    }
+    if (status == STATUS_OK) {
+        status = verify_fences(capsule, record, &body);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    target->member.is_closed = true;
+    target->member.cut = body.cut.head;
+    branch_cover(target, &body.cut.head);
+    if (target->member.head.sequence > body.cut.head.sequence) {
+        capsule->is_overrun = true;
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,298 @@
+/* src/capsule/capsule_term.c */
+#include "capsule/capsule_internal.h"
+
+#include <inttypes.h>
+
+/*
+ * A leader's branch, step by step:
+ *
+ *     unknown --capsule_term_accept()--> open --capsule_term_verify()--> begun
+ *
+ * Open, it may close its predecessors; every other record begins it, and that
+ * waits until the predecessors' branches are complete. Only a begun leader's
+ * records depend on what its predecessors wrote.
+ */
+
+enum status capsule_term_accept_genesis(struct capsule *capsule, const struct record *record)
+{
+    struct capsule_pending *pending = &capsule->pending;
+    if (capsule->term != 0) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "the GENESIS has another writer");
+    }
+    if (record->sequence != 1 || record->parent_count != 0 || record->epoch != 1) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "a GENESIS comes first");
+    }
+    if (!bytes_equal(record->body, buffer_bytes(&capsule->genesis_body))) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "its body is not the one that gives the capsule its name");
+    }
+    if (pending->is_present && hash_equal(&pending->hash, &record->hash)) {
+        return capsule_refuse(capsule, record, STATUS_STALE, "already here");
+    }
+    // Whose it is, and whether the signature is right, only the TERM tells. Until
+    // then another GENESIS record takes the place of this one.
+    *pending = (struct capsule_pending){
+        .is_present = true,
+        .writer = record->writer,
+        .hash = record->hash,
+        .signature = record->signature,
+    };
+    return STATUS_OK;
+}
+
+/* The very first TERM follows the GENESIS, and vouches for it. */
+static enum status verify_follows_genesis(struct capsule *capsule, const struct record *record,
+                                          const struct verify_key *leader)
+{
+    const struct capsule_pending *pending = &capsule->pending;
+    if (!pending->is_present || !writer_id_equal(&pending->writer, &record->writer)) {
+        return capsule_refuse(capsule, record, STATUS_GAP, "the GENESIS of this leader is missing");
+    }
+    if (record->sequence != 2 || record->parent_count != 1) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "the first TERM follows the GENESIS alone");
+    }
+    struct hash parent = record_parent(record, 0);
+    struct record genesis = {.hash = pending->hash, .signature = pending->signature};
+    if (!hash_equal(&parent, &pending->hash) || record_verify(&genesis, leader) != STATUS_OK) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "the GENESIS %s here is not the one it follows",
+                              capsule_digits_of(pending->hash.bytes).text);
+    }
+    return STATUS_OK;
+}
+
+static enum status verify_number(struct capsule *capsule, const struct record *record,
+                                 uint64_t number)
+{
+    // A leader that never began may be learnt of late, from the CLOSE of its successor.
+    bool is_late = number <= capsule->begun_term;
+    for (size_t i = 0; i < capsule->branch_count && !is_late; i++) {
+        const struct capsule_member *member = &capsule->branches[i].member;
+        is_late = member->role == MEMBER_LEADER && member->term == number;
+    }
+    if (is_late) {
+        return capsule_refuse(capsule, record, STATUS_CLOSED,
+                              "term %" PRIu64 " has ended; the current one is %" PRIu64, number,
+                              capsule->term);
+    }
+    return STATUS_OK;
+}
+
+enum status capsule_term_accept(struct capsule *capsule, const struct record *record)
+{
+    struct term term;
+    enum status status =
+        term_decode(&term, record->body, &capsule->genesis.owner, &capsule->genesis.capsule);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status, "the owner has not signed this term");
+    }
+    struct writer_id leader = writer_id_of(&term.leader);
+    if (!writer_id_equal(&leader, &record->writer)) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "it makes another writer the leader");
+    }
+    if (record_verify(record, &term.leader) != STATUS_OK) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "its signature does not verify");
+    }
+    status = capsule->term == 0 ? verify_follows_genesis(capsule, record, &term.leader)
+                                : verify_number(capsule, record, term.number);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (capsule->term != 0 && (record->sequence != 1 || record->parent_count != 0)) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "a later leader's branch begins with its TERM");
+    }
+    if (record->epoch <= term.sync_epoch) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "its epoch %" PRIu64 " is not above %" PRIu64
+                              " of the SYNC that it names",
+                              record->epoch, term.sync_epoch);
+    }
+
+    struct branch *branch;
+    status = capsule_branch_add(capsule, &branch, &leader);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status, "no room for another leader");
+    }
+    branch->member.key = term.leader;
+    branch->member.role = MEMBER_LEADER;
+    branch->member.term = term.number;
+    branch->member.admitted_by = record->hash;
+    branch->member.evidence_hash = hash_of(term.evidence.at, term.evidence.length);
+    branch->member.joined = term.sync;
+    branch->member.joined_epoch = term.sync_epoch;
+    branch->member.head = (struct head){.sequence = record->sequence, .hash = record->hash};
+    branch->term_sequence = record->sequence;
+    if (term.number > capsule->term) {
+        capsule->term = term.number;
+        capsule->leader = capsule->branch_count - 1;
+    }
+    capsule->pending.is_present = false;
+    return STATUS_OK;
+}
+
+/* Whether all that `earlier` wrote and that counts is here. */
+static enum status verify_complete(struct capsule *capsule, const struct branch *earlier,
+                                   const struct record *record)
+{
+    const struct capsule_member *member = &earlier->member;
+    if (!member->is_closed) {
+        // One that wrote nothing but its TERM needs no CLOSE: nothing of it can count any more.
+        if (member->head.sequence == earlier->term_sequence) {
+            return STATUS_OK;
+        }
+        return capsule_refuse(capsule, record, STATUS_DENIED,
+                              "the leader %s of term %" PRIu64 " has not been closed",
+                              capsule_digits_of(member->id.bytes).text, member->term);
+    }
+    if (member->head.sequence < member->cut.sequence) {
+        return capsule_refuse(capsule, record, STATUS_GAP,
+                              "the branch of leader %s is at %" PRIu64 ", its cut is at %" PRIu64,
+                              capsule_digits_of(member->id.bytes).text, member->head.sequence,
+                              member->cut.sequence);
+    }
+    return STATUS_OK;
+}
+
+/* The owner knew this SYNC: a history without it has been rolled back. */
+static enum status verify_not_rolled_back(struct capsule *capsule,
+                                          const struct capsule_member *leader,
+                                          const struct record *record)
+{
+    if (hash_is_zero(&leader->joined)) {
+        return STATUS_OK;
+    }
+    const struct capsule_sync *known = capsule_sync_find(capsule, &leader->joined);
+    if (known == NULL || known->epoch != leader->joined_epoch) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "its TERM names SYNC %s of epoch %" PRIu64
+                              ", which its predecessors did not write",
+                              capsule_digits_of(leader->joined.bytes).text, leader->joined_epoch);
+    }
+    return STATUS_OK;
+}
+
+static enum status verify_may_begin(struct capsule *capsule, const struct capsule_member *leader,
+                                    const struct record *record)
+{
+    for (size_t i = 0; i < capsule->branch_count; i++) {
+        const struct branch *other = &capsule->branches[i];
+        if (other->member.role == MEMBER_LEADER && other->member.term < leader->term) {
+            enum status status = verify_complete(capsule, other, record);
+            if (status != STATUS_OK) {
+                return status;
+            }
+        }
+    }
+    return verify_not_rolled_back(capsule, leader, record);
+}
+
+bool capsule_term_is_begun_by(const struct capsule *capsule, const struct record *record)
+{
+    if (record->type != RECORD_CLOSE) {
+        return true;
+    }
+    struct sync_close close;
+    if (sync_close_decode(&close, record->body) != STATUS_OK) {
+        return true;
+    }
+    // An unknown writer may be a predecessor of whose TERM this replica has not heard.
+    const struct branch *target = capsule_branch_find(capsule, &close.cut.writer);
+    return target != NULL && target->member.role != MEMBER_LEADER;
+}
+
+enum status capsule_term_verify(struct capsule *capsule, const struct branch *leader,
+                                const struct record *record)
+{
+    const struct capsule_member *member = &leader->member;
+    if (!capsule_term_is_begun_by(capsule, record)) {
+        if (record->epoch > member->joined_epoch) {
+            return STATUS_OK;
+        }
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "its epoch %" PRIu64 " is not above %" PRIu64, record->epoch,
+                              member->joined_epoch);
+    }
+    if (!leader->has_begun) {
+        enum status status = verify_may_begin(capsule, member, record);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    const struct capsule_sync *newest = capsule_newest_sync(capsule);
+    uint64_t epoch = newest == NULL ? 1 : newest->epoch + 1;
+    if (record->type != RECORD_SYNC && record->epoch != epoch) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "its epoch is %" PRIu64 ", expected %" PRIu64, record->epoch, epoch);
+    }
+    return STATUS_OK;
+}
+
+enum status capsule_term_apply_member(struct capsule *capsule, struct branch *leader,
+                                      const struct record *record)
+{
+    struct member_body body;
+    enum status status = member_decode(&body, record->body);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status, "its body is no MEMBER");
+    }
+    struct writer_id id = writer_id_of(&body.key);
+    if (capsule_branch_find(capsule, &id) != NULL) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "it admits %s a second time",
+                              capsule_digits_of(id.bytes).text);
+    }
+    if (body.policy_version != capsule->policy_version) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "it was judged by policy %" PRIu32 ", in force is %" PRIu64,
+                              body.policy_version, capsule->policy_version);
+    }
+    const struct capsule_sync *sync = capsule_sync_find(capsule, &body.sync);
+    if (sync == NULL && !hash_is_zero(&body.sync)) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "it starts from the unknown SYNC %s",
+                              capsule_digits_of(body.sync.bytes).text);
+    }
+    uint64_t term = leader->member.term;
+    struct branch *branch;
+    status = capsule_branch_add(capsule, &branch, &id);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status, "no room for another member");
+    }
+    branch->member.key = body.key;
+    branch->member.role = body.role;
+    branch->member.term = term;
+    branch->member.admitted_by = record->hash;
+    branch->member.evidence_hash = hash_of(body.evidence.at, body.evidence.length);
+    branch->member.tls_key = body.tls_key;
+    branch->member.joined = body.sync;
+    branch->member.joined_epoch = sync == NULL ? 0 : sync->epoch;
+    branch->member.joined_lamport = sync == NULL ? 0 : sync->lamport;
+    return STATUS_OK;
+}
+
+enum status capsule_term_apply_policy(struct capsule *capsule, struct branch *leader,
+                                      const struct record *record)
+{
+    (void)leader;
+    uint64_t version;
+    struct bytes policy;
+    enum status status = term_policy_decode(&version, &policy, record->body,
+                                            &capsule->genesis.owner, &capsule->genesis.capsule);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status, "the owner has not signed this policy");
+    }
+    if (version <= capsule->policy_version) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "policy %" PRIu64 " is not newer than %" PRIu64, version,
+                              capsule->policy_version);
+    }
+    struct buffer copy = BUFFER_EMPTY;
+    status = buffer_append(&copy, policy.at, policy.length);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status, "no room for the policy");
+    }
+    buffer_release(&capsule->policy);
+    capsule->policy = copy;
+    capsule->policy_version = version;
+    return STATUS_OK;
+}
