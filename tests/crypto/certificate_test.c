@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -152,6 +153,154 @@ static X509 *parse(const struct buffer *der)
     return parsed;
 }
 
+/* Sign `certificate` as the app's root would, and let it take the place of `der`. */
+static void sign_again(const struct fixture *f, X509 *certificate, const EVP_MD *digest,
+                       struct buffer *der)
+{
+    uint8_t bytes[CERTIFICATE_BYTES_MAX];
+    uint8_t *end = bytes;
+    assert_true(X509_sign(certificate, p256_key_openssl(f->root_key), digest) > 0);
+    int length = i2d_X509(certificate, NULL);
+    assert_true(0 < length && (size_t)length <= sizeof bytes);
+    assert_int_equal(i2d_X509(certificate, &end), length);
+    buffer_clear(der);
+    assert_int_equal(buffer_append(der, bytes, (size_t)length), STATUS_OK);
+}
+
+/* Put `text` in the place of the extension `nid`; none where `text` is NULL. */
+static void extension_replace(X509 *certificate, int nid, const char *text)
+{
+    int index = X509_get_ext_by_NID(certificate, nid, -1);
+    if (index >= 0) {
+        X509_EXTENSION_free(X509_delete_ext(certificate, index));
+    }
+    if (text != NULL) {
+        X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, text);
+        assert_non_null(extension);
+        assert_int_equal(X509_add_ext(certificate, extension, -1), 1);
+        X509_EXTENSION_free(extension);
+    }
+}
+
+/* What becomes of the leaf when one extension of it says something else, signed by the root. */
+static enum status verify_with(const struct fixture *f, int nid, const char *text)
+{
+    struct buffer bent = BUFFER_EMPTY;
+    X509 *leaf = parse(&f->leaf);
+    extension_replace(leaf, nid, text);
+    sign_again(f, leaf, EVP_sha256(), &bent);
+    enum status status = verify(f, buffer_bytes(&bent), buffer_bytes(&f->root), NOW_S);
+    buffer_release(&bent);
+    X509_free(leaf);
+    return status;
+}
+
+static void p2_refuses_a_signed_leaf_of_another_kind(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(verify_with(f, NID_ext_key_usage, "serverAuth"), STATUS_OK);
+    assert_int_equal(verify_with(f, NID_ext_key_usage, "clientAuth"), STATUS_FORGED);
+    assert_int_equal(verify_with(f, NID_ext_key_usage, NULL), STATUS_FORGED);
+    assert_int_equal(verify_with(f, NID_basic_constraints, "critical,CA:TRUE"), STATUS_FORGED);
+    // A critical extension that this code does not know.
+    assert_int_equal(verify_with(f, NID_netscape_comment, "critical,DER:160178"), STATUS_FORGED);
+}
+
+static void refuses_a_signed_leaf_without_each_name_once(void **state)
+{
+    struct fixture *f = *state;
+    const char *const writer = "URI:paranoid:writer:1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d";
+    const char *const evidence =
+        "URI:paranoid:evidence:e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5";
+    const char *const capsule =
+        "URI:paranoid:capsule:cacacacacacacacacacacacacacacacacacacacacacacacacacacacacacacaca";
+    const char *const short_capsule = "URI:paranoid:capsule:caca";
+    const struct {
+        const char *names[4];
+        enum status expected;
+    } cases[] = {
+        {{writer, evidence, capsule, "DNS:other"}, STATUS_OK},
+        {{writer, evidence, capsule, writer}, STATUS_MALFORMED},
+        {{writer, evidence, capsule, capsule}, STATUS_MALFORMED},
+        {{writer, evidence, evidence, capsule}, STATUS_MALFORMED},
+        {{writer, evidence, "DNS:other", "DNS:other"}, STATUS_MALFORMED},
+        {{writer, evidence, short_capsule, "DNS:other"}, STATUS_MALFORMED},
+        {{"DNS:other", evidence, capsule, "DNS:other"}, STATUS_MALFORMED},
+        {{writer, "DNS:other", capsule, "DNS:other"}, STATUS_MALFORMED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1024];
+        snprintf(text, sizeof text, "%s,%s,%s,%s", cases[i].names[0], cases[i].names[1],
+                 cases[i].names[2], cases[i].names[3]);
+        assert_int_equal(verify_with(f, NID_subject_alt_name, text), cases[i].expected);
+    }
+    assert_int_equal(verify_with(f, NID_subject_alt_name, NULL), STATUS_MALFORMED);
+}
+
+static void p2_refuses_another_suite_of_signature_or_key(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer bent = BUFFER_EMPTY;
+    struct p256_public key;
+    X509 *leaf = parse(&f->leaf);
+    sign_again(f, leaf, EVP_sha384(), &bent);
+    assert_int_equal(verify(f, buffer_bytes(&bent), buffer_bytes(&f->root), NOW_S), STATUS_FORGED);
+
+    static const char *const curves[] = {"P-384", "secp256k1"};  // the second has 65 bytes, too
+    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
+        EVP_PKEY *other = EVP_EC_gen(curves[i]);
+        assert_non_null(other);
+        assert_int_equal(X509_set_pubkey(leaf, other), 1);
+        sign_again(f, leaf, EVP_sha256(), &bent);
+        assert_int_equal(verify(f, buffer_bytes(&bent), buffer_bytes(&f->root), NOW_S),
+                         STATUS_MALFORMED);
+        assert_int_equal(certificate_public(&key, buffer_bytes(&bent)), STATUS_MALFORMED);
+        EVP_PKEY_free(other);
+    }
+    X509_free(leaf);
+    buffer_release(&bent);
+}
+
+static void p2_refuses_a_root_that_is_no_authority_or_another_apps(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer bent = BUFFER_EMPTY;
+    X509 *root = parse(&f->root);
+    assert_int_equal(X509_get_pathlen(root), 0);
+    extension_replace(root, NID_basic_constraints, "critical,CA:FALSE");
+    sign_again(f, root, EVP_sha256(), &bent);
+    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&bent), NOW_S), STATUS_FORGED);
+
+    // The same key under another app's name.
+    struct hash other = {.bytes = {1}};
+    assert_int_equal(certificate_root(&bent, f->root_key, &other), STATUS_OK);
+    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&bent), NOW_S), STATUS_FORGED);
+    X509_free(root);
+    buffer_release(&bent);
+}
+
+static void a_tee_that_is_not_known_has_no_name(void **state)
+{
+    struct fixture *f = *state;
+    struct p256_public key = p256_key_public(f->leaf_key);
+    struct certificate_claims claims;
+    static const char *const known[] = {"simulated", "sgx", "tdx", "sev-snp"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        f->claims.tee = known[i];
+        assert_int_equal(certificate_leaf(&f->leaf, f->root_key, &key, &f->claims), STATUS_OK);
+        assert_int_equal(certificate_verify_leaf(&claims, &key, buffer_bytes(&f->leaf),
+                                                 buffer_bytes(&f->root), NOW_S),
+                         STATUS_OK);
+        assert_string_equal(claims.tee, known[i]);
+    }
+    f->claims.tee = "sgx2";
+    assert_int_equal(certificate_leaf(&f->leaf, f->root_key, &key, &f->claims), STATUS_OK);
+    assert_int_equal(certificate_verify_leaf(&claims, &key, buffer_bytes(&f->leaf),
+                                             buffer_bytes(&f->root), NOW_S),
+                     STATUS_OK);
+    assert_null(claims.tee);
+}
+
 static void openssl_accepts_the_chain_in_its_strict_mode(void **state)
 {
     struct fixture *f = *state;
@@ -258,8 +407,19 @@ static void pem_comes_back_as_the_same_der(void **state)
     assert_int_equal(certificate_from_pem(&der, buffer_bytes(&pem)), STATUS_OK);
     assert_true(bytes_equal(buffer_bytes(&der), buffer_bytes(&f->leaf)));
 
-    memcpy(strstr((char *)pem.bytes, "CERTIFICATE"), "CERTIFICATF", 11);
-    assert_int_equal(certificate_from_pem(&der, buffer_bytes(&pem)), STATUS_MALFORMED);
+    // Something else in PEM's dress, and a certificate with the header of an encrypted key.
+    assert_non_null(strstr((const char *)pem.bytes, "BEGIN CERTIFICATE-----\n"));
+    const char *body = strchr((const char *)pem.bytes, '\n') + 1;
+    int body_bytes = (int)(strstr(body, "-----END") - body);
+    char text[4096];
+    snprintf(text, sizeof text, "-----BEGIN TRUSTED-----\n%.*s-----END TRUSTED-----\n", body_bytes,
+             body);
+    assert_int_equal(certificate_from_pem(&der, bytes_text(text)), STATUS_MALFORMED);
+    snprintf(text, sizeof text,
+             "-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n\n%.*s"
+             "-----END CERTIFICATE-----\n",
+             body_bytes, body);
+    assert_int_equal(certificate_from_pem(&der, bytes_text(text)), STATUS_MALFORMED);
     assert_int_equal(certificate_from_pem(&der, bytes_of(NULL, 0)), STATUS_MALFORMED);
     buffer_release(&pem);
     buffer_release(&der);
@@ -274,6 +434,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_the_cut_and_the_lengthened, setup, teardown),
         cmocka_unit_test_setup_teardown(p2_refuses_another_root_and_a_root_as_leaf, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(p2_refuses_a_signed_leaf_of_another_kind, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_a_signed_leaf_without_each_name_once, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p2_refuses_another_suite_of_signature_or_key, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p2_refuses_a_root_that_is_no_authority_or_another_apps,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_tee_that_is_not_known_has_no_name, setup, teardown),
         cmocka_unit_test_setup_teardown(openssl_accepts_the_chain_in_its_strict_mode, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_names_are_those_of_the_contract, setup, teardown),
