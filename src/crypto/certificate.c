@@ -3,25 +3,21 @@
 
 #include <openssl/bio.h>
 #include <openssl/bn.h>
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/check.h"
 #include "base/hex.h"
 #include "crypto/crypto_internal.h"
+#include "crypto/p256_internal.h"
 
 enum {
-    P256_SCALAR_BYTES = 32,
     SERIAL_BYTES = 16,
     CAPSULE_DIGITS_IN_NAME = 16,
     TEXT_BYTES_MAX = 512,  // the longest, subjectAltName, has about 300
@@ -39,120 +35,6 @@ static const char UNIT_TEE[] = "tee=";
 
 // The TEEs that evidence can come from: a leaf's claim is read back as one of these.
 static const char *const tees[] = {"simulated", "sgx", "tdx", "sev-snp"};
-
-struct p256_key {
-    EVP_PKEY *openssl;
-};
-
-// ---- keys ----
-
-struct p256_key *p256_key_new(void)
-{
-    struct p256_key *key = malloc(sizeof *key);
-    CHECK(key != NULL);
-    key->openssl = EVP_EC_gen("P-256");
-    CHECK(key->openssl != NULL);
-    return key;
-}
-
-/* A key of P-256 from its octets; `scalar` is NULL for a public key. NULL when it is none. */
-static EVP_PKEY *p256_make(const uint8_t point[P256_PUBLIC_BYTES], const BIGNUM *scalar)
-{
-    EVP_PKEY *made = NULL;
-    OSSL_PARAM *parameters = NULL;
-    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    CHECK(builder != NULL);
-    CHECK(context != NULL);
-
-    CHECK(OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, SN_X9_62_prime256v1,
-                                          0) == 1);
-    CHECK(OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point,
-                                           P256_PUBLIC_BYTES) == 1);
-    if (scalar != NULL) {
-        CHECK(OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, scalar) == 1);
-    }
-    parameters = OSSL_PARAM_BLD_to_param(builder);
-    CHECK(parameters != NULL);
-    CHECK(EVP_PKEY_fromdata_init(context) == 1);
-    int selection = scalar == NULL ? EVP_PKEY_PUBLIC_KEY : EVP_PKEY_KEYPAIR;
-    // Refuses a point that is not on the curve.
-    if (EVP_PKEY_fromdata(context, &made, selection, parameters) != 1) {
-        made = NULL;
-        ERR_clear_error();
-    }
-    OSSL_PARAM_free(parameters);  // wipes a scalar in secure memory
-    OSSL_PARAM_BLD_free(builder);
-    EVP_PKEY_CTX_free(context);
-    return made;
-}
-
-struct p256_key *p256_key_new_from_secret(const struct secret *secret)
-{
-    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
-    CHECK(group != NULL);
-    EC_POINT *point = EC_POINT_new(group);
-    BIGNUM *scalar = BN_secure_new();
-    CHECK(point != NULL);
-    CHECK(scalar != NULL);
-
-    BN_set_flags(scalar, BN_FLG_CONSTTIME);
-    CHECK(BN_bin2bn(secret_bytes(secret), SECRET_BYTES, scalar) != NULL);
-    CHECK(!BN_is_zero(scalar));
-    CHECK(BN_cmp(scalar, EC_GROUP_get0_order(group)) < 0);
-
-    uint8_t octets[P256_PUBLIC_BYTES];
-    CHECK(EC_POINT_mul(group, point, scalar, NULL, NULL, NULL) == 1);
-    CHECK(EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, octets, sizeof octets,
-                             NULL) == sizeof octets);
-
-    struct p256_key *key = malloc(sizeof *key);
-    CHECK(key != NULL);
-    key->openssl = p256_make(octets, scalar);
-    CHECK(key->openssl != NULL);
-
-    BN_clear_free(scalar);
-    EC_POINT_free(point);
-    EC_GROUP_free(group);
-    return key;
-}
-
-void p256_key_free(struct p256_key *key)
-{
-    if (key == NULL) {
-        return;
-    }
-    EVP_PKEY_free(key->openssl);
-    free(key);
-}
-
-/* False when the key is not of P-256, or not written as an uncompressed point. */
-static bool public_from_openssl(struct p256_public *target, const EVP_PKEY *key)
-{
-    char group[32] = "";
-    size_t written = 0;
-    bool is_read =
-        EVP_PKEY_is_a(key, "EC") == 1 &&
-        EVP_PKEY_get_group_name(key, group, sizeof group, &written) == 1 &&
-        strcmp(group, SN_X9_62_prime256v1) == 0 &&
-        EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, target->bytes,
-                                        sizeof target->bytes, &written) == 1 &&
-        written == sizeof target->bytes;
-    ERR_clear_error();
-    return is_read;
-}
-
-struct p256_public p256_key_public(const struct p256_key *key)
-{
-    struct p256_public public_key;
-    CHECK(public_from_openssl(&public_key, key->openssl));
-    return public_key;
-}
-
-void *p256_key_openssl(struct p256_key *key)
-{
-    return key->openssl;
-}
 
 // ---- writing ----
 
@@ -194,7 +76,7 @@ static bool extension_add(X509 *certificate, X509 *issuer, int nid, const char *
 
 static bool certificate_sign(struct buffer *der, X509 *certificate, struct p256_key *root_key)
 {
-    if (X509_sign(certificate, root_key->openssl, crypto_algorithms()->sha256) <= 0) {
+    if (X509_sign(certificate, p256_key_openssl(root_key), crypto_algorithms()->sha256) <= 0) {
         return false;
     }
     int length = i2d_X509(certificate, NULL);
@@ -230,7 +112,7 @@ static X509 *root_make(struct p256_key *root_key, const struct hash *capsule)
                    dates_set(root, ROOT_NOT_BEFORE_S, ROOT_NOT_AFTER_S) &&
                    root_name_set(X509_get_subject_name(root), capsule) &&
                    root_name_set(X509_get_issuer_name(root), capsule) &&
-                   X509_set_pubkey(root, root_key->openssl) == 1 &&
+                   X509_set_pubkey(root, p256_key_openssl(root_key)) == 1 &&
                    extension_add(root, root, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
                    extension_add(root, root, NID_key_usage, "critical,keyCertSign") &&
                    extension_add(root, root, NID_subject_key_identifier, "hash");
@@ -298,7 +180,7 @@ enum status certificate_leaf(struct buffer *der, struct p256_key *root_key,
     CHECK(claims->tee != NULL);
 
     // The key is the worker's own word: the only input here that can be wrong.
-    EVP_PKEY *openssl_key = p256_make(leaf_key->bytes, NULL);
+    EVP_PKEY *openssl_key = p256_public_to_openssl(leaf_key);
     if (openssl_key == NULL) {
         return STATUS_MALFORMED;
     }
@@ -433,8 +315,9 @@ static enum status leaf_judge(struct certificate_claims *claims, struct p256_pub
 {
     struct p256_public root_key;
     const EVP_PKEY *openssl_key = X509_get0_pubkey(leaf);
-    if (openssl_key == NULL || !public_from_openssl(leaf_key, openssl_key) ||
-        X509_get0_pubkey(root) == NULL || !public_from_openssl(&root_key, X509_get0_pubkey(root)) ||
+    if (openssl_key == NULL || !p256_public_from_openssl(leaf_key, openssl_key) ||
+        X509_get0_pubkey(root) == NULL ||
+        !p256_public_from_openssl(&root_key, X509_get0_pubkey(root)) ||
         !date_read(&claims->not_before_s, X509_get0_notBefore(leaf)) ||
         !date_read(&claims->not_after_s, X509_get0_notAfter(leaf)) || !uris_read(claims, leaf)) {
         return STATUS_MALFORMED;
@@ -477,7 +360,7 @@ enum status certificate_public(struct p256_public *key, struct bytes der)
     struct p256_public read_key;
     X509 *certificate = certificate_parse(der);
     if (certificate != NULL && X509_get0_pubkey(certificate) != NULL &&
-        public_from_openssl(&read_key, X509_get0_pubkey(certificate))) {
+        p256_public_from_openssl(&read_key, X509_get0_pubkey(certificate))) {
         *key = read_key;
         status = STATUS_OK;
     }

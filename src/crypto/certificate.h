@@ -7,32 +7,19 @@
 
 #include "base/buffer.h"
 #include "base/bytes.h"
-#include "base/random.h"
 #include "base/status.h"
 #include "crypto/hash.h"
-#include "crypto/secret.h"
+#include "crypto/p256.h"
 
 /*
  * The X.509 certificates of an app (RFC 5280): one self-signed root whose
  * P-256 key is derived from the seed, and a leaf for each worker that names
- * its writer id and the hash of its evidence. Public keys travel as 65-byte
- * uncompressed points.
+ * its writer id and the hash of its evidence.
+ *
+ * A call that writes to a buffer replaces what that held; where it fails the
+ * buffer is empty or as it was.
  */
-enum { P256_PUBLIC_BYTES = 65, CERTIFICATE_BYTES_MAX = 4096 };
-
-struct p256_public {
-    uint8_t bytes[P256_PUBLIC_BYTES];
-};
-
-struct p256_key;  // wraps an OpenSSL key
-
-struct p256_key *p256_key_new(void);  // drawn by OpenSSL's own generator
-struct p256_key *p256_key_new_from_secret(const struct secret *secret);  // 1 ≤ scalar < order
-void p256_key_free(struct p256_key *key);
-struct p256_public p256_key_public(const struct p256_key *key);
-
-/* Borrow the EVP_PKEY, for an SSL_CTX. */
-void *p256_key_openssl(struct p256_key *key);
+enum { CERTIFICATE_BYTES_MAX = 4096 };
 
 /* What a leaf says beside its key. */
 struct certificate_claims {

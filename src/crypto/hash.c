@@ -5,23 +5,19 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "base/hex.h"
+#include "crypto/crypto.h"
 #include "crypto/crypto_internal.h"
-
-struct hasher {
-    EVP_MD_CTX *context;
-};
+#include "crypto/hash_internal.h"
 
 // One context per thread: hash_of() is on the data path, and allocating one
 // costs as much as hashing a small record.
 static _Thread_local EVP_MD_CTX *thread_context;
 static pthread_key_t thread_context_key;
 
-static EVP_MD_CTX *context_new(void)
+EVP_MD_CTX *hash_context_new(void)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     CHECK(context != NULL);
@@ -45,23 +41,23 @@ static EVP_MD_CTX *thread_context_get(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (thread_context == NULL) {
         CHECK(pthread_once(&once, thread_context_key_make) == 0);
-        thread_context = context_new();
+        thread_context = hash_context_new();
         CHECK(pthread_setspecific(thread_context_key, thread_context) == 0);
     }
     return thread_context;
 }
 
-static void context_begin(EVP_MD_CTX *context, const EVP_MD *algorithm)
+void hash_context_begin(EVP_MD_CTX *context, const EVP_MD *algorithm)
 {
     CHECK(EVP_DigestInit_ex2(context, algorithm, NULL) == 1);
 }
 
-static void context_add(EVP_MD_CTX *context, const void *bytes, size_t length)
+void hash_context_add(EVP_MD_CTX *context, const void *bytes, size_t length)
 {
     CHECK(EVP_DigestUpdate(context, bytes, length) == 1);
 }
 
-static void context_end(EVP_MD_CTX *context, uint8_t *target, size_t length)
+void hash_context_end(EVP_MD_CTX *context, uint8_t *target, size_t length)
 {
     unsigned written = 0;
     CHECK(EVP_DigestFinal_ex(context, target, &written) == 1);
@@ -78,61 +74,16 @@ struct hash hash_of_parts(const struct bytes *parts, size_t count)
 {
     EVP_MD_CTX *context = thread_context_get();
     struct hash hash;
-    context_begin(context, crypto_algorithms()->sha256);
+    hash_context_begin(context, crypto_algorithms()->sha256);
     for (size_t i = 0; i < count; i++) {
-        context_add(context, parts[i].at, parts[i].length);
+        hash_context_add(context, parts[i].at, parts[i].length);
     }
-    context_end(context, hash.bytes, sizeof hash.bytes);
+    hash_context_end(context, hash.bytes, sizeof hash.bytes);
     return hash;
 }
 
-void hash512_of_parts(uint8_t target[HASH512_BYTES], const struct bytes *parts, size_t count)
-{
-    EVP_MD_CTX *context = context_new();
-    context_begin(context, crypto_algorithms()->sha512);
-    for (size_t i = 0; i < count; i++) {
-        context_add(context, parts[i].at, parts[i].length);
-    }
-    context_end(context, target, HASH512_BYTES);
-    EVP_MD_CTX_free(context);
-}
-
-struct hasher *hasher_new(void)
-{
-    struct hasher *hasher = malloc(sizeof *hasher);
-    CHECK(hasher != NULL);
-    hasher->context = context_new();
-    return hasher;
-}
-
-void hasher_free(struct hasher *hasher)
-{
-    if (hasher == NULL) {
-        return;
-    }
-    EVP_MD_CTX_free(hasher->context);
-    free(hasher);
-}
-
-void hasher_begin(struct hasher *hasher)
-{
-    context_begin(hasher->context, crypto_algorithms()->sha256);
-}
-
-void hasher_add(struct hasher *hasher, const void *bytes, size_t length)
-{
-    context_add(hasher->context, bytes, length);
-}
-
-struct hash hasher_end(struct hasher *hasher)
-{
-    struct hash hash;
-    context_end(hasher->context, hash.bytes, sizeof hash.bytes);
-    return hash;
-}
-
-static void mac_make(uint8_t *target, size_t target_bytes, char *digest, struct bytes key,
-                     struct bytes message)
+void hash_mac_with(uint8_t *target, size_t target_bytes, char *digest, struct bytes key,
+                   struct bytes message)
 {
     // OpenSSL takes a NULL key for "the key of before", which there is not.
     static const uint8_t nothing[1];
@@ -156,19 +107,14 @@ struct hash hash_mac(struct bytes key, struct bytes message)
 {
     char digest[] = "SHA256";
     struct hash hash;
-    mac_make(hash.bytes, sizeof hash.bytes, digest, key, message);
+    hash_mac_with(hash.bytes, sizeof hash.bytes, digest, key, message);
     return hash;
-}
-
-void hash512_mac(uint8_t target[HASH512_BYTES], struct bytes key, struct bytes message)
-{
-    char digest[] = "SHA512";
-    mac_make(target, HASH512_BYTES, digest, key, message);
 }
 
 bool hash_equal(const struct hash *a, const struct hash *b)
 {
-    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+    // Some hashes are MACs, and nobody should have to remember which.
+    return crypto_equal(a->bytes, b->bytes, sizeof a->bytes);
 }
 
 bool hash_is_zero(const struct hash *hash)

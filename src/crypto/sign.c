@@ -112,8 +112,3 @@ enum status sign_verify(const struct verify_key *key, const char *purpose, struc
     buffer_release(&input.large);
     return status;
 }
-
-bool verify_key_equal(const struct verify_key *a, const struct verify_key *b)
-{
-    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
-}

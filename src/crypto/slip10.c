@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "crypto/crypto_internal.h"
+#include "crypto/hash512.h"
 
 enum {
     KEY_BYTES = 32,

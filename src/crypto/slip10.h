@@ -7,7 +7,6 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
-#include "crypto/hash.h"
 #include "crypto/secret.h"
 
 /*

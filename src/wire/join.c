@@ -9,6 +9,7 @@
 #include "base/cursor.h"
 #include "base/encoder.h"
 #include "capsule/term.h"
+#include "crypto/hash512.h"
 
 enum {
     JOIN_VERSION = 1,

@@ -26,6 +26,8 @@
 #include "crypto/agree.h"
 #include "crypto/certificate.h"
 #include "crypto/crypto.h"
+#include "crypto/hash.h"
+#include "crypto/hash512.h"
 #include "crypto/sign.h"
 #include "crypto/slip10.h"
 

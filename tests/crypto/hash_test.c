@@ -19,6 +19,8 @@
 #include "base/hex.h"
 #include "crypto/crypto.h"
 #include "crypto/hash.h"
+#include "crypto/hash512.h"
+#include "crypto/hasher.h"
 #include "tests/crypto/vectors.h"
 
 enum { THREAD_COUNT = 4, ROUND_COUNT = 200 };

@@ -18,6 +18,7 @@
 
 #include "base/hex.h"
 #include "crypto/crypto.h"
+#include "crypto/hash.h"
 #include "crypto/slip10.h"
 #include "tests/crypto/vectors.h"
 
