@@ -1,0 +1,258 @@
+/* src/leader/epoch.c */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "capsule/receipt.h"
+#include "leader/leader_internal.h"
+
+/*
+ * Epochs (DESIGN 6.4): RTS, EOE, SYNC. An epoch begins only when a receipt has
+ * spoken of a record that no SYNC lists: an idle app is silent.
+ */
+enum {
+    EPOCH_INTERVAL_US = 500 * 1000,  // between two SYNCs under load
+    EPOCH_ABSENT_US = 250 * 1000,    // who has not answered by then is absent
+};
+
+enum status epoch_receive_record(struct leader *leader, const struct record *record)
+{
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &record->writer);
+    struct eoe eoe;
+    if (leader->stage != LEADER_LEADING || record->type != RECORD_EOE || member == NULL ||
+        sync_eoe_decode(&eoe, record->body) != STATUS_OK) {
+        return STATUS_OK;
+    }
+    enum status status = capsule_accept_leap(leader->capsule, record);
+    if (status == STATUS_NO_MEMORY) {
+        return status;
+    }
+    if (status != STATUS_OK) {
+        if (status != STATUS_STALE) {
+            log_event(leader->log, "eoe refused epoch=%" PRIu64 " status=\"%s\" reason=\"%s\"",
+                      eoe.epoch, status_text(status), capsule_reason(leader->capsule));
+        }
+        return STATUS_OK;
+    }
+    struct leader_peer *peer = leader_peer_of(leader, member);
+    peer->eoe_epoch = eoe.epoch;
+    peer->eoe_head = (struct head){.sequence = record->sequence, .hash = record->hash};
+    peer->eoe_lamport = eoe.lamport;
+    return STATUS_OK;
+}
+
+void epoch_receive_receipt(struct leader *leader, struct bytes bytes)
+{
+    struct receipt receipt;
+    if (receipt_decode(&receipt, bytes) != STATUS_OK ||
+        durable_receive(leader->durable, bytes) != STATUS_OK) {
+        return;
+    }
+    for (uint32_t i = 0; i < receipt.head_count; i++) {
+        struct branch_head head = receipt_head(&receipt, i);
+        const struct capsule_member *member = capsule_member_find(leader->capsule, &head.writer);
+        if (member == NULL || member->role == MEMBER_LEADER) {
+            continue;
+        }
+        struct leader_peer *peer = leader_peer_of(leader, member);
+        if (peer->claimed_sequence < head.head.sequence) {
+            peer->claimed_sequence = head.head.sequence;
+        }
+    }
+}
+
+static bool is_open_writer(const struct capsule_member *member)
+{
+    return member->role != MEMBER_LEADER && !member->is_closed;
+}
+
+/* Whether some open branch has grown beyond the newest SYNC. */
+static bool has_news(struct leader *leader)
+{
+    for (size_t i = 0; i < leader->peer_count; i++) {
+        const struct leader_peer *peer = &leader->peers[i];
+        if (is_open_writer(capsule_member_at(leader->capsule, i)) &&
+            peer->claimed_sequence > peer->listed.sequence) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a member's answer to the epoch under way is here and held by W stores. */
+static bool has_answered(struct leader *leader, const struct capsule_member *member)
+{
+    const struct leader_peer *peer = leader_peer_of(leader, member);
+    return peer->eoe_epoch == leader->rts_epoch &&
+           durable_covers(leader->durable, &member->id, peer->eoe_head.sequence);
+}
+
+/* Whoever was absent last time is not waited for. */
+static bool is_complete(struct leader *leader)
+{
+    for (size_t i = 0; i < leader->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        if (is_open_writer(member) && leader->peers[i].channel != NULL &&
+            !leader->peers[i].was_absent && !has_answered(leader, member)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The head of one branch as the SYNC lists it; false: it has none to list. */
+static bool list_head(struct leader *leader, const struct capsule_member *member,
+                      struct leader_peer *peer, struct sync_head *head, struct buffer *receipts)
+{
+    *head = (struct sync_head){.branch.writer = member->id};
+    if (member->is_closed) {
+        head->branch.head = member->cut;
+        head->flags = SYNC_FLAG_CLOSED;
+        return !peer->is_listed_closed;
+    }
+    if (leader->rts_epoch != 0 && has_answered(leader, member)) {
+        head->branch.head = peer->eoe_head;
+        peer->was_absent = false;
+    } else {
+        head->branch.head = peer->listed;
+        head->flags = SYNC_FLAG_ABSENT;
+        leader->counters.absences += leader->rts_epoch != 0 && !peer->was_absent;
+        peer->was_absent = leader->rts_epoch != 0;
+    }
+    return head->branch.head.sequence > 0 &&
+           durable_collect(leader->durable, &member->id, head->branch.head.sequence, receipts) ==
+               STATUS_OK;
+}
+
+/* What SYNC is to say, over the heads listed. */
+static void sync_fill(struct leader *leader, struct sync_body *sync, const struct sync_head *heads,
+                      struct leader_time time)
+{
+    const struct capsule_sync *newest = capsule_newest_sync(leader->capsule);
+    sync->term = leader->term;
+    sync->time_ms = time.unix_ms;
+    if (newest != NULL) {
+        sync->lamport = newest->lamport;
+        sync->floor = newest->floor;
+        sync->time_ms = time.unix_ms < newest->time_ms ? newest->time_ms : time.unix_ms;
+    }
+    for (uint32_t i = 0; i < sync->head_count; i++) {
+        const struct capsule_member *member =
+            capsule_member_find(leader->capsule, &heads[i].branch.writer);
+        const struct leader_peer *peer = leader_peer_of(leader, member);
+        uint64_t lamport = member->is_closed ? peer->closed_lamport : peer->eoe_lamport;
+        if (sync->lamport < lamport) {
+            sync->lamport = lamport;
+        }
+    }
+    // F(e): the least L(J(w)) over open writers; without any, everything is decided.
+    uint64_t floor = sync->lamport;
+    for (size_t i = 0; i < leader->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        if (is_open_writer(member) && member->joined_lamport < floor) {
+            floor = member->joined_lamport;
+        }
+    }
+    if (sync->floor < floor) {
+        sync->floor = floor;
+    }
+}
+
+static void note_listed(struct leader *leader, const struct sync_head *heads, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct capsule_member *member =
+            capsule_member_find(leader->capsule, &heads[i].branch.writer);
+        struct leader_peer *peer = leader_peer_of(leader, member);
+        peer->listed = heads[i].branch.head;
+        peer->is_listed_closed = member->is_closed;
+    }
+    leader->must_sync = false;
+}
+
+enum status epoch_write_sync(struct leader *leader, struct leader_time time)
+{
+    struct buffer receipts = BUFFER_EMPTY, body = BUFFER_EMPTY;
+    struct sync_head *heads = calloc(leader->peer_count + 1, sizeof *heads);
+    struct hash *parents = calloc(leader->peer_count + 1, sizeof *parents);
+    enum status status = STATUS_NO_MEMORY;
+    if (heads == NULL || parents == NULL) {
+        goto done;
+    }
+    struct sync_body sync = {0};
+    size_t parent_count = 0;
+    durable_collect_begin(leader->durable);
+    for (size_t i = 0; i < leader->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        bool is_self = writer_id_equal(&member->id, &leader->id);
+        bool is_old_leader_open = member->role == MEMBER_LEADER && !member->is_closed;
+        struct sync_head *head = &heads[sync.head_count];
+        if (is_self || is_old_leader_open ||
+            !list_head(leader, member, &leader->peers[i], head, &receipts)) {
+            continue;
+        }
+        if (head->branch.head.sequence > 0) {
+            parents[parent_count++] = head->branch.head.hash;
+        }
+        sync.head_count++;
+    }
+    sync_fill(leader, &sync, heads, time);
+    sync.receipts = buffer_bytes(&receipts);
+    status = sync_encode(&body, &sync, heads);
+    if (status == STATUS_OK) {
+        status = leader_write(leader, RECORD_SYNC, buffer_bytes(&body), parents, parent_count,
+                              time.now_us);
+    }
+    if (status == STATUS_OK) {
+        note_listed(leader, heads, sync.head_count);
+        leader->sync_sequence = leader_own_sequence(leader);
+        leader->sync_us = time.now_us;
+        leader->rts_epoch = 0;
+        leader->counters.syncs_written++;
+    }
+
+done:
+    free(heads);
+    free(parents);
+    buffer_release(&receipts);
+    buffer_release(&body);
+    return status;
+}
+
+static enum status send_rts(struct leader *leader, uint64_t now_us)
+{
+    static const struct writer_id everyone;
+    const struct capsule_sync *newest = capsule_newest_sync(leader->capsule);
+    struct buffer body = BUFFER_EMPTY;
+    leader->rts_epoch = newest == NULL ? 1 : newest->epoch + 1;
+    leader->rts_us = now_us;
+    enum status status = frame_rts_encode(&body, capsule_name(leader->capsule), leader->term,
+                                          leader->rts_epoch, leader->key);
+    if (status == STATUS_OK) {
+        status = leader_send(leader, FRAME_RTS, 0, &everyone, buffer_bytes(&body));
+    }
+    buffer_release(&body);
+    return status;
+}
+
+enum status epoch_tick(struct leader *leader, struct leader_time time, uint64_t *wake_us)
+{
+    if (leader->rts_epoch != 0) {
+        if (is_complete(leader) || time.now_us >= leader->rts_us + EPOCH_ABSENT_US) {
+            return epoch_write_sync(leader, time);
+        }
+        *wake_us = leader->rts_us + EPOCH_ABSENT_US;
+        return STATUS_OK;
+    }
+    // One SYNC at a time: the next waits until W stores hold the last.
+    bool has_work = leader->must_sync || has_news(leader);
+    if (!has_work || !leader_own_is_durable(leader, leader->sync_sequence)) {
+        return STATUS_OK;
+    }
+    uint64_t due_us = leader->sync_us + EPOCH_INTERVAL_US;
+    if (time.now_us < due_us) {
+        *wake_us = due_us;
+        return STATUS_OK;
+    }
+    *wake_us = time.now_us + EPOCH_ABSENT_US;
+    return send_rts(leader, time.now_us);
+}

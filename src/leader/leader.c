@@ -1,0 +1,439 @@
+/* src/leader/leader.c */
+#include "leader/leader.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "capsule/receipt.h"
+#include "capsule/seal.h"
+#include "leader/leader_internal.h"
+
+static const struct writer_id everyone;
+
+enum status leader_new(struct leader **leader, const struct leader_config *config)
+{
+    struct leader *made = calloc(1, sizeof *made);
+    *leader = NULL;
+    if (made == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    made->key = config->key;
+    made->public_key = sign_key_public(config->key);
+    made->id = writer_id_of(&made->public_key);
+    made->random = config->random;
+    made->log = config->log;
+    made->output_end = &made->output;
+    outbox_init(&made->outbox);
+
+    enum status status = capsule_new(&made->capsule, config->genesis);
+    if (status == STATUS_OK) {
+        status = durable_new(&made->durable, capsule_genesis(made->capsule));
+    }
+    if (status != STATUS_OK) {
+        leader_free(made);
+        return status;
+    }
+    *leader = made;
+    return STATUS_OK;
+}
+
+static void output_drop_first(struct leader *leader)
+{
+    struct leader_frame *first = leader->output;
+    leader->output = first->next;
+    if (leader->output == NULL) {
+        leader->output_end = &leader->output;
+    }
+    buffer_release(&first->bytes);
+    free(first);
+}
+
+void leader_free(struct leader *leader)
+{
+    if (leader == NULL) {
+        return;
+    }
+    admission_release(leader);
+    takeover_release(leader);
+    while (leader->output != NULL) {
+        output_drop_first(leader);
+    }
+    for (size_t i = 0; i < leader->peer_count; i++) {
+        channel_free(leader->peers[i].channel);
+        buffer_release(&leader->peers[i].last_data);
+    }
+    free(leader->peers);
+    outbox_release(&leader->outbox);
+    buffer_release(&leader->term_body);
+    buffer_release(&leader->policy_body);
+    buffer_release(&leader->root);
+    secret_free(leader->seed);
+    p256_key_free(leader->root_key);
+    aead_key_free(leader->body_key);
+    durable_free(leader->durable);
+    capsule_free(leader->capsule);
+    free(leader);
+}
+
+bool leader_is_leading(const struct leader *leader)
+{
+    return leader->stage == LEADER_LEADING;
+}
+
+const struct capsule *leader_capsule(const struct leader *leader)
+{
+    return leader->capsule;
+}
+
+enum status leader_send(struct leader *leader, enum frame_kind kind, uint32_t request,
+                        const struct writer_id *peer, struct bytes body)
+{
+    struct leader_frame *frame = calloc(1, sizeof *frame);
+    if (frame == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    enum status status = frame_encode(&frame->bytes, kind, request, peer, body);
+    if (status != STATUS_OK) {
+        free(frame);
+        return status;
+    }
+    *leader->output_end = frame;
+    leader->output_end = &frame->next;
+    return STATUS_OK;
+}
+
+enum status leader_output(struct leader *leader, struct buffer *frame)
+{
+    if (leader->output == NULL) {
+        return STATUS_EMPTY;
+    }
+    enum status status =
+        buffer_append(frame, leader->output->bytes.bytes, leader->output->bytes.length);
+    if (status == STATUS_OK) {
+        output_drop_first(leader);
+    }
+    return status;
+}
+
+uint32_t leader_next_request(struct leader *leader)
+{
+    leader->last_request = leader->last_request == UINT32_MAX ? 1 : leader->last_request + 1;
+    return leader->last_request;
+}
+
+struct leader_peer *leader_peer_of(struct leader *leader, const struct capsule_member *member)
+{
+    size_t index = (size_t)(member - capsule_member_at(leader->capsule, 0));
+    CHECK(index < leader->peer_count);
+    return &leader->peers[index];
+}
+
+enum status leader_grow_peers(struct leader *leader)
+{
+    size_t count = capsule_member_count(leader->capsule);
+    if (count <= leader->peer_count) {
+        return STATUS_OK;
+    }
+    struct leader_peer *peers = realloc(leader->peers, count * sizeof *peers);
+    if (peers == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    memset(peers + leader->peer_count, 0, (count - leader->peer_count) * sizeof *peers);
+    leader->peers = peers;
+    leader->peer_count = count;
+    return STATUS_OK;
+}
+
+uint64_t leader_own_sequence(const struct leader *leader)
+{
+    const struct capsule_member *own = capsule_member_find(leader->capsule, &leader->id);
+    return own == NULL ? 0 : own->head.sequence;
+}
+
+bool leader_own_is_durable(struct leader *leader, uint64_t sequence)
+{
+    return durable_covers(leader->durable, &leader->id, sequence);
+}
+
+/* Sequence and parents of the next own record. Before the TERM is accepted, GENESIS may precede it.
+ */
+static void fields_fill(const struct leader *leader, struct record_fields *fields,
+                        struct hash *parents, const struct hash *heads, size_t head_count)
+{
+    const struct capsule_member *own = capsule_member_find(leader->capsule, &leader->id);
+    const struct capsule_sync *sync = capsule_newest_sync(leader->capsule);
+    struct head previous = own == NULL ? leader->pending_genesis : own->head;
+    fields->sequence = previous.sequence + 1;
+    fields->epoch = sync == NULL ? 1 : sync->epoch + 1;
+    fields->writer = leader->id;
+    fields->capsule = *capsule_name(leader->capsule);
+    fields->parents = parents;
+    if (previous.sequence > 0) {
+        parents[fields->parent_count++] = previous.hash;
+    }
+    for (size_t i = 0; i < head_count; i++) {
+        parents[fields->parent_count++] = heads[i];
+    }
+}
+
+static enum status record_build(struct leader *leader, struct buffer *frame,
+                                struct record_fields *fields, struct bytes body)
+{
+    uint8_t header[FRAME_HEADER_BYTES];
+    struct hash hash;
+    frame_header(header, FRAME_RECORD, 0, &everyone);
+    enum status status = buffer_append(frame, header, sizeof header);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (record_type_is_sealed(fields->type)) {
+        fields->key_epoch = leader->key_epoch;
+        return seal_record(frame, &hash, fields, body, leader->body_key, leader->key);
+    }
+    return record_encode(frame, &hash, fields, body, leader->key);
+}
+
+enum status leader_write(struct leader *leader, enum record_type type, struct bytes body,
+                         const struct hash *heads, size_t head_count, uint64_t now_us)
+{
+    struct buffer frame = BUFFER_EMPTY;
+    struct record_fields fields = {.type = type};
+    struct hash *parents = calloc(head_count + 1, sizeof *parents);
+    if (parents == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    fields_fill(leader, &fields, parents, heads, head_count);
+
+    struct record record;
+    struct bytes kept;
+    enum status status = record_build(leader, &frame, &fields, body);
+    if (status != STATUS_OK) {
+        goto done;
+    }
+    // Written and read on two paths: what the capsule refuses is never sent.
+    status =
+        record_decode(&record, frame.bytes + FRAME_HEADER_BYTES, frame.length - FRAME_HEADER_BYTES);
+    if (status == STATUS_OK) {
+        status = capsule_accept(leader->capsule, &record);
+    }
+    if (status != STATUS_OK) {
+        log_event(leader->log, "own record refused type=%s status=\"%s\" reason=\"%s\"",
+                  record_type_text(type), status_text(status), capsule_reason(leader->capsule));
+        status = status == STATUS_NO_MEMORY ? status : STATUS_CLOSED;
+        goto done;
+    }
+    if (type == RECORD_GENESIS) {
+        leader->pending_genesis = (struct head){.sequence = 1, .hash = record.hash};
+    }
+    status = leader_grow_peers(leader);
+    if (status == STATUS_OK) {
+        status = leader_send(leader, FRAME_RECORD, 0, &everyone, record.whole);
+    }
+    if (status == STATUS_OK) {
+        status = outbox_add(&leader->outbox, record.sequence, &frame, now_us, &kept);
+    }
+
+done:
+    buffer_release(&frame);
+    free(parents);
+    return status;
+}
+
+enum status leader_use_policy(struct leader *leader)
+{
+    uint64_t version = capsule_policy_version(leader->capsule);
+    if (version == leader->policy_version) {
+        return STATUS_OK;
+    }
+    char error[POLICY_ERROR_BYTES_MAX];
+    enum status status = policy_parse(&leader->policy, capsule_policy(leader->capsule), error);
+    if (status != STATUS_OK) {
+        log_event(leader->log, "policy cannot be used version=%" PRIu64 " error=\"%s\"", version,
+                  error);
+        return status;
+    }
+    leader->policy_version = version;
+    return STATUS_OK;
+}
+
+struct leader_session *leader_session_find(struct leader *leader, const struct writer_id *peer)
+{
+    for (size_t i = 0; i < LEADER_SESSIONS_MAX; i++) {
+        if (leader->sessions[i].is_used && writer_id_equal(&leader->sessions[i].peer, peer)) {
+            return &leader->sessions[i];
+        }
+    }
+    return NULL;
+}
+
+enum status leader_answer(struct leader *leader, const struct writer_id *session_id,
+                          uint32_t request, enum status code, const char *text)
+{
+    struct leader_session *session = leader_session_find(leader, session_id);
+    if (session == NULL || session->channel == NULL) {
+        return STATUS_OK;  // it has gone away
+    }
+    const struct capsule_sync *sync = capsule_newest_sync(leader->capsule);
+    const struct message_answer answer = {
+        .request = request,
+        .status = code,
+        .text = bytes_text(text),
+        .sync_epoch = sync == NULL ? 0 : sync->epoch,
+        .sync = sync == NULL ? (struct hash){{0}} : sync->hash,
+    };
+    struct buffer plain = BUFFER_EMPTY, sealed = BUFFER_EMPTY;
+    enum status status = message_answer_encode(&plain, &answer);
+    if (status == STATUS_OK) {
+        status = channel_seal(session->channel, &sealed, buffer_bytes(&plain));
+    }
+    if (status == STATUS_OK) {
+        status = leader_send(leader, FRAME_CHANNEL, 0, session_id, buffer_bytes(&sealed));
+    }
+    buffer_release(&plain);
+    buffer_release(&sealed);
+    return status;
+}
+
+/* RECORD frames: answers to a FETCH carry its request, all else is live. */
+static enum status receive_records(struct leader *leader, const struct frame *frame,
+                                   struct leader_time time)
+{
+    if (frame->request != 0) {
+        return takeover_receive_records(leader, frame->request, frame->body, time);
+    }
+    struct record record;
+    if (record_decode(&record, frame->body.at, frame->body.length) != STATUS_OK) {
+        return STATUS_OK;
+    }
+    return epoch_receive_record(leader, &record);
+}
+
+static enum status receive_refused(struct leader *leader, struct bytes body)
+{
+    struct frame_refused refused;
+    if (frame_refused_decode(&refused, body) != STATUS_OK) {
+        return STATUS_OK;
+    }
+    log_event(leader->log, "store refused own record sequence=%" PRIu64 " status=\"%s\"",
+              refused.sequence, status_text((enum status)refused.status));
+    // A higher term, or a fork of our own branch: nothing we write can count any more. The
+    // host may lie: then it has stopped its own leader.
+    bool is_over = refused.status == STATUS_CLOSED || refused.status == STATUS_FORKED;
+    return is_over ? STATUS_CLOSED : STATUS_OK;
+}
+
+static enum status receive_gone(struct leader *leader, const struct writer_id *writer,
+                                uint64_t now_us)
+{
+    const struct capsule_member *member = capsule_member_find(leader->capsule, writer);
+    if (leader->stage != LEADER_LEADING || member == NULL || member->is_closed ||
+        member->role == MEMBER_LEADER) {
+        return STATUS_OK;
+    }
+    return takeover_close(leader, writer, SYNC_CLOSE_EXITED, now_us);
+}
+
+enum status leader_receive(struct leader *leader, struct bytes bytes, struct leader_time time)
+{
+    struct frame frame;
+    if (frame_decode(&frame, bytes) != STATUS_OK) {
+        log_event(leader->log, "frame dropped bytes=%zu", bytes.length);
+        return STATUS_OK;
+    }
+    switch (frame.kind) {
+    case FRAME_JOIN:
+        return admission_receive_join(leader, &frame, time);
+    case FRAME_EVIDENCE:
+        return admission_receive_evidence(leader, &frame);
+    case FRAME_CHANNEL:
+        return admission_receive_channel(leader, &frame, time);
+    case FRAME_RECORD:
+        return receive_records(leader, &frame, time);
+    case FRAME_RECEIPT:
+        epoch_receive_receipt(leader, frame.body);
+        return STATUS_OK;
+    case FRAME_FENCED:
+        return takeover_receive_fenced(leader, frame.body, time);
+    case FRAME_FETCHED:
+        return takeover_receive_fetched(leader, frame.request, frame.body, time);
+    case FRAME_REFUSED:
+        return receive_refused(leader, frame.body);
+    case FRAME_GONE:
+        return receive_gone(leader, &frame.peer, time.now_us);
+    default:
+        return STATUS_OK;
+    }
+}
+
+static enum status repeat_unreceipted(struct leader *leader, uint64_t now_us)
+{
+    while (leader->outbox.first != NULL &&
+           leader_own_is_durable(leader, outbox_oldest(&leader->outbox))) {
+        outbox_drop_oldest(&leader->outbox);
+    }
+    size_t place = 0;
+    struct bytes frame;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK &&
+           outbox_repeat(&leader->outbox, &place, now_us, &frame) == STATUS_OK) {
+        status =
+            leader_send(leader, FRAME_RECORD, 0, &everyone,
+                        bytes_of(frame.at + FRAME_HEADER_BYTES, frame.length - FRAME_HEADER_BYTES));
+    }
+    return status;
+}
+
+static enum status answer_deploys(struct leader *leader)
+{
+    for (size_t i = 0; i < LEADER_WAITING_DEPLOYS_MAX; i++) {
+        struct leader_deploy *deploy = &leader->deploys[i];
+        if (!deploy->is_used || !leader_own_is_durable(leader, deploy->sequence)) {
+            continue;
+        }
+        deploy->is_used = false;
+        enum status status =
+            leader_answer(leader, &deploy->session, deploy->request, STATUS_OK, "published");
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status leader_tick(struct leader *leader, struct leader_time time, uint64_t *wake_us)
+{
+    *wake_us = UINT64_MAX;
+    enum status status = repeat_unreceipted(leader, time.now_us);
+    if (status == STATUS_OK) {
+        status = takeover_tick(leader, time);
+    }
+    if (status == STATUS_OK) {
+        status = admission_tick(leader, time);
+    }
+    if (status == STATUS_OK) {
+        status = answer_deploys(leader);
+    }
+    if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
+        status = epoch_tick(leader, time, wake_us);
+    }
+    bool is_waiting = leader->outbox.first != NULL ||
+                      (leader->stage != LEADER_IDLE && leader->stage != LEADER_LEADING);
+    if (is_waiting && *wake_us > time.now_us + OUTBOX_REPEAT_US) {
+        *wake_us = time.now_us + OUTBOX_REPEAT_US;
+    }
+    return status;
+}
+
+void leader_count(const struct leader *leader, struct leader_counters *counters)
+{
+    const struct capsule_sync *sync = capsule_newest_sync(leader->capsule);
+    *counters = leader->counters;
+    counters->term = leader->term;
+    counters->epoch = sync == NULL ? 0 : sync->epoch;
+    for (size_t i = 0; i < capsule_member_count(leader->capsule); i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        counters->members_open += member->role != MEMBER_LEADER && !member->is_closed;
+    }
+}

@@ -1,0 +1,233 @@
+/* src/leader/leader_internal.h */
+#ifndef LEADER_LEADER_INTERNAL_H
+#define LEADER_LEADER_INTERNAL_H
+
+#include "attest/policy.h"
+#include "capsule/function.h"
+#include "crypto/certificate.h"
+#include "leader/leader.h"
+#include "scl/durable.h"
+#include "scl/outbox.h"
+#include "wire/channel.h"
+#include "wire/join.h"
+#include "wire/message.h"
+
+/* What the files of this layer share. */
+
+enum {
+    LEADER_SESSIONS_MAX = 16,  // of the owner's clients
+    LEADER_JOINS_MAX = 64,     // handshakes under way
+    LEADER_CLOSINGS_MAX = 64,  // branches being closed one by one
+    LEADER_FUNCTIONS_MAX = 1024,
+    LEADER_WAITING_DEPLOYS_MAX = 64,
+    LEADER_RUN_MAX = 64,  // records vouched for by one signature while loading
+};
+
+enum leader_stage {
+    LEADER_IDLE,
+    LEADER_FENCING,
+    LEADER_LOADING,
+    LEADER_TAKING_OVER,
+    LEADER_LEADING,
+};
+
+/* A client of the owner's: the leader is the applicant, the owner the judge. */
+struct leader_session {
+    bool is_used;
+    struct writer_id peer;
+    struct join_applicant *applicant;  // until it has proved itself
+    uint32_t evidence_request;         // 0: none under way
+    struct channel *channel;           // afterwards
+    uint64_t last_us;
+};
+
+/* An enclave that wants to join: the leader is the judge. */
+struct leader_join {
+    bool is_used;
+    struct writer_id peer;
+    struct join_judge *judge;
+    struct join_apply apply;
+    struct channel *channel;   // admitted: waits for the receipts of its MEMBER
+    uint64_t member_sequence;  // that record's, in the own branch
+    struct hash evidence_hash;
+    enum tee tee;
+    uint64_t started_us;
+};
+
+/* What the leader keeps of the member with the same index in the capsule. */
+struct leader_peer {
+    struct channel *channel;  // NULL: not a member of this term's
+    struct head listed;       // in the newest SYNC that lists it
+    bool is_listed_closed;
+    bool was_absent;
+    uint64_t claimed_sequence;  // the greatest a receipt speaks of; not verified: a reason to ask
+    uint64_t eoe_epoch;         // the newest it answered
+    struct head eoe_head;
+    uint64_t eoe_lamport;
+    uint64_t closed_lamport;    // the greatest in a closed branch
+    struct buffer last_data;    // its newest DATA record, while loading
+    uint64_t last_eoe_lamport;  // while loading
+};
+
+/* A branch being closed: fenced by R stores, its last record fetched, then CLOSE. */
+struct leader_closing {
+    bool is_used;
+    struct writer_id writer;
+    enum sync_close_reason reason;
+    struct buffer fences;  // verified, each behind its length
+    struct writer_id answered[GENESIS_STORES_MAX];
+    uint32_t answer_count;
+    struct head cut;
+    uint32_t fetch_request;  // 0: not yet
+    uint64_t asked_us;
+};
+
+struct leader_function {
+    char name[65];
+    uint64_t version;
+};
+
+/* A function that was written and waits for receipts before the owner is told. */
+struct leader_deploy {
+    bool is_used;
+    struct writer_id session;
+    uint32_t request;
+    uint64_t sequence;
+};
+
+struct leader_frame {
+    struct leader_frame *next;
+    struct buffer bytes;
+};
+
+struct leader {
+    struct capsule *capsule;
+    struct durable *durable;
+    struct outbox outbox;
+    const struct sign_key *key;
+    struct verify_key public_key;
+    struct writer_id id;
+    const struct random *random;
+    const struct log *log;
+
+    enum leader_stage stage;
+    uint64_t term;
+    struct buffer term_body;
+    struct buffer policy_body;  // a new policy, to be recorded in this term
+    struct secret *seed;
+    struct p256_key *root_key;
+    struct buffer root;  // its certificate, DER
+    struct hash token;
+    struct aead_key *body_key;  // of the own sealed bodies
+    uint32_t key_epoch;
+    struct policy policy;
+    uint64_t policy_version;  // of the one parsed
+
+    struct leader_session sessions[LEADER_SESSIONS_MAX];
+    struct writer_id seeder;  // the session that gave the seed
+    struct leader_join joins[LEADER_JOINS_MAX];
+    struct leader_peer *peers;
+    size_t peer_count;
+
+    // Taking over.
+    struct leader_closing all;  // the fence around everything
+    uint64_t load_next;
+    uint32_t load_request;
+    uint64_t load_asked_us;
+    struct head pending_genesis;  // the own GENESIS, before the TERM makes us known
+    uint64_t takeover_sequence;   // held by W stores: leading
+    struct buffer run_bytes[LEADER_RUN_MAX];
+    struct record run[LEADER_RUN_MAX];
+    size_t run_count;
+
+    // Epochs.
+    uint64_t rts_epoch;  // 0: none under way
+    uint64_t rts_us;
+    uint64_t sync_us;  // when the last one was written
+    uint64_t sync_sequence;
+    bool must_sync;  // something closed that no SYNC lists yet
+
+    struct leader_closing closings[LEADER_CLOSINGS_MAX];
+    struct leader_function functions[LEADER_FUNCTIONS_MAX];
+    size_t function_count;
+    struct leader_deploy deploys[LEADER_WAITING_DEPLOYS_MAX];
+
+    uint32_t last_request;
+    struct leader_frame *output;
+    struct leader_frame **output_end;
+    struct leader_counters counters;
+};
+
+/* ---- leader.c ---- */
+
+/* Queue a frame. */
+MUST_CHECK enum status leader_send(struct leader *leader, enum frame_kind kind, uint32_t request,
+                                   const struct writer_id *peer, struct bytes body);
+
+/*
+ * Append a record with this body to the own branch and send it; `heads` are the parents of a SYNC
+ * beyond the previous record. FUNCTION bodies are sealed here.
+ */
+MUST_CHECK enum status leader_write(struct leader *leader, enum record_type type, struct bytes body,
+                                    const struct hash *heads, size_t head_count, uint64_t now_us);
+
+/* The sequence of the own branch's last record; whether W stores hold it up to one. */
+uint64_t leader_own_sequence(const struct leader *leader);
+bool leader_own_is_durable(struct leader *leader, uint64_t sequence);
+
+/* The peer with the same index as this member. */
+struct leader_peer *leader_peer_of(struct leader *leader, const struct capsule_member *member);
+MUST_CHECK enum status leader_grow_peers(struct leader *leader);
+uint32_t leader_next_request(struct leader *leader);
+
+/* Parse the policy in force, when it is not the one parsed already. */
+MUST_CHECK enum status leader_use_policy(struct leader *leader);
+
+/* The owner's session with this peer, or NULL. */
+struct leader_session *leader_session_find(struct leader *leader, const struct writer_id *peer);
+
+/* Answer the owner's session, if it is still there. */
+MUST_CHECK enum status leader_answer(struct leader *leader, const struct writer_id *session,
+                                     uint32_t request, enum status status, const char *text);
+
+/* ---- admission.c ---- */
+
+MUST_CHECK enum status admission_receive_join(struct leader *leader, const struct frame *frame,
+                                              struct leader_time time);
+MUST_CHECK enum status admission_receive_evidence(struct leader *leader, const struct frame *frame);
+MUST_CHECK enum status admission_receive_channel(struct leader *leader, const struct frame *frame,
+                                                 struct leader_time time);
+/* Grant what receipts have made ready; forget handshakes that take too long. */
+MUST_CHECK enum status admission_tick(struct leader *leader, struct leader_time time);
+/* A FUNCTION is in the capsule: only higher versions of it may follow. */
+void admission_note_function(struct leader *leader, const struct function_manifest *manifest);
+void admission_release(struct leader *leader);
+
+/* ---- takeover.c ---- */
+
+/* The owner gave a term: fence the stores. */
+MUST_CHECK enum status takeover_begin(struct leader *leader, uint64_t now_us);
+MUST_CHECK enum status takeover_receive_fenced(struct leader *leader, struct bytes fence,
+                                               struct leader_time time);
+MUST_CHECK enum status takeover_receive_records(struct leader *leader, uint32_t request,
+                                                struct bytes records, struct leader_time time);
+MUST_CHECK enum status takeover_receive_fetched(struct leader *leader, uint32_t request,
+                                                struct bytes fetched, struct leader_time time);
+MUST_CHECK enum status takeover_tick(struct leader *leader, struct leader_time time);
+
+/* An enclave of this term has ended: close its branch. */
+MUST_CHECK enum status takeover_close(struct leader *leader, const struct writer_id *writer,
+                                      enum sync_close_reason reason, uint64_t now_us);
+void takeover_release(struct leader *leader);
+
+/* ---- epoch.c ---- */
+
+MUST_CHECK enum status epoch_receive_record(struct leader *leader, const struct record *record);
+void epoch_receive_receipt(struct leader *leader, struct bytes receipt);
+MUST_CHECK enum status epoch_tick(struct leader *leader, struct leader_time time,
+                                  uint64_t *wake_us);
+
+/* Write the SYNC of the next epoch over what has answered, and what was closed. */
+MUST_CHECK enum status epoch_write_sync(struct leader *leader, struct leader_time time);
+
+#endif

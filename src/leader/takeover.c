@@ -1,0 +1,595 @@
+/* src/leader/takeover.c */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/encoder.h"
+#include "capsule/function.h"
+#include "capsule/keys.h"
+#include "capsule/receipt.h"
+#include "capsule/seal.h"
+#include "capsule/tuple.h"
+#include "leader/leader_internal.h"
+
+/*
+ * Taking over (DESIGN 6.10): a new leader fences the stores, loads what they
+ * hold, closes every branch that earlier terms left open at the longest head that R stores have
+ * signed, and joins them all in its first SYNC. One branch of a living term is closed the
+ * same way when its enclave ends (6.4).
+ */
+enum {
+    TAKEOVER_ASK_US = 1000 * 1000,  // an unanswered question is repeated
+    TAKEOVER_FETCH_BYTES = 4 << 20,
+};
+
+static const struct writer_id everyone;
+
+/* R: how many stores must answer, so that every durable record is among what they tell. */
+static uint32_t answers_needed(const struct leader *leader)
+{
+    const struct genesis *genesis = capsule_genesis(leader->capsule);
+    return genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+}
+
+static void closing_release(struct leader_closing *closing)
+{
+    buffer_release(&closing->fences);
+    *closing = (struct leader_closing){.is_used = false};
+}
+
+void takeover_release(struct leader *leader)
+{
+    closing_release(&leader->all);
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX; i++) {
+        closing_release(&leader->closings[i]);
+    }
+    for (size_t i = 0; i < LEADER_RUN_MAX; i++) {
+        buffer_release(&leader->run_bytes[i]);
+    }
+}
+
+static enum status send_fence(struct leader *leader, struct leader_closing *closing,
+                              uint64_t now_us)
+{
+    struct buffer body = BUFFER_EMPTY;
+    closing->asked_us = now_us;
+    enum status status =
+        frame_fence_encode(&body, capsule_name(leader->capsule), leader->term, &closing->writer,
+                           buffer_bytes(&leader->term_body), leader->key);
+    if (status == STATUS_OK) {
+        status = leader_send(leader, FRAME_FENCE, 0, &everyone, buffer_bytes(&body));
+    }
+    buffer_release(&body);
+    return status;
+}
+
+static enum status send_fetch(struct leader *leader, const struct frame_fetch *fetch,
+                              uint32_t *request)
+{
+    struct buffer body = BUFFER_EMPTY;
+    *request = leader_next_request(leader);
+    enum status status = frame_fetch_encode(&body, fetch);
+    if (status == STATUS_OK) {
+        status = leader_send(leader, FRAME_FETCH, *request, &everyone, buffer_bytes(&body));
+    }
+    buffer_release(&body);
+    return status;
+}
+
+enum status takeover_begin(struct leader *leader, uint64_t now_us)
+{
+    leader->stage = LEADER_FENCING;
+    leader->all = (struct leader_closing){.is_used = true};
+    log_event(leader->log, "term begins term=%" PRIu64, leader->term);
+    return send_fence(leader, &leader->all, now_us);
+}
+
+static enum status send_load(struct leader *leader, uint64_t now_us)
+{
+    const struct frame_fetch fetch = {
+        .from = leader->load_next, .to = UINT64_MAX, .max_bytes = TAKEOVER_FETCH_BYTES};
+    leader->load_asked_us = now_us;
+    return send_fetch(leader, &fetch, &leader->load_request);
+}
+
+/* ---- fences ---- */
+
+/* Keep a store's verified answer. False: it is no new answer. */
+static bool keep_fence(struct leader *leader, struct leader_closing *closing,
+                       const struct receipt *fence, struct bytes bytes)
+{
+    for (uint32_t i = 0; i < closing->answer_count; i++) {
+        if (writer_id_equal(&closing->answered[i], &fence->store)) {
+            return false;
+        }
+    }
+    uint8_t prefix[4];
+    struct encoder out = encoder_over(prefix, sizeof prefix);
+    encoder_u32(&out, (uint32_t)bytes.length);
+    if (buffer_reserve(&closing->fences, sizeof prefix + bytes.length) != STATUS_OK ||
+        buffer_append(&closing->fences, prefix, sizeof prefix) != STATUS_OK ||
+        buffer_append(&closing->fences, bytes.at, bytes.length) != STATUS_OK) {
+        log_event(leader->log, "fence dropped for lack of memory");
+        return false;
+    }
+    closing->answered[closing->answer_count++] = fence->store;
+    return true;
+}
+
+static bool fence_lists(const struct receipt *fence, const struct writer_id *writer,
+                        struct head *head)
+{
+    for (uint32_t i = 0; i < fence->head_count; i++) {
+        struct branch_head listed = receipt_head(fence, i);
+        if (writer_id_equal(&listed.writer, writer)) {
+            *head = listed.head;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All R answers about one branch are here: its last record says how far its clock went. */
+static enum status fetch_last(struct leader *leader, struct leader_closing *closing,
+                              uint64_t now_us)
+{
+    closing->asked_us = now_us;
+    const struct frame_fetch fetch = {
+        .writer = closing->writer,
+        .from = closing->cut.sequence,
+        .to = closing->cut.sequence,
+        .max_bytes = TAKEOVER_FETCH_BYTES,
+    };
+    return send_fetch(leader, &fetch, &closing->fetch_request);
+}
+
+static enum status write_close(struct leader *leader, const struct writer_id *writer,
+                               struct head cut, enum sync_close_reason reason, struct bytes fences,
+                               uint64_t now_us)
+{
+    struct buffer body = BUFFER_EMPTY;
+    const struct sync_close close = {
+        .term = leader->term,
+        .cut = {.writer = *writer, .head = cut},
+        .reason = reason,
+        .fences = fences,
+    };
+    enum status status = sync_close_encode(&body, &close);
+    if (status == STATUS_OK) {
+        status = leader_write(leader, RECORD_CLOSE, buffer_bytes(&body), NULL, 0, now_us);
+    }
+    buffer_release(&body);
+    if (status == STATUS_OK) {
+        char text[WRITER_ID_TEXT_BYTES];
+        writer_id_text(writer, text);
+        log_event(leader->log, "branch closed writer=%s cut=%" PRIu64 " reason=%d", text,
+                  cut.sequence, (int)reason);
+        leader->must_sync = true;
+    }
+    return status;
+}
+
+static enum status finish_closing(struct leader *leader, struct leader_closing *closing,
+                                  uint64_t lamport, uint64_t now_us)
+{
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &closing->writer);
+    struct leader_peer *peer = leader_peer_of(leader, member);
+    if (peer->closed_lamport < lamport) {
+        peer->closed_lamport = lamport;
+    }
+    channel_free(peer->channel);
+    peer->channel = NULL;
+    enum status status = write_close(leader, &closing->writer, closing->cut, closing->reason,
+                                     buffer_bytes(&closing->fences), now_us);
+    closing_release(closing);
+    return status;
+}
+
+static enum status closing_receive_fence(struct leader *leader, struct leader_closing *closing,
+                                         const struct receipt *fence, struct bytes bytes,
+                                         uint64_t now_us)
+{
+    struct head head;
+    if (!closing->is_used || closing->fetch_request != 0 ||
+        !fence_lists(fence, &closing->writer, &head) ||
+        !keep_fence(leader, closing, fence, bytes)) {
+        return STATUS_OK;
+    }
+    if (closing->cut.sequence < head.sequence) {
+        closing->cut = head;
+    }
+    if (closing->answer_count < answers_needed(leader)) {
+        return STATUS_OK;
+    }
+    return closing->cut.sequence == 0 ? finish_closing(leader, closing, 0, now_us)
+                                      : fetch_last(leader, closing, now_us);
+}
+
+enum status takeover_receive_fenced(struct leader *leader, struct bytes bytes,
+                                    struct leader_time time)
+{
+    struct receipt fence;
+    if (leader->stage == LEADER_IDLE || receipt_decode(&fence, bytes) != STATUS_OK ||
+        fence.term != leader->term) {
+        return STATUS_OK;
+    }
+    const struct genesis *genesis = capsule_genesis(leader->capsule);
+    const struct genesis_store *store = genesis_store_find(genesis, &fence.store);
+    if (store == NULL ||
+        receipt_verify(&fence, RECEIPT_FENCE, &genesis->capsule, &store->key) != STATUS_OK) {
+        log_event(leader->log, "fence refused: no store of this capsule signed it");
+        return STATUS_OK;
+    }
+    if (leader->stage == LEADER_FENCING) {
+        bool is_new = keep_fence(leader, &leader->all, &fence, bytes);
+        if (is_new && leader->all.answer_count >= answers_needed(leader)) {
+            leader->stage = LEADER_LOADING;
+            leader->load_next = 1;
+            return send_load(leader, time.now_us);
+        }
+        return STATUS_OK;
+    }
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
+        status = closing_receive_fence(leader, &leader->closings[i], &fence, bytes, time.now_us);
+    }
+    return status;
+}
+
+/* ---- loading ---- */
+
+/* The plaintext of a sealed record of this capsule, appended to `plain`. */
+static enum status open_sealed(struct leader *leader, const struct record *record,
+                               struct buffer *plain)
+{
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &record->writer);
+    if (member == NULL) {
+        return STATUS_NOT_FOUND;
+    }
+    struct secret *data_key =
+        keys_data(leader->seed, capsule_name(leader->capsule), record->key_epoch);
+    struct aead_key *body_key = seal_key_new(data_key, capsule_name(leader->capsule), &member->key);
+    enum status status = seal_open(plain, record, body_key);
+    aead_key_free(body_key);
+    secret_free(data_key);
+    return status;
+}
+
+static enum status load_function(struct leader *leader, const struct record *record)
+{
+    struct buffer plain = BUFFER_EMPTY;
+    struct function_manifest manifest;
+    struct bytes code;
+    const struct genesis *genesis = capsule_genesis(leader->capsule);
+    enum status status = open_sealed(leader, record, &plain);
+    if (status == STATUS_OK) {
+        status = function_decode(&manifest, &code, buffer_bytes(&plain), &genesis->owner,
+                                 &genesis->capsule);
+    }
+    if (status == STATUS_OK) {
+        admission_note_function(leader, &manifest);
+        function_manifest_release(&manifest);
+    }
+    buffer_release(&plain);
+    return status;
+}
+
+/* How far the clock of a branch had gone at this record; 0 when it does not say. */
+static uint64_t lamport_of(struct leader *leader, const struct record *record)
+{
+    uint64_t lamport = 0;
+    struct eoe eoe;
+    if (record->type == RECORD_EOE && sync_eoe_decode(&eoe, record->body) == STATUS_OK) {
+        return eoe.lamport;
+    }
+    if (record->type == RECORD_DATA) {
+        struct buffer plain = BUFFER_EMPTY;
+        enum status status = open_sealed(leader, record, &plain);
+        if (status == STATUS_OK) {
+            status = tuple_verify_batch(buffer_bytes(&plain), &lamport);
+        }
+        if (status != STATUS_OK) {
+            log_event(leader->log, "record of a closed branch does not open: status=\"%s\"",
+                      status_text(status));
+            lamport = 0;
+        }
+        buffer_release(&plain);
+    }
+    return lamport;
+}
+
+static enum status load_one(struct leader *leader, const struct record *record, bool is_vouched)
+{
+    enum status status = is_vouched ? capsule_accept_vouched(leader->capsule, record)
+                                    : capsule_accept(leader->capsule, record);
+    if (status != STATUS_OK) {
+        log_event(leader->log,
+                  "stored record refused sequence=%" PRIu64 " type=%s status=\"%s\" reason=\"%s\"",
+                  record->sequence, record_type_text(record->type), status_text(status),
+                  capsule_reason(leader->capsule));
+        // What a store holds it has verified itself: this one lies, or is damaged.
+        return status == STATUS_NO_MEMORY ? status : STATUS_CLOSED;
+    }
+    status = leader_grow_peers(leader);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (record->type == RECORD_FUNCTION) {
+        return load_function(leader, record);
+    }
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &record->writer);
+    if (record->type != RECORD_DATA && record->type != RECORD_EOE) {
+        return STATUS_OK;
+    }
+    // Lamports rise along a branch: its last record alone is of interest.
+    struct leader_peer *peer = leader_peer_of(leader, member);
+    buffer_clear(&peer->last_data);
+    return buffer_append(&peer->last_data, record->whole.at, record->whole.length);
+}
+
+/* Accept the run gathered so far: one signature vouches for all of it. */
+static enum status load_run(struct leader *leader)
+{
+    enum status status = STATUS_OK;
+    size_t count = leader->run_count;
+    leader->run_count = 0;
+    bool is_vouched =
+        count > 1 && capsule_verify_run(leader->capsule, leader->run, count) == STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = load_one(leader, &leader->run[i], is_vouched);
+    }
+    return status;
+}
+
+static enum status load_record(struct leader *leader, const struct record *record)
+{
+    const struct record *last = leader->run_count > 0 ? &leader->run[leader->run_count - 1] : NULL;
+    bool goes_on = last != NULL && leader->run_count < LEADER_RUN_MAX &&
+                   writer_id_equal(&last->writer, &record->writer) &&
+                   record->sequence == last->sequence + 1;
+    if (last != NULL && !goes_on) {
+        enum status status = load_run(leader);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    struct buffer *bytes = &leader->run_bytes[leader->run_count];
+    buffer_clear(bytes);
+    enum status status = buffer_append(bytes, record->whole.at, record->whole.length);
+    if (status == STATUS_OK) {
+        status = record_decode(&leader->run[leader->run_count], bytes->bytes, bytes->length);
+        leader->run_count += status == STATUS_OK;
+    }
+    return status;
+}
+
+/* The last record of a branch that is being closed has come. */
+static enum status closing_receive_record(struct leader *leader, struct leader_closing *closing,
+                                          const struct record *record, uint64_t now_us)
+{
+    if (!writer_id_equal(&record->writer, &closing->writer) ||
+        !hash_equal(&record->hash, &closing->cut.hash)) {
+        return STATUS_OK;
+    }
+    return finish_closing(leader, closing, lamport_of(leader, record), now_us);
+}
+
+enum status takeover_receive_records(struct leader *leader, uint32_t request, struct bytes records,
+                                     struct leader_time time)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && records.length > 0) {
+        struct record record;
+        size_t length = record_length(records.at, records.length);
+        if (length == 0 || length > records.length ||
+            record_decode(&record, records.at, length) != STATUS_OK) {
+            log_event(leader->log, "fetched bytes are no record");
+            return STATUS_OK;
+        }
+        records = bytes_of(records.at + length, records.length - length);
+        if (leader->stage == LEADER_LOADING && request == leader->load_request) {
+            status = load_record(leader, &record);
+            continue;
+        }
+        for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
+            struct leader_closing *closing = &leader->closings[i];
+            if (closing->is_used && closing->fetch_request == request) {
+                status = closing_receive_record(leader, closing, &record, time.now_us);
+            }
+        }
+    }
+    return status;
+}
+
+/* ---- the first records of a term ---- */
+
+static enum status close_open_branches(struct leader *leader, uint64_t now_us)
+{
+    enum status status = STATUS_OK;
+    size_t count = capsule_member_count(leader->capsule);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        struct leader_peer *peer = &leader->peers[i];
+        struct record last;
+        if (peer->last_data.length > 0 &&
+            record_decode(&last, peer->last_data.bytes, peer->last_data.length) == STATUS_OK) {
+            peer->closed_lamport = lamport_of(leader, &last);
+        }
+        buffer_release(&peer->last_data);
+        peer->is_listed_closed = member->is_closed;
+        if (member->is_closed || writer_id_equal(&member->id, &leader->id)) {
+            continue;
+        }
+        status = write_close(leader, &member->id, member->head, SYNC_CLOSE_RESTART,
+                             buffer_bytes(&leader->all.fences), now_us);
+    }
+    return status;
+}
+
+/* P8: the owner has seen a SYNC that the stores no longer hold. */
+static bool is_rolled_back(struct leader *leader)
+{
+    struct term term;
+    const struct genesis *genesis = capsule_genesis(leader->capsule);
+    enum status status =
+        term_decode(&term, buffer_bytes(&leader->term_body), &genesis->owner, &genesis->capsule);
+    return status != STATUS_OK ||
+           (term.sync_epoch > 0 && capsule_sync_find(leader->capsule, &term.sync) == NULL);
+}
+
+/* Every head that the stores signed has to be here: else what was loaded is less than they hold. */
+static bool has_loaded_all(struct leader *leader)
+{
+    struct bytes fences = buffer_bytes(&leader->all.fences);
+    struct cursor in = cursor_over(fences.at, fences.length);
+    while (in.left > 0) {
+        struct receipt fence;
+        uint32_t length = cursor_u32(&in);
+        if (receipt_decode(&fence, cursor_bytes(&in, length)) != STATUS_OK) {
+            return false;
+        }
+        for (uint32_t i = 0; i < fence.head_count; i++) {
+            struct branch_head head = receipt_head(&fence, i);
+            const struct capsule_member *member =
+                capsule_member_find(leader->capsule, &head.writer);
+            if (member == NULL || member->head.sequence < head.head.sequence) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static enum status give_up(struct leader *leader, enum status code, const char *text)
+{
+    log_event(leader->log, "term cannot begin: %s", text);
+    enum status status = leader_answer(leader, &leader->seeder, 0, code, text);
+    return status == STATUS_OK ? STATUS_CLOSED : status;
+}
+
+static enum status write_first_records(struct leader *leader, struct leader_time time)
+{
+    enum status status = STATUS_OK;
+    if (capsule_member_count(leader->capsule) == 0) {
+        status = leader_write(leader, RECORD_GENESIS, capsule_genesis_body(leader->capsule), NULL,
+                              0, time.now_us);
+    }
+    if (status == STATUS_OK) {
+        status = leader_write(leader, RECORD_TERM, buffer_bytes(&leader->term_body), NULL, 0,
+                              time.now_us);
+    }
+    if (status == STATUS_OK) {
+        status = close_open_branches(leader, time.now_us);
+    }
+    if (status == STATUS_OK && leader->policy_body.length > 0) {
+        status = leader_write(leader, RECORD_POLICY, buffer_bytes(&leader->policy_body), NULL, 0,
+                              time.now_us);
+    }
+    if (status == STATUS_OK) {
+        status = epoch_write_sync(leader, time);
+    }
+    return status;
+}
+
+static enum status take_over(struct leader *leader, struct leader_time time)
+{
+    enum status status = load_run(leader);
+    if (status == STATUS_CLOSED) {
+        return give_up(leader, STATUS_DAMAGED,
+                       "a stored record does not verify; run 'paranoid capsule verify'");
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!has_loaded_all(leader)) {
+        return give_up(leader, STATUS_GAP, "the stores signed for more than they gave");
+    }
+    if (is_rolled_back(leader)) {
+        return give_up(leader, STATUS_FORGED,
+                       "the store was rolled back: it lacks a SYNC that the owner has seen");
+    }
+    status = write_first_records(leader, time);
+    if (status == STATUS_CLOSED) {
+        return give_up(leader, STATUS_DENIED, "the first records of the term were refused");
+    }
+    leader->stage = LEADER_TAKING_OVER;
+    leader->takeover_sequence = leader_own_sequence(leader);
+    return status;
+}
+
+enum status takeover_receive_fetched(struct leader *leader, uint32_t request, struct bytes body,
+                                     struct leader_time time)
+{
+    struct frame_fetched fetched;
+    if (leader->stage != LEADER_LOADING || request != leader->load_request ||
+        frame_fetched_decode(&fetched, body) != STATUS_OK) {
+        return STATUS_OK;
+    }
+    if (fetched.is_end != 0) {
+        return take_over(leader, time);
+    }
+    leader->load_next = fetched.next;
+    return send_load(leader, time.now_us);
+}
+
+static enum status tick_closing(struct leader *leader, struct leader_closing *closing,
+                                uint64_t now_us)
+{
+    if (!closing->is_used || now_us < closing->asked_us + TAKEOVER_ASK_US) {
+        return STATUS_OK;
+    }
+    return closing->fetch_request == 0 ? send_fence(leader, closing, now_us)
+                                       : fetch_last(leader, closing, now_us);
+}
+
+enum status takeover_tick(struct leader *leader, struct leader_time time)
+{
+    enum status status = STATUS_OK;
+    switch (leader->stage) {
+    case LEADER_IDLE:
+        break;
+    case LEADER_FENCING:
+        return tick_closing(leader, &leader->all, time.now_us);
+    case LEADER_LOADING:
+        // Repeated from where the last whole answer ended; a run half loaded would not fit.
+        if (time.now_us >= leader->load_asked_us + 10 * TAKEOVER_ASK_US) {
+            return give_up(leader, STATUS_TIMEOUT, "the store does not answer");
+        }
+        break;
+    case LEADER_TAKING_OVER:
+        if (leader_own_is_durable(leader, leader->takeover_sequence)) {
+            leader->stage = LEADER_LEADING;
+            leader->sync_us = time.now_us;
+            status = leader_send(leader, FRAME_READY, 0, &everyone, bytes_of(NULL, 0));
+            if (status == STATUS_OK) {
+                status = leader_answer(leader, &leader->seeder, 0, STATUS_OK, "leading");
+            }
+        }
+        break;
+    case LEADER_LEADING:
+        for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
+            status = tick_closing(leader, &leader->closings[i], time.now_us);
+        }
+        break;
+    }
+    return status;
+}
+
+enum status takeover_close(struct leader *leader, const struct writer_id *writer,
+                           enum sync_close_reason reason, uint64_t now_us)
+{
+    struct leader_closing *unused = NULL;
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX; i++) {
+        struct leader_closing *closing = &leader->closings[i];
+        if (!closing->is_used) {
+            unused = closing;
+        } else if (writer_id_equal(&closing->writer, writer)) {
+            return STATUS_OK;
+        }
+    }
+    if (unused == NULL) {
+        return STATUS_OK;  // absent until there is room, or until the next term closes it
+    }
+    *unused = (struct leader_closing){.is_used = true, .writer = *writer, .reason = reason};
+    return send_fence(leader, unused, now_us);
+}
