@@ -196,6 +196,15 @@ const struct capsule_member *capsule_member_at(const struct capsule *capsule, si
     return &capsule->branches[index].member;
 }
 
+size_t capsule_member_index(const struct capsule *capsule, const struct capsule_member *member)
+{
+    // A member is the first field of its branch.
+    _Static_assert(offsetof(struct branch, member) == 0, "a member is where its branch is");
+    size_t index = (size_t)((const struct branch *)member - capsule->branches);
+    CHECK(index < capsule->branch_count);
+    return index;
+}
+
 const struct capsule_member *capsule_leader(const struct capsule *capsule)
 {
     return capsule->term == 0 ? NULL : &capsule->branches[capsule->leader].member;

@@ -128,6 +128,8 @@ const struct capsule_member *capsule_member_find(const struct capsule *capsule,
                                                  const struct writer_id *id);
 size_t capsule_member_count(const struct capsule *capsule);
 const struct capsule_member *capsule_member_at(const struct capsule *capsule, size_t index);
+/* The index of a member of this capsule; it never changes. */
+size_t capsule_member_index(const struct capsule *capsule, const struct capsule_member *member);
 
 /* The leader of the highest term; NULL before the first TERM. */
 const struct capsule_member *capsule_leader(const struct capsule *capsule);

@@ -125,9 +125,7 @@ uint32_t leader_next_request(struct leader *leader)
 
 struct leader_peer *leader_peer_of(struct leader *leader, const struct capsule_member *member)
 {
-    size_t index = (size_t)(member - capsule_member_at(leader->capsule, 0));
-    CHECK(index < leader->peer_count);
-    return &leader->peers[index];
+    return &leader->peers[capsule_member_index(leader->capsule, member)];
 }
 
 enum status leader_grow_peers(struct leader *leader)

@@ -271,7 +271,7 @@ static const struct capsule_member *own_member(const struct scl *scl)
 
 static size_t member_index(const struct scl *scl, const struct capsule_member *member)
 {
-    return (size_t)(member - capsule_member_at(scl->capsule, 0));
+    return capsule_member_index(scl->capsule, member);
 }
 
 /* As many peers as the capsule has members. */
