@@ -74,11 +74,11 @@ static BIO_METHOD *stream_method_new(void)
     return method;
 }
 
-/* A client may name no protocol; one that names some must name ours. */
+/* A client may name no protocol; one that names some must name one of ours. */
 static int protocol_select(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_bytes,
                            const unsigned char *offered, unsigned offered_bytes, void *context)
 {
-    static const unsigned char ours[] = "\x08http/1.1";
+    static const unsigned char ours[] = "\x08http/1.1\x08http/1.0";
     (void)ssl;
     (void)context;
     unsigned char *match;

@@ -13,8 +13,8 @@
 
 /*
  * tls: the server's side of TLS 1.3 over byte streams, by OpenSSL. No other
- * version, no early data, no client certificates; the one application protocol is
- * http/1.1. Session tickets are sealed under a key that OpenSSL draws for each
+ * version, no early data, no client certificates; the application protocols are
+ * http/1.1 and http/1.0. Session tickets are sealed under a key that OpenSSL draws for each
  * identity and that never leaves the process.
  *
  * Errors end the one stream they happen on. Nothing is read from files.

@@ -461,10 +461,10 @@ static void refuses_tls_1_2(void **state)
     assert_int_equal(serve_ledger(f->serve)->tls_failure_count, 1);
 }
 
-static void speaks_http_1_1_only(void **state)
+static void speaks_http_1_only(void **state)
 {
     struct fixture *f = *state;
-    static const unsigned char both[] = "\x02h2\x08http/1.1";
+    static const unsigned char both[] = "\x02h2\x08http/1.0\x08http/1.1";
     SSL_CTX_set_alpn_protos(f->context, both, sizeof both - 1);
     connect_client(f);
     const unsigned char *chosen;
@@ -760,7 +760,7 @@ int main(void)
         TEST(an_answer_that_cannot_be_encoded_is_a_500),
         TEST(a_request_outlives_its_connection),
         TEST(refuses_tls_1_2),
-        TEST(speaks_http_1_1_only),
+        TEST(speaks_http_1_only),
         TEST(resumes_a_session_without_early_data),
         TEST(shows_a_new_certificate_to_new_connections),
         TEST(garbage_ends_its_connection_only),
