@@ -257,20 +257,39 @@ static _Noreturn void host_run(struct serve *serve, int listener)
     }
 }
 
+static _Noreturn void wrk_exec(uint16_t port, int output)
+{
+    char connections[16], url[64];
+    snprintf(connections, sizeof connections, "-c%d", WRK_CONNECTION_COUNT);
+    snprintf(url, sizeof url, "https://127.0.0.1:%u/", (unsigned)port);
+    pin(1);
+    dup2(output, STDOUT_FILENO);
+    close(output);
+    execlp("wrk", "wrk", "-t1", connections, "-d2s", url, (char *)NULL);
+    _exit(127);
+}
+
 /* One run's requests per second; 0: there is no wrk, or it failed. */
 static double wrk_run(uint16_t port)
 {
-    char command[256];
-    snprintf(command, sizeof command, "exec taskset -c 1 wrk -t1 -c%d -d2s https://127.0.0.1:%u/",
-             WRK_CONNECTION_COUNT, (unsigned)port);
-    FILE *output = popen(command, "r");
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        wrk_exec(port, ends[1]);
+    }
+    close(ends[1]);
+    FILE *output = fdopen(ends[0], "r");
     CHECK(output != NULL);
     double rate = 0;
     char line[256];
     while (fgets(line, sizeof line, output) != NULL) {
         (void)sscanf(line, "Requests/sec: %lf", &rate);
     }
-    return pclose(output) == 0 ? rate : 0;
+    fclose(output);
+    waitpid(child, NULL, 0);
+    return rate;
 }
 
 static int compare(const void *a, const void *b)
