@@ -181,14 +181,17 @@ MUST_CHECK enum status frame_hello_encode(struct buffer *target, const struct fr
 MUST_CHECK enum status frame_hello_decode(struct frame_hello *hello, struct bytes body);
 
 /*
- * STREAM: events of TCP connection `connection`. SENT tells the enclave that bytes left.
+ * STREAM: events of TCP connection `connection`, which the host names. Both
+ * directions have a window: the host may be FRAME_STREAM_WINDOW_BYTES ahead of
+ * what the enclave has reported by SENT (and is cut off beyond that), and the
+ * enclave as far ahead of what the host has.
  * Connection 8, event 1, bytes: the rest; none with OPEN and CLOSE, 4 with SENT.
  */
 enum frame_stream_event {
     FRAME_STREAM_OPEN = 1,
     FRAME_STREAM_DATA = 2,
     FRAME_STREAM_CLOSE = 3,
-    FRAME_STREAM_SENT = 4,  // `bytes` is a u32: so many bytes reached the socket
+    FRAME_STREAM_SENT = 4,  // `bytes` is a u32: so many bytes reached the socket, or were taken
 };
 struct frame_stream {
     uint64_t connection;
@@ -196,7 +199,7 @@ struct frame_stream {
     struct bytes bytes;
 };
 MUST_CHECK enum status frame_stream_decode(struct frame_stream *stream, struct bytes body);
-enum { FRAME_STREAM_PREFIX_BYTES = 9 };
+enum { FRAME_STREAM_PREFIX_BYTES = 9, FRAME_STREAM_WINDOW_BYTES = 256 * 1024 };
 /* The part of a STREAM body before its bytes: senders gather. */
 void frame_stream_prefix(uint8_t target[FRAME_STREAM_PREFIX_BYTES], uint64_t connection,
                          enum frame_stream_event event);
