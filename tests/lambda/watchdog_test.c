@@ -1,0 +1,181 @@
+/* tests/lambda/watchdog_test.c */
+
+/*
+ * Goal: whatever cannot be interrupted ends with the process, and nothing else
+ * does.
+ * Method: hold a seat past its bounds and see the stop called; let it end a
+ * child, which is forked before any thread or engine exists.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lambda/lambda.h"
+
+static void wait_ms(long ms)
+{
+    const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+struct stops {
+    _Atomic int counts[2];  // by reason
+};
+
+static void count_stop(void *context, enum watchdog_reason reason)
+{
+    struct stops *stops = context;
+    atomic_fetch_add(&stops->counts[reason], 1);
+}
+
+static void wait_for(_Atomic int *count)
+{
+    while (atomic_load(count) == 0) {
+        wait_ms(1);
+    }
+}
+
+// What `run` ends its process with.
+static int exit_status_of(void (*run)(void))
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        run();
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void run_uninterruptible(void)
+{
+    // Seconds within one native call.
+    static const char CODE[] = "exports.handler = () => new Float64Array(6e7).sort().length";
+    static const struct lambda_calls NO_CALLS = {.get = NULL};
+    const struct lambda_source source = {
+        .name = "sorts",
+        .code = bytes_text(CODE),
+        .limits = {.time_ms = 1000, .memory_bytes = 1ull << 32},
+    };
+    const struct lambda_event event = {.method = bytes_text("GET")};
+    struct watchdog *watchdog = NULL;
+    struct lambda_engine *engine = NULL;
+    struct lambda_function *function = NULL;
+    struct lambda_result result = LAMBDA_RESULT_EMPTY;
+    char message[256];
+    if (setenv("TZ", "UTC", 1) != 0 || watchdog_new(&watchdog, NULL, NULL) != STATUS_OK ||
+        lambda_engine_new(&engine, "w", watchdog) != STATUS_OK ||
+        lambda_function_new(engine, &source, &function, message, sizeof message) != STATUS_OK) {
+        _exit(1);
+    }
+    lambda_invoke(engine, function, &event, &NO_CALLS, NULL, &result);
+    _exit(result.outcome == LAMBDA_TIMED_OUT ? 2 : 3);
+}
+
+static void run_past_deadline(void)
+{
+    struct watchdog *watchdog = NULL;
+    if (watchdog_new(&watchdog, NULL, NULL) != STATUS_OK) {
+        _exit(1);
+    }
+    watchdog_enter(watchdog_seat(watchdog), 10, UINT64_MAX);
+    wait_ms(60000);
+}
+
+static void ends_the_process_past_the_deadline(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_status_of(run_past_deadline), WATCHDOG_EXIT_STATUS);
+}
+
+static void says_that_time_is_up(void **state)
+{
+    (void)state;
+    struct stops stops = {.counts = {0}};
+    struct watchdog *watchdog = NULL;
+    assert_int_equal(watchdog_new(&watchdog, count_stop, &stops), STATUS_OK);
+    struct watchdog_seat *seat = watchdog_seat(watchdog);
+    watchdog_enter(seat, 20, UINT64_MAX);
+    wait_for(&stops.counts[WATCHDOG_TIME]);
+    watchdog_leave(seat);
+    assert_int_equal(atomic_load(&stops.counts[WATCHDOG_MEMORY]), 0);
+    watchdog_free(watchdog);
+}
+
+static void says_that_memory_is_up(void **state)
+{
+    (void)state;
+    struct stops stops = {.counts = {0}};
+    struct watchdog *watchdog = NULL;
+    assert_int_equal(watchdog_new(&watchdog, count_stop, &stops), STATUS_OK);
+    struct watchdog_seat *seat = watchdog_seat(watchdog);
+    watchdog_enter(seat, 60000, 1);
+    wait_for(&stops.counts[WATCHDOG_MEMORY]);
+    watchdog_leave(seat);
+    assert_int_equal(atomic_load(&stops.counts[WATCHDOG_TIME]), 0);
+    watchdog_free(watchdog);
+}
+
+static void wakes_for_an_invocation_after_a_long_rest(void **state)
+{
+    (void)state;
+    struct stops stops = {.counts = {0}};
+    struct watchdog *watchdog = NULL;
+    assert_int_equal(watchdog_new(&watchdog, count_stop, &stops), STATUS_OK);
+    struct watchdog_seat *seat = watchdog_seat(watchdog);
+    watchdog_enter(seat, 1, UINT64_MAX);
+    watchdog_leave(seat);
+    // Longer than it looks around without work before it sleeps; if it is slower than that on
+    // this machine, the test is only easier.
+    wait_ms(1500);
+    watchdog_enter(seat, 1, UINT64_MAX);
+    wait_for(&stops.counts[WATCHDOG_TIME]);
+    watchdog_leave(seat);
+    watchdog_free(watchdog);
+}
+
+static void has_a_bounded_number_of_seats(void **state)
+{
+    (void)state;
+    struct watchdog *watchdog = NULL;
+    assert_int_equal(watchdog_new(&watchdog, NULL, NULL), STATUS_OK);
+    for (int i = 0; i < WATCHDOG_SEAT_COUNT_MAX; i++) {
+        assert_non_null(watchdog_seat(watchdog));
+    }
+    assert_null(watchdog_seat(watchdog));
+    struct lambda_engine *engine = NULL;
+    assert_int_equal(lambda_engine_new(&engine, "w", watchdog), STATUS_FULL);
+    assert_null(engine);
+    watchdog_free(watchdog);
+}
+
+static void ends_the_process_when_a_native_call_cannot_be_interrupted(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_status_of(run_uninterruptible), WATCHDOG_EXIT_STATUS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        // The two that fork come first: before this process has another thread.
+        cmocka_unit_test(ends_the_process_when_a_native_call_cannot_be_interrupted),
+        cmocka_unit_test(ends_the_process_past_the_deadline),
+        cmocka_unit_test(says_that_time_is_up),
+        cmocka_unit_test(says_that_memory_is_up),
+        cmocka_unit_test(wakes_for_an_invocation_after_a_long_rest),
+        cmocka_unit_test(has_a_bounded_number_of_seats),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
