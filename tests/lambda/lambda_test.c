@@ -771,8 +771,7 @@ static void whatever_takes_too_much_memory_ends(void **state)
         "const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1))",
         "const a = []; for (;;) try { for (;;) a.push(new Uint8Array(1 << 20).fill(1)) } catch {}",
         "const m = new Map(); for (let i = 0; ; i++) m.set(i, [i])",
-        "const a = []; return (async () => { for (;;) { await 1; a.push(new Array(1000).fill(1)) } "
-        "})()",
+        "const a = []; return (async () => { for (;;) a.push(await Array(1000).fill(1)) })()",
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof BODIES / sizeof *BODIES; i++) {
