@@ -221,8 +221,9 @@ static void an_answer_is_taken_once(void **state)
     answer(f, id, "2");
     answer(f, UINT64_MAX, "3");
     say(f, GET("/b"));
+    uint64_t next = take(f, "/b");
     answer(f, id, "4");
-    answer(f, take(f, "/b"), "5");
+    answer(f, next, "5");
     assert_said(f, OK("1", "1") OK("1", "5"));
 }
 
@@ -316,13 +317,19 @@ static void holds_back_what_the_host_does_not_send(void **state)
 static void a_host_beyond_its_window_is_cut_off(void **state)
 {
     struct fixture *f = *state;
-    client_open(&f->client, f->context, f->serve, 7, START_MS);
     uint8_t *bytes = calloc(1, SERVE_WINDOW_BYTES + 1);
     assert_non_null(bytes);
-    serve_receive(f->serve, 7, bytes_of(bytes, SERVE_WINDOW_BYTES + 1), START_MS);
+    // Within the window it is TLS that refuses zeroes; beyond it they are not looked at.
+    for (size_t extra = 0; extra < 2; extra++) {
+        client_open(&f->client, f->context, f->serve, 7, START_MS);
+        serve_receive(f->serve, 7, bytes_of(bytes, SERVE_WINDOW_BYTES + extra), START_MS);
+        client_pull(&f->client, 1, f->serve, START_MS);
+        assert_true(f->client.is_closed);
+        assert_int_equal(serve_ledger(f->serve)->tls_failure_count, 1);
+        client_release(&f->client);
+        f->client = (struct client){.ssl = NULL};
+    }
     free(bytes);
-    client_pull(&f->client, 1, f->serve, START_MS);
-    assert_true(f->client.is_closed);
 }
 
 static void says_continue_before_the_body(void **state)
@@ -694,10 +701,12 @@ static void a_client_that_takes_nothing_is_cut_off(void **state)
     say(f, GET("/a"));
     answer(f, take(f, "/a"), "x");
     client_pump(&f->client, f->serve, START_MS);
-    (void)serve_tick(f->serve, START_MS + 29999);
+    // One byte is enough to go on waiting.
+    serve_sent(f->serve, f->client.connection, 1, START_MS + 20000);
+    (void)serve_tick(f->serve, START_MS + 49999);
     client_pump(&f->client, f->serve, START_MS);
     assert_false(f->client.is_closed);
-    (void)serve_tick(f->serve, START_MS + 30000);
+    (void)serve_tick(f->serve, START_MS + 50000);
     client_pump(&f->client, f->serve, START_MS);
     assert_true(f->client.is_closed);
 }
