@@ -11,6 +11,7 @@
 #include "crypto/certificate.h"
 #include "serve/http.h"
 #include "serve/response.h"
+#include "wire/frame.h"
 
 /*
  * serve: HTTP/1.1 over TLS 1.3 for many connections, sans-IO. The host moves
@@ -30,7 +31,7 @@
  *
  * One thread uses a serve. The bytes of a request may be read by any other until its answer.
  */
-enum { SERVE_WINDOW_BYTES = 256 * 1024 };
+enum { SERVE_WINDOW_BYTES = FRAME_STREAM_WINDOW_BYTES };
 
 struct serve;
 
@@ -92,7 +93,7 @@ uint64_t serve_tick(struct serve *serve, uint64_t now_ms);
 
 enum serve_output_kind {
     SERVE_OUTPUT_DATA,   // send `bytes`
-    SERVE_OUTPUT_TAKEN,  // `taken_bytes` more of what was received are done with
+    SERVE_OUTPUT_TAKEN,  // `taken_bytes` more of what was received are done with: SENT, outward
     SERVE_OUTPUT_CLOSE,  // after all data before it: shut down sending, read and drop
                          // what still comes for a moment (an early close would destroy the
                          // answer on its way), close; the connection's name is free again
