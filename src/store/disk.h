@@ -15,12 +15,16 @@
  * Each function returns STATUS_OK, STATUS_NOT_FOUND, STATUS_NO_SPACE or STATUS_IO.
  */
 struct disk {
-    /* Create a file of `bytes` zeroes, written out and synced, and its directory entry too. */
+    /*
+     * Create a file of `bytes` zeroes, written out and synced, and its directory entry too. One
+     * that exists is made so too. When it fails there may be a shorter file of zeroes.
+     */
     enum status (*create)(void *context, const char *name, uint64_t bytes);
     /* Size in bytes. */
     enum status (*size)(void *context, const char *name, uint64_t *bytes);
     enum status (*read)(void *context, const char *name, uint64_t offset, void *target,
                         size_t length);
+    /* What goes beyond the end lets the file grow. On failure any part may have been written. */
     enum status (*write)(void *context, const char *name, uint64_t offset, const void *source,
                          size_t length);
     /* fdatasync. */
@@ -33,7 +37,8 @@ struct disk {
 
 struct disk_posix;
 
-/* The directory must exist. STATUS_IO: it cannot be opened, or another process holds its lock. */
+/* The directory must exist. STATUS_NOT_FOUND: it does not. STATUS_IO: it cannot be opened, or
+ * another process holds its lock. */
 MUST_CHECK enum status disk_posix_open(struct disk_posix **posix, struct disk *disk,
                                        const char *directory);
 /* For the offline tools: no lock is taken, and nothing can be written. */
