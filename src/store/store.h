@@ -24,17 +24,21 @@
  */
 struct store;
 
+enum { STORE_SEGMENT_BYTES = 64 << 20 };
+
 struct store_config {
     const struct disk *disk;     // borrowed until store_close()
     struct bytes genesis;        // GENESIS body; copied
     const struct sign_key *key;  // signs receipts; borrowed until store_close()
     const struct log *log;       // borrowed; NULL for none
+    uint64_t segment_bytes;      // of a new segment; 0: STORE_SEGMENT_BYTES. A multiple of 8
 };
 
 /*
  * Open the segments on the disk, or begin the first one when there are none; verify
- * every record again.
- * STATUS_DAMAGED: a segment is damaged elsewhere than at its torn tail; the log
+ * every record again. A torn tail (docs/format/segment.md) is cut; nothing that was acknowledged
+ * lies there.
+ * STATUS_DAMAGED: a segment is damaged elsewhere, or another store's or capsule's; the log
  * names file and offset. STATUS_FORGED: this key is not among the GENESIS's stores.
  * STATUS_NO_SPACE, STATUS_IO, STATUS_NO_MEMORY. On failure *store is NULL.
  */
@@ -45,29 +49,42 @@ void store_close(struct store *store);
 const struct capsule *store_capsule(const struct store *store);
 
 /*
- * Take one record: verified, and written, but not yet durable.
+ * Take one record: verified, and written, but not yet durable. The first leader's GENESIS waits in
+ * memory for the TERM that vouches for it, and both are written together.
  *
- * STATUS_OK. STATUS_STALE: already here, the very same. STATUS_FORKED: another one is
- * here for this writer and sequence; `proof` receives the fork proof. STATUS_GAP: an ancestor is
- * missing. STATUS_CLOSED, STATUS_DENIED, STATUS_MALFORMED, STATUS_FORGED: as capsule_accept().
+ * STATUS_OK. STATUS_STALE: already here, the very same; the next receipt names its branch once
+ * more, since the last one may have been lost. STATUS_FORKED: another one is here for this writer
+ * and sequence; `proof` receives the fork proof, or nothing where the other is not here or its own
+ * signature was damaged on its way to this store. STATUS_GAP: an ancestor is missing, or the
+ * branch is fenced and its cut not known yet. STATUS_CLOSED, STATUS_DENIED, STATUS_MALFORMED,
+ * STATUS_FORGED, STATUS_FULL: as capsule_accept().
  * STATUS_NO_SPACE: the disk is full; nothing changed, and it can be tried again.
- * STATUS_IO: the disk failed; the store refuses everything from now on.
+ * STATUS_IO, STATUS_NO_MEMORY: the store may refuse everything from now on, with STATUS_IO.
  */
 MUST_CHECK enum status store_append(struct store *store, const struct record *record,
                                     struct buffer *proof);
 
 /*
- * Make everything appended durable and append to `receipt` the receipt for all branches that grew.
- * STATUS_EMPTY: nothing was appended since. STATUS_IO: as above; nothing may be acknowledged.
+ * Make everything appended durable and append to `receipt` the receipt for all branches that grew
+ * or were asked for again; a receipt names at most RECEIPT_HEADS_MAX, so call until STATUS_EMPTY:
+ * there is nothing to say. STATUS_IO: as above; nothing may be acknowledged.
  */
 MUST_CHECK enum status store_commit(struct store *store, struct buffer *receipt);
+
+/*
+ * Ready the disk for what comes next: for when the receipts have left, or when there is nothing
+ * else to do. Writes at most JOURNAL_SLICE_BYTES; without it an append does so when it must.
+ * STATUS_IO: as above.
+ */
+MUST_CHECK enum status store_prepare(struct store *store);
 
 /*
  * A leader's FENCE: verified against the owner-signed TERM inside it. The store first makes durable
  * what it has appended, remembers durably the higher term and the fenced branches, and
  * then signs `fence`: the heads of the branches concerned. From then on it takes nothing from them
  * except up to a cut, and nothing from leaders of lower terms. STATUS_CLOSED: a higher term is
- * known. STATUS_FORGED, STATUS_MALFORMED, STATUS_NO_SPACE, STATUS_IO.
+ * known, or another leader of this term. STATUS_FORGED, STATUS_MALFORMED, STATUS_NO_SPACE,
+ * STATUS_FULL (FENCE_WRITERS_MAX open branches are fenced one by one), STATUS_NO_MEMORY, STATUS_IO.
  */
 MUST_CHECK enum status store_fence(struct store *store, const struct frame_fence *ask,
                                    struct buffer *fence);
@@ -94,7 +111,9 @@ void store_count(const struct store *store, struct store_counters *counters);
 /*
  * Visit every record of the segments in `disk` in order without changing anything, for the offline
  * tools: `visit` gets the bytes and where they lie; a status other than STATUS_OK from it ends
- * the walk and is returned. STATUS_DAMAGED: `place` names file and offset of what does not parse.
+ * the walk and is returned. STATUS_DAMAGED: `place` names file and offset of what is not as it was
+ * written; here a torn tail, which store_open() would cut, is damage too. STATUS_NOT_FOUND: there
+ * is no segment. STATUS_IO, STATUS_NO_MEMORY.
  */
 struct store_place {
     uint32_t segment;

@@ -1,0 +1,808 @@
+#include "store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "capsule/receipt.h"
+#include "capsule/term.h"
+#include "store/fence.h"
+#include "store/journal.h"
+#include "store/record_index.h"
+#include "store/store_internal.h"
+
+/*
+ * Invariants:
+ *  1. The log's order is an order in which the capsule accepts its records.
+ *  2. Whenever the journal is synced, the newest record of every branch has been verified by its
+ *     own signature (take_run()). So a replay needs one verification per branch, not per record.
+ *  3. A receipt names only what was synced (store_commit()).
+ *  4. What a fence says is on the disk before it is signed (store_fence()).
+ */
+struct store {
+    const struct disk *disk;
+    const struct sign_key *key;
+    const struct log *log;
+    struct writer_id id;
+    struct capsule *capsule;
+    struct journal *journal;
+    struct record_index index;
+    struct fence fence;
+    struct buffer genesis_record;  // the first leader's, until its TERM vouches for it
+    struct buffer scratch;
+    struct branch_head *heads;  // head_capacity, for receipts and fences
+    size_t head_capacity;
+    struct store_counters counters;
+    bool is_dead;
+};
+
+// Runs are kept whole within a segment: this bounds what a segment leaves unused at its end.
+enum { RUN_BYTES_MAX = 4 << 20 };
+
+static const struct genesis_store *store_self(const struct store *store)
+{
+    return genesis_store_find(capsule_genesis(store->capsule), &store->id);
+}
+
+/* Capsule and disk may disagree from here on: stop before anything wrong is signed. */
+static enum status die(struct store *store, enum status status, const char *what)
+{
+    log_event(store->log, "store stopped cause=\"%s: %s\"", what, status_text(status));
+    store->is_dead = true;
+    return status == STATUS_NO_MEMORY ? STATUS_NO_MEMORY : STATUS_IO;
+}
+
+static uint64_t obeyed_term(const struct store *store)
+{
+    uint64_t term = capsule_term(store->capsule);
+    return term > store->fence.term ? term : store->fence.term;
+}
+
+/* Note a record that the capsule has accepted and that lies at `place`. */
+static enum status note(struct store *store, const struct record *record,
+                        const struct journal_place *place, bool is_receipt_due)
+{
+    struct record_index_branch *branch = record_index_add(&store->index, &record->writer, place);
+    if (branch == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    CHECK(branch->count == record->sequence);
+    branch->is_receipt_due = is_receipt_due;
+    store->counters.record_count++;
+    store->counters.record_bytes += record->whole.length;
+    return STATUS_OK;
+}
+
+/* Write a record that the capsule has accepted, where room was made for it. */
+static enum status keep(struct store *store, const struct record *record)
+{
+    struct journal_place place;
+    enum status status = journal_append(store->journal, record->whole, &place);
+    if (status == STATUS_OK) {
+        status = note(store, record, &place, true);
+    }
+    return status == STATUS_OK ? STATUS_OK : die(store, status, "cannot keep a record");
+}
+
+static enum status make_room(struct store *store, uint64_t bytes)
+{
+    enum status status = journal_reserve(store->journal, bytes);
+    if (status == STATUS_OK || status == STATUS_NO_SPACE) {
+        return status;
+    }
+    return die(store, status, "cannot make room");
+}
+
+// ---- runs ----
+
+/* Whether `next` can follow in a run: nothing about it depends on other branches. */
+static bool is_run_of_two(const struct record *previous, const struct record *next)
+{
+    return previous->type == RECORD_DATA && next->type == RECORD_DATA && next->parent_count == 1 &&
+           next->sequence == previous->sequence + 1 && next->epoch == previous->epoch &&
+           writer_id_equal(&next->writer, &previous->writer) &&
+           hash_equal(&next->capsule, &previous->capsule);
+}
+
+/* How many of these may be taken as one run, by their form. */
+static size_t run_length(const struct store *store, const struct record *records, size_t count)
+{
+    const struct capsule_member *member = capsule_member_find(store->capsule, &records[0].writer);
+    if (member == NULL) {
+        return 1;
+    }
+    uint64_t last = member->is_closed ? member->cut.sequence : UINT64_MAX;
+    uint64_t bytes = segment_entry_bytes(records[0].whole.length);
+    size_t length = 1;
+    while (length < count && is_run_of_two(&records[length - 1], &records[length]) &&
+           records[length].sequence <= last) {
+        bytes += segment_entry_bytes(records[length].whole.length);
+        if (bytes > RUN_BYTES_MAX) {
+            break;
+        }
+        length++;
+    }
+    return length;
+}
+
+/*
+ * Take the next `count` records of a known writer, all vouched for by the last. A record that
+ * is refused in mid-run leaves the one before it as the newest of its branch, so that one must
+ * have a sound signature of its own: invariant 2.
+ */
+static enum status take_run(struct store *store, const struct record *records, size_t count,
+                            size_t *taken_count)
+{
+    enum status status = capsule_verify_run(store->capsule, records, count);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += segment_entry_bytes(records[i].whole.length);
+    }
+    status = make_room(store, bytes);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct verify_key key = capsule_member_find(store->capsule, &records[0].writer)->key;
+    for (size_t i = 0; i < count; i++) {
+        status = capsule_accept_vouched(store->capsule, &records[i]);
+        if (status != STATUS_OK) {
+            break;
+        }
+        status = keep(store, &records[i]);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        ++*taken_count;
+    }
+    if (status == STATUS_OK || *taken_count == 0) {
+        return status;
+    }
+    if (record_verify(&records[*taken_count - 1], &key) != STATUS_OK) {
+        return die(store, status, "a run ended at a record without a sound signature");
+    }
+    return STATUS_OK;
+}
+
+// ---- single records ----
+
+/* A record at a place that is taken: the very same, or proof of a fork. */
+static enum status compare(struct store *store, const struct capsule_member *member,
+                           const struct record *record, struct buffer *proof)
+{
+    const struct journal_place *place =
+        record_index_find(&store->index, &record->writer, record->sequence);
+    CHECK(place != NULL);
+    buffer_clear(&store->scratch);
+    enum status status = journal_load(store->journal, place, &store->scratch);
+    if (status != STATUS_OK) {
+        return status == STATUS_DAMAGED ? die(store, status, "cannot read back") : status;
+    }
+    struct record here;
+    status = record_decode(&here, store->scratch.bytes, store->scratch.length);
+    if (status != STATUS_OK) {
+        return die(store, status, "what was read back is no record");
+    }
+    if (hash_equal(&here.hash, &record->hash)) {
+        record_index_branch(&store->index, &record->writer)->is_receipt_due = true;
+        return STATUS_STALE;
+    }
+    if (record_verify(record, &member->key) != STATUS_OK) {
+        return STATUS_FORGED;
+    }
+    size_t before = proof->length;
+    status = receipt_fork_encode(proof, here.whole, record->whole);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct bytes made = bytes_of(proof->bytes + before, proof->length - before);
+    if (receipt_fork_verify(made, &member->key) != STATUS_OK) {
+        proof->length = before;  // ours was taken on the word of a descendant
+    }
+    return STATUS_FORKED;
+}
+
+/* Whose the GENESIS is, and whether it is signed, only the TERM after it tells. */
+static enum status take_genesis(struct store *store, const struct record *record)
+{
+    enum status status = capsule_accept(store->capsule, record);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    buffer_clear(&store->genesis_record);
+    return buffer_append(&store->genesis_record, record->whole.at, record->whole.length);
+}
+
+/* A leader's TERM; the very first one takes along the GENESIS. */
+static enum status take_stranger(struct store *store, const struct record *record)
+{
+    bool is_first = capsule_term(store->capsule) == 0;
+    struct bytes genesis = is_first ? buffer_bytes(&store->genesis_record) : bytes_of(NULL, 0);
+    if (is_first && genesis.length == 0) {
+        return STATUS_GAP;
+    }
+    uint64_t bytes = segment_entry_bytes(record->whole.length);
+    enum status status =
+        make_room(store, bytes + (genesis.length > 0 ? segment_entry_bytes(genesis.length) : 0));
+    if (status == STATUS_OK) {
+        status = capsule_accept(store->capsule, record);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (genesis.length > 0) {
+        struct record first;
+        CHECK(record_decode(&first, genesis.at, genesis.length) == STATUS_OK);
+        status = keep(store, &first);
+        buffer_release(&store->genesis_record);
+    }
+    return status == STATUS_OK ? keep(store, record) : status;
+}
+
+static enum status append_run(struct store *store, const struct record *records, size_t count,
+                              size_t *taken_count, struct buffer *proof)
+{
+    const struct record *first = &records[0];
+    const struct capsule_member *member = capsule_member_find(store->capsule, &first->writer);
+    bool is_ours = hash_equal(&first->capsule, capsule_name(store->capsule));
+
+    if (is_ours && member != NULL && first->sequence <= member->head.sequence) {
+        return compare(store, member, first, proof);
+    }
+    bool is_cut = member != NULL && member->is_closed;
+    if (!is_cut && fence_covers(&store->fence, &first->writer, member)) {
+        return STATUS_GAP;
+    }
+    if (is_ours && member == NULL) {
+        enum status status;
+        if (first->type == RECORD_GENESIS) {
+            status = take_genesis(store, first);
+        } else if (first->type == RECORD_TERM) {
+            status = take_stranger(store, first);
+        } else {
+            status = STATUS_GAP;
+        }
+        *taken_count = status == STATUS_OK ? 1 : 0;
+        return status;
+    }
+    size_t length = is_ours ? run_length(store, records, count) : 1;
+    if (length > 1 && take_run(store, records, length, taken_count) == STATUS_OK) {
+        return STATUS_OK;
+    }
+    return store->is_dead ? STATUS_IO : take_run(store, records, 1, taken_count);
+}
+
+enum status store_append_run(struct store *store, const struct record *records, size_t count,
+                             size_t *taken_count, struct buffer *proof)
+{
+    CHECK(count >= 1);
+    *taken_count = 0;
+    if (store->is_dead) {
+        return STATUS_IO;
+    }
+    enum status status = append_run(store, records, count, taken_count, proof);
+    if (status != STATUS_OK && status != STATUS_STALE && status != STATUS_GAP) {
+        store->counters.refused_count++;
+    }
+    return status;
+}
+
+enum status store_append(struct store *store, const struct record *record, struct buffer *proof)
+{
+    size_t taken_count;
+    return store_append_run(store, record, 1, &taken_count, proof);
+}
+
+// ---- replay ----
+
+/* A record that a mark covers: verified but for its signature, which verify_heads() sees to. */
+static enum status replay(void *context, struct bytes bytes, const struct journal_place *place)
+{
+    struct store *store = context;
+    struct record record;
+    enum status status = record_decode(&record, bytes.at, bytes.length);
+    if (status != STATUS_OK) {
+        return STATUS_DAMAGED;
+    }
+    status = capsule_accept_vouched(store->capsule, &record);
+    if (status == STATUS_OK) {
+        return note(store, &record, place, false);
+    }
+    log_event(store->log, "record in the log refused status=\"%s\" reason=\"%s\"",
+              status_text(status), capsule_reason(store->capsule));
+    return status == STATUS_NO_MEMORY ? status : STATUS_DAMAGED;
+}
+
+/* The newest record of a branch vouches for all of it. */
+static enum status verify_heads(struct store *store)
+{
+    for (size_t i = 0; i < store->index.branch_count; i++) {
+        const struct record_index_branch *branch = &store->index.branches[i];
+        const struct capsule_member *member = capsule_member_find(store->capsule, &branch->writer);
+        const struct journal_place *place =
+            record_index_find(&store->index, &branch->writer, branch->count);
+        buffer_clear(&store->scratch);
+        enum status status = journal_load(store->journal, place, &store->scratch);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        struct record record;
+        if (member == NULL ||
+            record_decode(&record, store->scratch.bytes, store->scratch.length) != STATUS_OK ||
+            record_verify(&record, &member->key) != STATUS_OK) {
+            log_event(store->log,
+                      "segment damaged file=segment-%08u offset=%u cause=\"its signature does not "
+                      "verify\"",
+                      place->segment, place->offset);
+            return STATUS_DAMAGED;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* The records of the tail, and where each starts in it. */
+struct tail {
+    struct record *records;
+    struct journal_place *places;
+    uint64_t *starts;
+    size_t count;
+    size_t capacity;
+};
+
+static bool tail_grow(struct tail *tail)
+{
+    size_t capacity = tail->capacity == 0 ? 64 : 2 * tail->capacity;
+    struct record *records = reallocarray(tail->records, capacity, sizeof *records);
+    tail->records = records != NULL ? records : tail->records;
+    struct journal_place *places = reallocarray(tail->places, capacity, sizeof *places);
+    tail->places = places != NULL ? places : tail->places;
+    uint64_t *starts = reallocarray(tail->starts, capacity + 1, sizeof *starts);
+    tail->starts = starts != NULL ? starts : tail->starts;
+    if (records == NULL || places == NULL || starts == NULL) {
+        return false;
+    }
+    tail->capacity = capacity;
+    return true;
+}
+
+static void tail_release(struct tail *tail)
+{
+    free(tail->records);
+    free(tail->places);
+    free(tail->starts);
+}
+
+/* starts[count] is where the tail ends. Stops at what is no record. */
+static enum status tail_read(struct store *store, struct tail *tail)
+{
+    uint64_t offset = 0;
+    for (;;) {
+        if (tail->count == tail->capacity && !tail_grow(tail)) {
+            return STATUS_NO_MEMORY;
+        }
+        tail->starts[tail->count] = offset;
+        struct bytes bytes;
+        enum status status =
+            journal_tail_next(store->journal, &offset, &bytes, &tail->places[tail->count]);
+        tail->starts[tail->count] = status == STATUS_EMPTY ? offset : tail->starts[tail->count];
+        if (status != STATUS_OK ||
+            record_decode(&tail->records[tail->count], bytes.at, bytes.length) != STATUS_OK) {
+            return status == STATUS_EMPTY ? STATUS_OK : STATUS_DAMAGED;
+        }
+        tail->count++;
+    }
+}
+
+/*
+ * How many records from `first` on the capsule accepts as one run. A torn tail may end in the
+ * middle of a run whose vouching end is lost: then the run is as long as its own signatures carry
+ * it.
+ */
+static size_t tail_accept_run(struct store *store, const struct record *records, size_t count)
+{
+    bool is_known = capsule_member_find(store->capsule, &records[0].writer) != NULL;
+    if (!is_known) {
+        return capsule_accept(store->capsule, &records[0]) == STATUS_OK ? 1 : 0;
+    }
+    size_t length = run_length(store, records, count);
+    while (length > 0 && capsule_verify_run(store->capsule, records, length) != STATUS_OK) {
+        length--;
+    }
+    size_t taken = 0;
+    while (taken < length && capsule_accept_vouched(store->capsule, &records[taken]) == STATUS_OK) {
+        taken++;
+    }
+    return taken;
+}
+
+/*
+ * Judge the tail and settle it: all of it when it is whole; up to the first record that does not
+ * fit when it is torn. A GENESIS whose TERM was torn off waits for it in memory, as at first.
+ */
+static enum status replay_tail(struct store *store)
+{
+    struct tail tail = {.records = NULL};
+    enum status status = tail_read(store, &tail);
+    size_t done = 0;
+    while (status == STATUS_OK && done < tail.count) {
+        size_t taken = tail_accept_run(store, &tail.records[done], tail.count - done);
+        if (taken == 0) {
+            break;
+        }
+        for (size_t i = done; i < done + taken && status == STATUS_OK; i++) {
+            status = note(store, &tail.records[i], &tail.places[i], false);
+        }
+        done += taken;
+    }
+    if (status != STATUS_OK) {
+        goto done;
+    }
+    if (capsule_term(store->capsule) == 0 && done > 0) {
+        struct bytes genesis = tail.records[0].whole;
+        status = buffer_append(&store->genesis_record, genesis.at, genesis.length);
+        record_index_release(&store->index);
+        store->counters = (struct store_counters){.record_count = 0};
+        done = 0;
+    }
+    if (status == STATUS_OK && done < tail.count && !journal_tail_is_torn(store->journal)) {
+        log_event(store->log, "segment damaged file=segment-%08u offset=%u cause=\"%s\"",
+                  tail.places[done].segment, tail.places[done].offset,
+                  capsule_reason(store->capsule));
+        status = STATUS_DAMAGED;
+    }
+    if (status == STATUS_OK) {
+        status = journal_settle(store->journal, tail.starts[done]);
+    }
+done:
+    tail_release(&tail);
+    return status;
+}
+
+// ---- the whole ----
+
+/* Known to this store alone, so that no writer can make bytes that look like a mark. */
+static void make_salt(uint8_t salt[SEGMENT_SALT_BYTES], const struct sign_key *key,
+                      const struct hash *capsule)
+{
+    struct signature signature =
+        sign_make(key, "paranoid segment salt v1", bytes_of(capsule->bytes, HASH_BYTES));
+    struct hash hash = hash_of(signature.bytes, sizeof signature.bytes);
+    memcpy(salt, hash.bytes, SEGMENT_SALT_BYTES);
+}
+
+static enum status open_on(struct store *store, const struct store_config *config)
+{
+    enum status status = capsule_new(&store->capsule, config->genesis);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct verify_key public_key = sign_key_public(config->key);
+    store->id = writer_store_id_of(&public_key);
+    if (store_self(store) == NULL) {
+        log_event(store->log,
+                  "store not opened cause=\"its key is not among the GENESIS's stores\"");
+        return STATUS_FORGED;
+    }
+    const struct hash *name = capsule_name(store->capsule);
+    status = fence_load(&store->fence, config->disk, name);
+    if (status != STATUS_OK) {
+        log_event(store->log, "store not opened file=fence cause=\"%s\"", status_text(status));
+        return status;
+    }
+    struct journal_config journal = {
+        .disk = config->disk,
+        .log = config->log,
+        .segment_bytes = config->segment_bytes == 0 ? STORE_SEGMENT_BYTES : config->segment_bytes,
+        .capsule = *name,
+    };
+    make_salt(journal.salt, config->key, name);
+    status = journal_open(&store->journal, &journal, replay, store);
+    if (status == STATUS_OK) {
+        status = verify_heads(store);
+    }
+    return status == STATUS_OK ? replay_tail(store) : status;
+}
+
+enum status store_open(struct store **opened, const struct store_config *config)
+{
+    *opened = NULL;
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    store->disk = config->disk;
+    store->key = config->key;
+    store->log = config->log;
+    enum status status = open_on(store, config);
+    if (status != STATUS_OK) {
+        store_close(store);
+        return status;
+    }
+    *opened = store;
+    return STATUS_OK;
+}
+
+void store_close(struct store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    journal_close(store->journal);
+    record_index_release(&store->index);
+    fence_release(&store->fence);
+    buffer_release(&store->genesis_record);
+    buffer_release(&store->scratch);
+    free(store->heads);
+    capsule_free(store->capsule);
+    free(store);
+}
+
+const struct capsule *store_capsule(const struct store *store)
+{
+    return store->capsule;
+}
+
+const struct writer_id *store_id(const struct store *store)
+{
+    return &store->id;
+}
+
+// ---- what is signed ----
+
+static enum status reserve_heads(struct store *store, size_t count)
+{
+    if (count <= store->head_capacity) {
+        return STATUS_OK;
+    }
+    struct branch_head *heads = reallocarray(store->heads, count, sizeof *heads);
+    if (heads == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    store->heads = heads;
+    store->head_capacity = count;
+    return STATUS_OK;
+}
+
+static enum status sync_journal(struct store *store)
+{
+    uint64_t begun_us = store->disk->now_us(store->disk->context);
+    enum status status = journal_sync(store->journal);
+    if (status != STATUS_OK) {
+        // Not even "no space": what the capsule has accepted can no longer be taken back.
+        (void)die(store, status, "cannot commit");
+        return STATUS_IO;
+    }
+    store->counters.commit_count++;
+    store->counters.commit_us_total += store->disk->now_us(store->disk->context) - begun_us;
+    return STATUS_OK;
+}
+
+enum status store_commit(struct store *store, struct buffer *receipt)
+{
+    if (store->is_dead) {
+        return STATUS_IO;
+    }
+    struct record_index *index = &store->index;
+    size_t due_count = 0;
+    for (size_t i = 0; i < index->branch_count && due_count < RECEIPT_HEADS_MAX; i++) {
+        due_count += index->branches[i].is_receipt_due ? 1 : 0;
+    }
+    if (due_count == 0) {
+        return STATUS_EMPTY;
+    }
+    enum status status = reserve_heads(store, due_count);
+    if (status == STATUS_OK) {
+        status = sync_journal(store);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    size_t end = 0;
+    for (size_t named = 0; named < due_count; end++) {
+        const struct record_index_branch *branch = &index->branches[end];
+        if (branch->is_receipt_due) {
+            const struct capsule_member *member =
+                capsule_member_find(store->capsule, &branch->writer);
+            store->heads[named++] =
+                (struct branch_head){.writer = branch->writer, .head = member->head};
+        }
+    }
+    status = receipt_encode(receipt, RECEIPT_DURABLE, capsule_name(store->capsule),
+                            obeyed_term(store), store->heads, (uint32_t)due_count, store->key);
+    for (size_t i = 0; status == STATUS_OK && i < end; i++) {
+        index->branches[i].is_receipt_due = false;
+    }
+    return status;
+}
+
+enum status store_prepare(struct store *store)
+{
+    if (store->is_dead) {
+        return STATUS_IO;
+    }
+    enum status status = journal_prepare(store->journal);
+    return status == STATUS_OK ? STATUS_OK : die(store, status, "cannot prepare");
+}
+
+/* Whether the one who asks leads the highest term that this store knows of. */
+static enum status verify_asker(const struct store *store, const struct frame_fence *ask)
+{
+    const struct genesis *genesis = capsule_genesis(store->capsule);
+    struct term term;
+    enum status status = term_decode(&term, ask->term_body, &genesis->owner, &genesis->capsule);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (term.number != ask->term ||
+        frame_fence_verify(ask, &genesis->capsule, &term.leader) != STATUS_OK) {
+        return STATUS_FORGED;
+    }
+    if (term.number < obeyed_term(store)) {
+        return STATUS_CLOSED;
+    }
+    const struct capsule_member *leader = capsule_leader(store->capsule);
+    bool is_other_than_accepted = leader != NULL && leader->term == term.number &&
+                                  !verify_key_equal(&leader->key, &term.leader);
+    bool is_other_than_obeyed =
+        store->fence.term == term.number && !verify_key_equal(&store->fence.leader, &term.leader);
+    return is_other_than_accepted || is_other_than_obeyed ? STATUS_CLOSED : STATUS_OK;
+}
+
+/* The fence as it will be. Writers that a cut has closed need no mention any more. */
+static enum status plan_fence(const struct store *store, const struct frame_fence *ask,
+                              struct fence *plan)
+{
+    const struct genesis *genesis = capsule_genesis(store->capsule);
+    struct term term;
+    enum status status = term_decode(&term, ask->term_body, &genesis->owner, &genesis->capsule);
+    CHECK(status == STATUS_OK);  // verify_asker() has seen it
+    *plan = (struct fence){
+        .term = term.number,
+        .leader = term.leader,
+        .fenced_below = writer_id_is_zero(&ask->writer) ? term.number : store->fence.fenced_below,
+    };
+    for (uint32_t i = 0; i < store->fence.writer_count && status == STATUS_OK; i++) {
+        const struct writer_id *writer = &store->fence.writers[i];
+        const struct capsule_member *member = capsule_member_find(store->capsule, writer);
+        if (member == NULL || !member->is_closed) {
+            status = fence_add(plan, writer);
+        }
+    }
+    if (status == STATUS_OK && !writer_id_is_zero(&ask->writer)) {
+        status = fence_add(plan, &ask->writer);
+    }
+    return status;
+}
+
+/* The ends of the branches concerned, into store->heads. */
+static enum status list_fenced(struct store *store, const struct frame_fence *ask, uint32_t *count)
+{
+    *count = 0;
+    size_t member_count = capsule_member_count(store->capsule);
+    enum status status = reserve_heads(store, member_count + 1);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!writer_id_is_zero(&ask->writer)) {
+        const struct capsule_member *member = capsule_member_find(store->capsule, &ask->writer);
+        store->heads[0] = (struct branch_head){.writer = ask->writer};
+        if (member != NULL) {
+            store->heads[0].head = member->head;
+        }
+        *count = 1;
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < member_count; i++) {
+        const struct capsule_member *member = capsule_member_at(store->capsule, i);
+        if (!member->is_closed && member->term < ask->term) {
+            if (*count == RECEIPT_HEADS_MAX) {
+                return STATUS_FULL;
+            }
+            store->heads[(*count)++] =
+                (struct branch_head){.writer = member->id, .head = member->head};
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status store_fence(struct store *store, const struct frame_fence *ask, struct buffer *fence)
+{
+    if (store->is_dead) {
+        return STATUS_IO;
+    }
+    struct fence plan = FENCE_EMPTY;
+    uint32_t head_count = 0;
+    enum status status = verify_asker(store, ask);
+    if (status == STATUS_OK) {
+        status = list_fenced(store, ask, &head_count);
+    }
+    if (status == STATUS_OK) {
+        status = plan_fence(store, ask, &plan);
+    }
+    if (status == STATUS_OK) {
+        status = sync_journal(store);
+    }
+    if (status != STATUS_OK) {
+        goto done;
+    }
+    status = fence_save(&plan, store->disk, capsule_name(store->capsule));
+    if (status == STATUS_IO) {
+        (void)die(store, status, "cannot save the fence");
+    }
+    if (status == STATUS_OK) {
+        struct fence before = store->fence;
+        store->fence = plan;
+        plan = before;
+        status = receipt_encode(fence, RECEIPT_FENCE, capsule_name(store->capsule), ask->term,
+                                store->heads, head_count, store->key);
+    }
+done:
+    fence_release(&plan);
+    return status;
+}
+
+// ---- reading ----
+
+enum status store_read(struct store *store, const struct frame_fetch *fetch, struct buffer *records,
+                       struct frame_fetched *fetched)
+{
+    const struct record_index *index = &store->index;
+    const struct record_index_branch *branch = record_index_branch(index, &fetch->writer);
+    bool is_log = writer_id_is_zero(&fetch->writer);
+    uint64_t count = is_log ? index->place_count : branch != NULL ? branch->count : 0;
+    uint64_t last = fetch->to < count ? fetch->to : count;
+    uint64_t next = fetch->from == 0 ? 1 : fetch->from;
+    size_t before = records->length;
+
+    for (; next <= last; next++) {
+        uint64_t number = is_log ? next - 1 : branch->numbers[next - 1];
+        const struct journal_place *place = &index->places[number];
+        bool is_first = records->length == before;
+        if (!is_first && records->length - before + place->length > fetch->max_bytes) {
+            break;
+        }
+        enum status status = journal_load(store->journal, place, records);
+        if (status != STATUS_OK) {
+            records->length = before;
+            return status;
+        }
+    }
+    *fetched = (struct frame_fetched){
+        .writer = fetch->writer,
+        .next = next,
+        .is_end = next > count,
+    };
+    return STATUS_OK;
+}
+
+void store_count(const struct store *store, struct store_counters *counters)
+{
+    *counters = store->counters;
+    counters->segment_count = journal_segment_count(store->journal);
+}
+
+struct walk {
+    enum status (*visit)(void *context, struct bytes record, const struct store_place *place);
+    void *context;
+};
+
+static enum status walk_visit(void *context, struct bytes record, const struct journal_place *at)
+{
+    const struct walk *walk = context;
+    struct store_place place = {.segment = at->segment, .offset = at->offset};
+    return walk->visit(walk->context, record, &place);
+}
+
+enum status store_walk(const struct disk *disk,
+                       enum status (*visit)(void *context, struct bytes record,
+                                            const struct store_place *place),
+                       void *context, struct store_place *place)
+{
+    struct walk walk = {.visit = visit, .context = context};
+    struct journal_place at;
+    enum status status = journal_walk(disk, walk_visit, &walk, &at);
+    *place = (struct store_place){.segment = at.segment, .offset = at.offset};
+    return status;
+}
