@@ -9,15 +9,35 @@
 #include "store/store.h"
 
 /*
- * server: a store that speaks frames. Sans-IO: frames in, frames out.
+ * server: a store that speaks frames. Sans-IO: frames in, frames out. Nothing that a client sends
+ * is believed; what one client can make it hold, read or answer is bounded.
  *
- *   RECORD   append; what has a gap is held back (bounded) until its ancestors come
- *   FETCH    answered with RECORD frames and a FETCHED
- *   FENCE    answered with a FENCED
+ *   RECORD   gathered until server_commit(). What has a gap is held back (SERVER_HELD_…; the oldest
+ *            gives way) until its ancestors come. A gap in its own branch is answered with
+ *            REFUSED, STATUS_GAP and the first sequence that is missing.
+ *   FETCH    answered at once with RECORD frames of at most SERVER_ANSWER_BYTES (or one record) and
+ *            a FETCHED, all with the request's number. Beyond SERVER_CLIENT_BYTES_MAX per client
+ *            between two server_commit(): REFUSED, STATUS_FULL.
+ *   FENCE    answered with a FENCED, or REFUSED
  *   others   ignored
+ *
+ * What is refused otherwise is answered with REFUSED: status, sequence, and why. A fork is
+ * broadcast, with its proof, so that the leader learns of it whoever brought it.
+ * In all these frames `peer` is the store's id.
  *
  * The caller gives it all frames that wait, then calls server_commit() once: that is the group.
  */
+enum {
+    SERVER_GROUP_RECORDS_MAX = 8192,     // gathered beyond this is appended before the commit
+    SERVER_GROUP_BYTES_MAX = 16 << 20,   // likewise
+    SERVER_HELD_RECORDS_MAX = 4096,      // kept over a commit because of a gap
+    SERVER_HELD_BYTES_MAX = 16 << 20,    // likewise
+    SERVER_ANSWER_BYTES = 1 << 20,       // of records in one frame
+    SERVER_FETCH_BYTES_MAX = 8 << 20,    // for one FETCH, whatever it asks for
+    SERVER_CLIENT_BYTES_MAX = 32 << 20,  // for one client between two commits
+    SERVER_CLIENTS_MAX = 64,             // that fetch between two commits
+};
+
 struct server;
 
 /* Who sent the frame and gets the answers: chosen by the caller. */
@@ -31,9 +51,14 @@ MUST_CHECK enum status server_new(struct server **server, struct store *store,
                                   const struct server_output *output);
 void server_free(struct server *server);  // the store stays the caller's
 
-/* STATUS_OK also for frames that were refused (the sender gets REFUSED). STATUS_IO: the store is
- * dead. */
+/*
+ * STATUS_OK also for frames that were refused (the sender gets REFUSED). STATUS_IO: the store is
+ * dead. STATUS_NO_MEMORY: part of the frame may have been dropped.
+ */
 MUST_CHECK enum status server_receive(struct server *server, uint64_t client, struct bytes frame);
+/*
+ * Append what was gathered, make it durable, broadcast the receipts, ready the disk. Same statuses.
+ */
 MUST_CHECK enum status server_commit(struct server *server);
 
 #endif
