@@ -710,7 +710,7 @@ static void evidence_above_its_bound_is_neither_sent_nor_taken(void **state)
 
     // A longer one is refused as a step, and by the judge.
     static const uint8_t body[1 + MEMBER_EVIDENCE_BYTES_MAX + CHANNEL_OVERHEAD_BYTES + 1] = {
-        JOIN_PROVE};
+        JOIN_PROVE, 1};
     enum join_step step;
     struct bytes message;
     assert_int_equal(join_decode(&step, &message, bytes_of(body, sizeof body - 1)), STATUS_OK);
