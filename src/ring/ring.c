@@ -7,20 +7,20 @@
 #include "base/checked.h"
 
 /*
- * Invariants of a side, as long as it is not broken:
+ * Invariants, as long as the side is not broken:
  *
- *  1. Its own position is a multiple of 8. Kept by ring_push() and ring_pop(),
- *     which advance it by frame_span().
- *  2. The last accepted position of the peer is a multiple of 8, and no more
- *     than capacity_bytes lie between the two. Kept by side_refresh().
+ *  1. A position is a multiple of 8. Kept by ring_push() and ring_pop(), which
+ *     advance it by frame_span(), and by producer_refresh().
+ *  2. The word at the producer's position is 0, and it and all from there to
+ *     the consumer's position, once around, are the producer's to write. Kept
+ *     by producer_find_room(), which asks for room for that word, too.
  *  3. Positions never wrap: 2^64 bytes is centuries.
  */
 
 enum { FRAME_ALIGNMENT_BYTES = 8, LENGTH_BYTES = sizeof(uint32_t) };
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock in shared memory would be the host's to hold");
-_Static_assert(offsetof(struct ring_shared, popped) == 128, "each side writes its own lines");
-_Static_assert(offsetof(struct ring_shared, words) == 256, "enclave and host agree on the layout");
+_Static_assert(offsetof(struct ring_shared, words) == 128, "enclave and host agree on the layout");
 
 /* What a frame takes up in the ring. At most RING_FRAME_BYTES_MAX: no overflow. */
 static size_t frame_span(size_t frame_bytes)
@@ -49,19 +49,10 @@ static enum status side_break(struct ring_side *side)
     return STATUS_FORGED;
 }
 
-/*
- * Take over the peer's published position if it moved on by at most
- * `advance_bytes_max`. One unsigned difference shows a step back as well: it is huge.
- */
-static enum status side_refresh(struct ring_side *side, uint64_t published,
-                                uint64_t advance_bytes_max)
+/* The word before the frame at `position`. */
+static _Atomic uint32_t *side_word(const struct ring_side *side, uint64_t position)
 {
-    uint64_t advance_bytes = published - side->peer_position;
-    if (advance_bytes > advance_bytes_max || advance_bytes % FRAME_ALIGNMENT_BYTES != 0) {
-        return side_break(side);
-    }
-    side->peer_position = published;
-    return STATUS_OK;
+    return &side->shared->words[side_offset(side, position) / LENGTH_BYTES];
 }
 
 /* Copy into the ring from `position` on, around its end. */
@@ -93,45 +84,58 @@ size_t ring_footprint(size_t capacity_bytes)
 
 size_t ring_frame_bytes_max(size_t capacity_bytes)
 {
-    size_t room_bytes = capacity_bytes - LENGTH_BYTES;
+    size_t room_bytes = capacity_bytes - FRAME_ALIGNMENT_BYTES - LENGTH_BYTES;
     return room_bytes < RING_FRAME_BYTES_MAX ? room_bytes : RING_FRAME_BYTES_MAX;
 }
 
 void ring_format(void *memory, size_t capacity_bytes)
 {
     struct ring_side side = side_make(memory, capacity_bytes);
-    atomic_init(&side.shared->pushed, 0);
     atomic_init(&side.shared->popped, 0);
+    atomic_init(&side.shared->words[0], 0);
 }
 
 void ring_producer_init(struct ring_producer *producer, void *memory, size_t capacity_bytes)
 {
-    producer->side = side_make(memory, capacity_bytes);
+    *producer = (struct ring_producer){.side = side_make(memory, capacity_bytes)};
 }
 
 void ring_consumer_init(struct ring_consumer *consumer, void *memory, size_t capacity_bytes)
 {
-    consumer->side = side_make(memory, capacity_bytes);
+    *consumer = (struct ring_consumer){.side = side_make(memory, capacity_bytes)};
 }
 
-/* Make sure of `span` free bytes, looking at the consumer's line only when the last look was too
- * old. */
-static enum status producer_find_room(struct ring_producer *producer, size_t span)
+/*
+ * Read the consumer's position. It may have moved on by at most what was
+ * unread; one unsigned difference shows a step back as well: it is huge.
+ */
+static enum status producer_refresh(struct ring_producer *producer)
 {
     struct ring_side *side = &producer->side;
-    uint64_t used_bytes = side->position - side->peer_position;
-    if (side->capacity_bytes - used_bytes >= span) {
-        return STATUS_OK;
-    }
-
     // Acquire: the consumer has finished copying out all that it counts as popped.
     uint64_t popped = atomic_load_explicit(&side->shared->popped, memory_order_acquire);
-    enum status status = side_refresh(side, popped, used_bytes);
+    uint64_t advance_bytes = popped - producer->popped;
+    if (advance_bytes > side->position - producer->popped ||
+        advance_bytes % FRAME_ALIGNMENT_BYTES != 0) {
+        return side_break(side);
+    }
+    producer->popped = popped;
+    return STATUS_OK;
+}
+
+/* Make sure of `room_bytes`, looking at the consumer's line only when the last look was too old. */
+static enum status producer_find_room(struct ring_producer *producer, size_t room_bytes)
+{
+    const struct ring_side *side = &producer->side;
+    if (side->capacity_bytes - (side->position - producer->popped) >= room_bytes) {
+        return STATUS_OK;
+    }
+    enum status status = producer_refresh(producer);
     if (status != STATUS_OK) {
         return status;
     }
-    used_bytes = side->position - side->peer_position;
-    return side->capacity_bytes - used_bytes >= span ? STATUS_OK : STATUS_FULL;
+    size_t free_bytes = side->capacity_bytes - (side->position - producer->popped);
+    return free_bytes >= room_bytes ? STATUS_OK : STATUS_FULL;
 }
 
 enum status ring_push(struct ring_producer *producer, const struct bytes *parts, size_t part_count)
@@ -150,14 +154,11 @@ enum status ring_push(struct ring_producer *producer, const struct bytes *parts,
         return STATUS_MALFORMED;
     }
     size_t span = frame_span(frame_bytes);
-    enum status status = producer_find_room(producer, span);
+    enum status status = producer_find_room(producer, span + FRAME_ALIGNMENT_BYTES);
     if (status != STATUS_OK) {
         return status;
     }
 
-    // Relaxed: nobody looks at the length before `pushed` covers it.
-    atomic_store_explicit(&side->shared->words[side_offset(side, side->position) / LENGTH_BYTES],
-                          (uint32_t)frame_bytes, memory_order_relaxed);
     uint64_t at = side->position + LENGTH_BYTES;
     for (size_t i = 0; i < part_count; i++) {
         if (parts[i].length > 0) {
@@ -165,10 +166,13 @@ enum status ring_push(struct ring_producer *producer, const struct bytes *parts,
             at += parts[i].length;
         }
     }
-    side->position += span;
+    // Relaxed: what counts is that it is there before the word that leads to it.
+    atomic_store_explicit(side_word(side, side->position + span), 0, memory_order_relaxed);
 
-    // Release: the frame is whole before it is counted.
-    atomic_store_explicit(&side->shared->pushed, side->position, memory_order_release);
+    // Release: the frame is whole, and the next word 0, before this one says so.
+    atomic_store_explicit(side_word(side, side->position), (uint32_t)frame_bytes + 1,
+                          memory_order_release);
+    side->position += span;
     return STATUS_OK;
 }
 
@@ -178,27 +182,14 @@ enum status ring_pop(struct ring_consumer *consumer, struct buffer *frame)
     if (side->is_broken) {
         return STATUS_FORGED;
     }
-    if (side->peer_position == side->position) {
-        // Acquire: pairs with the release in ring_push().
-        uint64_t pushed = atomic_load_explicit(&side->shared->pushed, memory_order_acquire);
-        enum status status = side_refresh(side, pushed, side->capacity_bytes);
-        if (status != STATUS_OK) {
-            return status;
-        }
-    }
-    uint64_t ready_bytes = side->peer_position - side->position;
-    if (ready_bytes == 0) {
+    // Acquire: pairs with the release in ring_push(). Read once: a hostile
+    // producer may rewrite it between a check and a use.
+    uint32_t word = atomic_load_explicit(side_word(side, side->position), memory_order_acquire);
+    if (word == 0) {
         return STATUS_EMPTY;
     }
-
-    // Read once: a hostile producer may rewrite it between a check and a use.
-    // Positions are published by whole frames, so a frame beyond the last one
-    // seen is as forged as one beyond the ring.
-    size_t frame_bytes =
-        atomic_load_explicit(&side->shared->words[side_offset(side, side->position) / LENGTH_BYTES],
-                             memory_order_relaxed);
-    if (frame_bytes > ring_frame_bytes_max(side->capacity_bytes) ||
-        frame_span(frame_bytes) > ready_bytes) {
+    size_t frame_bytes = word - 1;
+    if (frame_bytes > ring_frame_bytes_max(side->capacity_bytes)) {
         return side_break(side);
     }
 
@@ -228,5 +219,5 @@ bool ring_is_ready(const struct ring_consumer *consumer)
     const struct ring_side *side = &consumer->side;
     // Relaxed: it only decides whether to call ring_pop(), which looks again.
     return side->is_broken ||
-           side->position != atomic_load_explicit(&side->shared->pushed, memory_order_relaxed);
+           atomic_load_explicit(side_word(side, side->position), memory_order_relaxed) != 0;
 }

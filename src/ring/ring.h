@@ -17,18 +17,22 @@
  *
  * The two sides may sit on opposite sides of the enclave wall, so neither
  * believes the other. Each keeps its own position and the geometry in private
- * memory; the peer's position and the length of a frame are input, read once,
- * and an impossible one is STATUS_FORGED, from then on for ever: nobody knows
- * any more where a frame begins. A hostile peer can stop the ring. It cannot
- * make this side touch memory outside it.
+ * memory; the consumer's position and the length of a frame are input, read
+ * once, and an impossible one is STATUS_FORGED, from then on for ever: nobody
+ * knows any more where a frame begins. A hostile peer can stop the ring, or
+ * fill it with rubbish. It cannot make this side touch memory outside it.
  *
  * No call blocks or enters the kernel.
  *
- * In the ring a frame is a 4-byte length (of this machine's order: both sides
- * run on it) and its bytes, filled up to a multiple of 8, so that a length
- * never lies across the wrap. "abc" pushed first, and then an empty frame:
+ * In the ring a frame is a 4-byte word, its length + 1 (in this machine's
+ * order: both sides run on it), and its bytes, filled up to a multiple of 8,
+ * so that a word never lies across the wrap. A word of 0 says that no frame is
+ * there yet: the producer writes it behind a frame before it writes the
+ * frame's own. So the consumer watches the very line that the frame arrives
+ * in, and a short frame crosses with one transfer between processors instead
+ * of two. "abc" pushed first, and then an empty frame:
  *
- *     0  03 00 00 00 61 62 63 ..     8  00 00 00 00 .. .. .. ..     pushed = 16
+ *     0  04 00 00 00 61 62 63 ..     8  01 00 00 00 .. .. .. ..     16  00 00 00 00
  */
 
 enum {
@@ -40,25 +44,24 @@ enum {
 
 /* The shared part. Its layout is an ABI between enclave and host. */
 struct ring_shared {
-    // Bytes ever pushed, whole frames only. Written by the producer alone.
-    _Alignas(RING_LINE_BYTES) _Atomic uint64_t pushed;
-    // Bytes ever popped. Written by the consumer alone.
+    // Bytes ever popped, whole frames only. Written by the consumer alone.
     _Alignas(RING_LINE_BYTES) _Atomic uint64_t popped;
+    // Written by the producer alone.
     _Alignas(RING_LINE_BYTES) _Atomic uint32_t words[];
 };
 
-/* The private part of either side. Plain, so the caller decides where it lives. */
+/* What either side knows by itself. Plain, so the caller decides where it lives. */
 struct ring_side {
     struct ring_shared *shared;  // borrowed
     size_t capacity_bytes;       // a power of two
     uint64_t position;           // bytes this side has ever pushed or popped
-    uint64_t peer_position;      // the last one read, and found possible
     bool is_broken;              // the peer has shown something impossible
 };
 
 /* Two types for two roles: passing the wrong one does not compile. */
 struct ring_producer {
     struct ring_side side;
+    uint64_t popped;  // the consumer's last position read, and found possible
 };
 struct ring_consumer {
     struct ring_side side;
@@ -73,7 +76,7 @@ size_t ring_frame_bytes_max(size_t capacity_bytes);
 /*
  * Lay out an empty ring in `memory`, once, before either side attaches.
  * `memory` is aligned to RING_LINE_BYTES and ring_footprint() bytes long; it
- * stays the caller's, and must outlive both sides. Only the positions are
+ * stays the caller's, and must outlive both sides. Only a few words are
  * written, lest every page be touched: what else is there is shown to the peer.
  */
 void ring_format(void *memory, size_t capacity_bytes);

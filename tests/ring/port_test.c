@@ -170,7 +170,7 @@ static void a_sender_refused_for_want_of_room_is_told_of_it(void **state)
     while (send_number(&f->host, sent) == STATUS_OK) {
         sent++;
     }
-    assert_int_equal(sent, SMALL_BYTES / 16);
+    assert_int_equal(sent, SMALL_BYTES / 16 - 1);  // a word stays free: ring.h
     assert_true(port_arm(&f->host));
     assert_int_equal(port_receive(&f->enclave, &f->enclave_frame), STATUS_OK);
     assert_true(is_readable(f->host_fd));
