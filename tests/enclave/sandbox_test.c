@@ -9,10 +9,12 @@
  * tries; the parent looks how it ended.
  */
 #define _GNU_SOURCE  // unshare
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -55,6 +57,17 @@ struct ending {
     char message[256];  // what it wrote to stderr after the mark
 };
 
+// A thread of a library, from before the process was sealed.
+static pthread_t early_thread;
+static sem_t early_go;
+
+static void *early_run(void *context)
+{
+    (void)context;
+    sem_wait(&early_go);
+    return open("/etc/passwd", O_RDONLY) >= 0 ? &early_go : NULL;
+}
+
 /* As spawn does. Without it (a kernel that refuses) root still gets its own mounts. */
 static void enter_user_namespace(void)
 {
@@ -80,7 +93,8 @@ static _Noreturn void child_run(enum sandbox_role role, int stderr_fd, int (*att
     dup2(data_fd, WALL_DATA_BELL_FD);
     dup2(stream_fd, WALL_STREAM_BELL_FD);
     dup2(open("/etc/passwd", O_RDONLY), KEPT_OPEN_FD);
-    if (sandbox_begin(&sandbox) != STATUS_OK ||
+    if (sandbox_begin(&sandbox) != STATUS_OK || sem_init(&early_go, 0, 0) != 0 ||
+        pthread_create(&early_thread, NULL, early_run, NULL) != 0 ||
         sandbox_enter(&sandbox, role, &child_report) != STATUS_OK) {
         _exit(90);
     }
@@ -138,6 +152,14 @@ static void assert_works(enum sandbox_role role, int (*attempt)(void))
 static int try_open(void)
 {
     return open("/etc/passwd", O_RDONLY) >= 0 ? HAPPENED : REFUSED;
+}
+
+static int try_open_in_early_thread(void)
+{
+    sem_post(&early_go);
+    void *result = NULL;
+    pthread_join(early_thread, &result);
+    return result != NULL ? HAPPENED : REFUSED;
 }
 
 static int try_open_for_writing(void)
@@ -247,11 +269,11 @@ static void p10_attempts_to_leave_end_either_role(void **state)
 {
     (void)state;
     int (*const attempts[])(void) = {
-        try_open,        try_open_for_writing, try_socket,    try_execve,
-        try_ptrace,      try_process_vm_readv, try_fork,      try_vfork,
-        try_kill_parent, try_tgkill_other,     try_mmap_file, try_namespace,
-        try_dumpable,    try_raise_limit,      try_seccomp,   try_io_uring,
-        try_x32,
+        try_open,        try_open_for_writing,     try_socket,    try_execve,
+        try_ptrace,      try_process_vm_readv,     try_fork,      try_vfork,
+        try_kill_parent, try_tgkill_other,         try_mmap_file, try_namespace,
+        try_dumpable,    try_raise_limit,          try_seccomp,   try_io_uring,
+        try_x32,         try_open_in_early_thread,
     };
     for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
         assert_killed(SANDBOX_LEADER, attempts[i]);
@@ -449,10 +471,6 @@ static void a_wait_survives_a_stop(void **state)
 
 static int stay(void)
 {
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, thread_work, NULL) != 0) {
-        return 1;
-    }
     static struct bell_shared shared;
     struct bell_waiter waiter;
     bell_waiter_init(&waiter, &shared, 0);
@@ -463,23 +481,10 @@ static int stay(void)
     return bell_wait(&waiter, never, NULL, 60000) == STATUS_OK;
 }
 
-static void p10_no_thread_has_a_capability(void **state)
+static void assert_thread_is_bare(pid_t child, const char *thread)
 {
-    (void)state;
-    int ends[2];
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        child_run(SANDBOX_LEADER, ends[1], stay);
-    }
-    close(ends[1]);
-    char marks[2];
-    for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(read(ends[0], &marks[i], 1), 1);
-    }
     char path[64], line[256];
-    snprintf(path, sizeof path, "/proc/%d/status", (int)child);
+    snprintf(path, sizeof path, "/proc/%d/task/%.16s/status", (int)child, thread);
     FILE *status = fopen(path, "r");
     assert_non_null(status);
     int seen = 0;
@@ -497,6 +502,37 @@ static void p10_no_thread_has_a_capability(void **state)
     }
     fclose(status);
     assert_int_equal(seen, 4);
+}
+
+static void p10_no_thread_has_a_capability(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        child_run(SANDBOX_LEADER, ends[1], stay);
+    }
+    close(ends[1]);
+    char marks[2];
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(read(ends[0], &marks[i], 1), 1);
+    }
+    size_t thread_count = 0;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)child);
+    DIR *tasks = opendir(path);
+    assert_non_null(tasks);
+    const struct dirent *task;
+    while ((task = readdir(tasks)) != NULL) {
+        if (task->d_name[0] != '.') {
+            assert_thread_is_bare(child, task->d_name);
+            thread_count++;
+        }
+    }
+    closedir(tasks);
+    assert_true(thread_count >= 2);
     kill(child, SIGKILL);
     int how;
     assert_int_equal(waitpid(child, &how, 0), child);
