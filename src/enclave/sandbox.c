@@ -54,137 +54,150 @@ struct condition {
 static const struct rule {
     int call;
     unsigned roles;
-    int answer_errno;
-    struct condition conditions[2];
-    const char *limits;  // the conditions, in words
     const char *reason;
+    const char *limits;  // in words, what follows; NULL: none
+    struct condition conditions[2];
+    bool is_for_this_process;  // the first argument is our process id, known only when sealing
+    int answer_errno;
 } rules[] = {
     // Steady state: these four are all that a busy enclave uses.
-    {SCMP_SYS(futex), ALL, 0, {{0}}, "", "threads wait for each other and for the wall's bells"},
-    {SCMP_SYS(write),
-     LEADER,
-     0,
-     {INT_IS(0, STDERR_FILENO)},
-     "to stderr",
-     "the message of a failed CHECK"},
-    {SCMP_SYS(write),
-     LEADER,
-     0,
-     {INT_IS(0, WALL_DATA_BELL_FD)},
-     "to the data port's eventfd",
-     "wakes the host"},
-    {SCMP_SYS(write),
-     LEADER,
-     0,
-     {INT_IS(0, WALL_STREAM_BELL_FD)},
-     "to the stream port's eventfd",
-     "wakes the host"},
-    {SCMP_SYS(write),
-     WORKER_JS,
-     0,
-     {{0}},
-     "",
-     "as in the leader; and the engine's own eventfds, whose numbers are its choice"},
-    {SCMP_SYS(getpid), ALL, 0, {{0}}, "", "OpenSSL asks whether it was forked"},
-    {SCMP_SYS(clock_gettime), ALL, 0, {{0}}, "", "time, where the vDSO cannot tell it"},
-    {SCMP_SYS(gettimeofday), ALL, 0, {{0}}, "", "the same"},
+    {.call = SCMP_SYS(futex),
+     .roles = ALL,
+     .reason = "threads wait for each other and for the wall's bells"},
+    {.call = SCMP_SYS(write),
+     .roles = LEADER,
+     .reason = "the message of a failed CHECK",
+     .conditions = {INT_IS(0, STDERR_FILENO)},
+     .limits = "to stderr"},
+    {.call = SCMP_SYS(write),
+     .roles = LEADER,
+     .reason = "wakes the host",
+     .conditions = {INT_IS(0, WALL_DATA_BELL_FD)},
+     .limits = "to the data port's eventfd"},
+    {.call = SCMP_SYS(write),
+     .roles = LEADER,
+     .reason = "wakes the host",
+     .conditions = {INT_IS(0, WALL_STREAM_BELL_FD)},
+     .limits = "to the stream port's eventfd"},
+    {.call = SCMP_SYS(write),
+     .roles = WORKER_JS,
+     .reason = "as in the leader; and the engine's own eventfds, whose numbers are its choice"},
+    {.call = SCMP_SYS(getpid), .roles = ALL, .reason = "OpenSSL asks whether it was forked"},
+    {.call = SCMP_SYS(clock_gettime),
+     .roles = ALL,
+     .reason = "time, where the vDSO cannot tell it"},
+    {.call = SCMP_SYS(gettimeofday), .roles = ALL, .reason = "the same"},
 
     // Memory. Nothing is ever mapped from a file; only the engine makes code.
-    {SCMP_SYS(mmap),
-     LEADER,
-     0,
-     {INT_IS(4, -1), {2, PROT_EXEC, 0}},
-     "no file, not executable",
-     "malloc, stacks of threads"},
-    {SCMP_SYS(mmap),
-     WORKER_JS,
-     0,
-     {INT_IS(4, -1)},
-     "no file",
-     "malloc, stacks, the engine's heap and code"},
-    {SCMP_SYS(mprotect),
-     LEADER,
-     0,
-     {{2, PROT_EXEC, 0}},
-     "not executable",
-     "guard pages of stacks and of secrets, heaps of threads"},
-    {SCMP_SYS(mprotect), WORKER_JS, 0, {{0}}, "", "as in the leader; and compiled JavaScript"},
-    {SCMP_SYS(munmap), ALL, 0, {{0}}, "", "free"},
-    {SCMP_SYS(mremap), ALL, 0, {{0}}, "", "realloc of large blocks"},
-    {SCMP_SYS(madvise), ALL, 0, {{0}}, "", "unused pages go back; secrets stay out of core dumps"},
-    {SCMP_SYS(brk), ALL, 0, {{0}}, "", "malloc"},
-    {SCMP_SYS(mlock), ALL, 0, {{0}}, "", "secrets are never swapped out"},
-    {SCMP_SYS(munlock), ALL, 0, {{0}}, "", "secrets are freed"},
-    {SCMP_SYS(getrandom), ALL, 0, {{0}}, "", "keys and nonces"},
+    {.call = SCMP_SYS(mmap),
+     .roles = LEADER,
+     .reason = "malloc, stacks of threads",
+     .conditions = {INT_IS(4, -1), {2, PROT_EXEC, 0}},
+     .limits = "no file, not executable"},
+    {.call = SCMP_SYS(mmap),
+     .roles = WORKER_JS,
+     .reason = "malloc, stacks, the engine's heap and code",
+     .conditions = {INT_IS(4, -1)},
+     .limits = "no file"},
+    {.call = SCMP_SYS(mprotect),
+     .roles = LEADER,
+     .reason = "guard pages of stacks and of secrets, heaps of threads",
+     .conditions = {{2, PROT_EXEC, 0}},
+     .limits = "not executable"},
+    {.call = SCMP_SYS(mprotect),
+     .roles = WORKER_JS,
+     .reason = "as in the leader; and compiled JavaScript"},
+    {.call = SCMP_SYS(munmap), .roles = ALL, .reason = "free"},
+    {.call = SCMP_SYS(mremap), .roles = ALL, .reason = "realloc of large blocks"},
+    {.call = SCMP_SYS(madvise),
+     .roles = ALL,
+     .reason = "unused pages go back; secrets stay out of core dumps"},
+    {.call = SCMP_SYS(brk), .roles = ALL, .reason = "malloc"},
+    {.call = SCMP_SYS(mlock), .roles = ALL, .reason = "secrets are never swapped out"},
+    {.call = SCMP_SYS(munlock), .roles = ALL, .reason = "secrets are freed"},
+    {.call = SCMP_SYS(getrandom), .roles = ALL, .reason = "keys and nonces"},
 
     // Threads.
-    {SCMP_SYS(clone),
-     ALL,
-     0,
-     {{0, ~(scmp_datum_t)0, THREAD_FLAGS}},
-     "threads of this process",
-     "pthread_create"},
-    {SCMP_SYS(clone3),
-     ALL,
-     ENOSYS,
-     {{0}},
-     "fails with ENOSYS",
-     "its flags lie in memory, out of the filter's sight: glibc then uses clone"},
-    {SCMP_SYS(set_robust_list), ALL, 0, {{0}}, "", "every new thread does"},
-    {SCMP_SYS(rseq), ALL, 0, {{0}}, "", "every new thread does"},
-    {SCMP_SYS(gettid), ALL, 0, {{0}}, "", "a thread's own number"},
-    {SCMP_SYS(sched_getaffinity), ALL, 0, {{0}}, "", "malloc counts processors for its arenas"},
-    {SCMP_SYS(rt_sigprocmask), ALL, 0, {{0}}, "", "pthread_create, abort"},
-    {SCMP_SYS(rt_sigaction), ALL, 0, {{0}}, "", "abort; the engine's suspension of threads"},
-    {SCMP_SYS(rt_sigreturn), ALL, 0, {{0}}, "", "the end of a signal handler"},
-    {SCMP_SYS(sigaltstack),
-     ALL,
-     0,
-     {{0}},
-     "",
-     "the engine handles stack overflow on another stack; AddressSanitizer asks for it"},
-    {SCMP_SYS(sched_yield), ALL, 0, {{0}}, "", "locks of the engine, and of AddressSanitizer"},
-    {SCMP_SYS(restart_syscall),
-     ALL,
-     0,
-     {{0}},
-     "",
-     "a timed wait goes on after the process was stopped and continued"},
-    {SCMP_SYS(exit), ALL, 0, {{0}}, "", "the end of a thread"},
-    {SCMP_SYS(exit_group), ALL, 0, {{0}}, "", "the end of the process"},
+    {.call = SCMP_SYS(clone),
+     .roles = ALL,
+     .reason = "pthread_create",
+     .conditions = {{0, ~(scmp_datum_t)0, THREAD_FLAGS}},
+     .limits = "threads of this process"},
+    {.call = SCMP_SYS(clone3),
+     .roles = ALL,
+     .reason = "its flags lie in memory, out of the filter's sight: glibc then uses clone",
+     .answer_errno = ENOSYS,
+     .limits = "fails with ENOSYS"},
+    {.call = SCMP_SYS(set_robust_list), .roles = ALL, .reason = "every new thread does"},
+    {.call = SCMP_SYS(rseq), .roles = ALL, .reason = "every new thread does"},
+    {.call = SCMP_SYS(gettid), .roles = ALL, .reason = "a thread's own number"},
+    {.call = SCMP_SYS(sched_getaffinity),
+     .roles = ALL,
+     .reason = "malloc counts processors for its arenas"},
+    {.call = SCMP_SYS(rt_sigprocmask), .roles = ALL, .reason = "pthread_create, abort"},
+    {.call = SCMP_SYS(rt_sigaction),
+     .roles = ALL,
+     .reason = "abort; the engine's suspension of threads"},
+    {.call = SCMP_SYS(rt_sigreturn), .roles = ALL, .reason = "the end of a signal handler"},
+    {.call = SCMP_SYS(tgkill),
+     .roles = ALL,
+     .reason = "abort; the engine suspends its threads",
+     .is_for_this_process = true,
+     .limits = "to this process"},
+    {.call = SCMP_SYS(sigaltstack),
+     .roles = ALL,
+     .reason = "the engine handles stack overflow on another stack; AddressSanitizer asks for it"},
+    {.call = SCMP_SYS(sched_yield),
+     .roles = ALL,
+     .reason = "locks of the engine, and of AddressSanitizer"},
+    {.call = SCMP_SYS(restart_syscall),
+     .roles = ALL,
+     .reason = "a timed wait goes on after the process was stopped and continued"},
+    {.call = SCMP_SYS(exit), .roles = ALL, .reason = "the end of a thread"},
+    {.call = SCMP_SYS(exit_group), .roles = ALL, .reason = "the end of the process"},
 
     // JavaScriptCore.
-    {SCMP_SYS(rt_sigsuspend), WORKER_JS, 0, {{0}}, "", "a thread stopped for garbage collection"},
-    {SCMP_SYS(sched_setscheduler),
-     WORKER_JS,
-     0,
-     {{1, 0xffffffffu & ~(scmp_datum_t)SCHED_RESET_ON_FORK, SCHED_OTHER}},
-     "SCHED_OTHER",
-     "the engine's compiler threads"},
-    {SCMP_SYS(membarrier), WORKER_JS, 0, {{0}}, "", "code is replaced under running threads"},
-    {SCMP_SYS(prctl), WORKER_JS, 0, {INT_IS(0, PR_SET_NAME)}, "PR_SET_NAME", "names of threads"},
-    {SCMP_SYS(clock_nanosleep), WORKER_JS, 0, {{0}}, "", "the watchdog; the engine's timers"},
-    {SCMP_SYS(poll), WORKER_JS, 0, {{0}}, "", "the time limit's timer thread"},
-    {SCMP_SYS(read), WORKER_JS, 0, {{0}}, "", "the engine's eventfds and /dev/urandom"},
-    {SCMP_SYS(pread64), WORKER_JS, 0, {{0}}, "", "memory use, from the open statm"},
-    {SCMP_SYS(newfstatat),
-     WORKER_JS,
-     ENOENT,
-     {{0}},
-     "fails with ENOENT",
-     "ICU looks for newer time zone tables and does without"},
+    {.call = SCMP_SYS(rt_sigsuspend),
+     .roles = WORKER_JS,
+     .reason = "a thread stopped for garbage collection"},
+    {.call = SCMP_SYS(sched_setscheduler),
+     .roles = WORKER_JS,
+     .reason = "the engine's compiler threads",
+     .conditions = {{1, 0xffffffffu & ~(scmp_datum_t)SCHED_RESET_ON_FORK, SCHED_OTHER}},
+     .limits = "SCHED_OTHER"},
+    {.call = SCMP_SYS(membarrier),
+     .roles = WORKER_JS,
+     .reason = "code is replaced under running threads"},
+    {.call = SCMP_SYS(prctl),
+     .roles = WORKER_JS,
+     .reason = "names of threads",
+     .conditions = {INT_IS(0, PR_SET_NAME)},
+     .limits = "PR_SET_NAME"},
+    {.call = SCMP_SYS(clock_nanosleep),
+     .roles = WORKER_JS,
+     .reason = "the watchdog; the engine's timers"},
+    {.call = SCMP_SYS(poll), .roles = WORKER_JS, .reason = "the time limit's timer thread"},
+    {.call = SCMP_SYS(read),
+     .roles = WORKER_JS,
+     .reason = "the engine's eventfds and /dev/urandom"},
+    {.call = SCMP_SYS(pread64), .roles = WORKER_JS, .reason = "memory use, from the open statm"},
+    {.call = SCMP_SYS(newfstatat),
+     .roles = WORKER_JS,
+     .reason = "ICU looks for newer time zone tables and does without",
+     .answer_errno = ENOENT,
+     .limits = "fails with ENOENT"},
 };
 
 enum { RULE_COUNT = sizeof rules / sizeof *rules };
 
-/* tgkill is allowed to this process alone, whose number is known only now. */
-static const char *const TGKILL_LIMITS = "to this process";
-static const char *const TGKILL_REASON = "abort; the engine suspends its threads";
-
 static int filter_add(scmp_filter_ctx filter, const struct rule *rule)
 {
-    struct scmp_arg_cmp comparisons[2];
+    struct scmp_arg_cmp comparisons[3];
     unsigned count = 0;
+    if (rule->is_for_this_process) {
+        comparisons[count] = SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, 0xffffffffu, (scmp_datum_t)getpid());
+        count++;
+    }
     for (size_t i = 0; i < 2; i++) {
         const struct condition *condition = &rule->conditions[i];
         if (condition->mask != 0) {
@@ -205,11 +218,6 @@ static int filter_fill(scmp_filter_ctx filter, enum sandbox_role role)
     int result = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     if (result == 0) {
         result = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-    }
-    if (result == 0) {
-        result =
-            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                             SCMP_A0_64(SCMP_CMP_MASKED_EQ, 0xffffffffu, (scmp_datum_t)getpid()));
     }
     for (size_t i = 0; i < RULE_COUNT && result == 0; i++) {
         if ((rules[i].roles & 1u << role) != 0) {
@@ -233,26 +241,22 @@ static enum status filter_install(enum sandbox_role role)
     return result == 0 ? STATUS_OK : STATUS_IO;
 }
 
-static void print_rule(const char *call, const char *limits, const char *reason,
-                       void (*print)(void *context, const char *row), void *context)
-{
-    char row[256];
-    snprintf(row, sizeof row, "| %s | %s | %s |", call, limits, reason);
-    print(context, row);
-}
-
 void sandbox_describe(enum sandbox_role role, void (*print)(void *context, const char *row),
                       void *context)
 {
     for (size_t i = 0; i < RULE_COUNT; i++) {
-        if ((rules[i].roles & 1u << role) != 0) {
-            char *call = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, rules[i].call);
-            CHECK(call != NULL);
-            print_rule(call, rules[i].limits, rules[i].reason, print, context);
-            free(call);
+        const struct rule *rule = &rules[i];
+        if ((rule->roles & 1u << role) == 0) {
+            continue;
         }
+        char row[256];
+        char *call = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, rule->call);
+        CHECK(call != NULL);
+        snprintf(row, sizeof row, "| %s | %s | %s |", call,
+                 rule->limits != NULL ? rule->limits : "", rule->reason);
+        free(call);
+        print(context, row);
     }
-    print_rule("tgkill", TGKILL_LIMITS, TGKILL_REASON, print, context);
 }
 
 /* ---- capabilities and the file system ---- */

@@ -92,7 +92,7 @@ static _Noreturn void child_run(enum sandbox_role role, int stderr_fd, int (*att
     int stream_fd = fcntl(eventfd(0, EFD_NONBLOCK), F_DUPFD, 20);
     dup2(data_fd, WALL_DATA_BELL_FD);
     dup2(stream_fd, WALL_STREAM_BELL_FD);
-    dup2(open("/etc/passwd", O_RDONLY), KEPT_OPEN_FD);
+    dup2(memfd_create("left open", 0), KEPT_OPEN_FD);
     if (sandbox_begin(&sandbox) != STATUS_OK || sem_init(&early_go, 0, 0) != 0 ||
         pthread_create(&early_thread, NULL, early_run, NULL) != 0 ||
         sandbox_enter(&sandbox, role, &child_report) != STATUS_OK) {
@@ -327,6 +327,24 @@ static int use_threads(void)
     return thread_work(&value) == &value ? WORKED : 3;
 }
 
+/* Blocks so large are mapped one by one, and grown where they are. */
+static int grow_a_large_block(void)
+{
+    char *block = malloc(40u << 20);
+    block = realloc(block, 80u << 20);
+    bool has_grown = block != NULL;
+    free(block);
+    return has_grown ? WORKED : 1;
+}
+
+/* As if the kernel were an old one: glibc falls back to clone, which the filter sees through. */
+static int use_clone3(void)
+{
+    uint64_t arguments[11] = {[4] = SIGCHLD};
+    long child = syscall(SYS_clone3, arguments, sizeof arguments);
+    return child == -1 && errno == ENOSYS ? WORKED : 1;
+}
+
 static int use_crypto(void)
 {
     // crypto_init() was called by the parent, before the process was sealed.
@@ -386,6 +404,8 @@ static void a_sealed_process_can_work(void **state)
     const enum sandbox_role roles[] = {SANDBOX_LEADER, SANDBOX_WORKER_JS};
     for (size_t i = 0; i < 2; i++) {
         assert_works(roles[i], use_threads);
+        assert_works(roles[i], grow_a_large_block);
+        assert_works(roles[i], use_clone3);
         assert_works(roles[i], use_crypto);
         assert_works(roles[i], use_bells);
     }
@@ -410,16 +430,29 @@ static int report_root(void)
     return child_report.is_root_empty ? WORKED : child_report.root_errno;
 }
 
+static bool are_mounts_granted(void)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        enter_user_namespace();
+        _exit(unshare(CLONE_NEWNS) == 0 ? 0 : 1);
+    }
+    int how = -1;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    return how == 0;
+}
+
 static void p10_the_root_is_empty(void **state)
 {
     (void)state;
-    struct ending ending = seal_and(SANDBOX_LEADER, report_root);
-    assert_true(ending.was_sealed);
-    assert_true(WIFEXITED(ending.how));
-    if (WEXITSTATUS(ending.how) == EPERM) {
+    if (!are_mounts_granted()) {
         print_message("this kernel grants us neither a user namespace nor mounts\n");
         skip();
     }
+    struct ending ending = seal_and(SANDBOX_LEADER, report_root);
+    assert_true(ending.was_sealed);
+    assert_true(WIFEXITED(ending.how));
     assert_int_equal(WEXITSTATUS(ending.how), WORKED);
 }
 
