@@ -945,6 +945,7 @@ static enum status connection_output(struct serve *serve, struct connection *con
         connection_remove(serve, connection);
         return STATUS_OK;
     }
+    buffer_recycle(&connection->cipher, KEPT_BYTES_MAX);  // a large answer has left
     connection_untouch(serve, connection);
     return STATUS_EMPTY;
 }
