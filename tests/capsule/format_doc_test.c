@@ -1,0 +1,269 @@
+/* tests/capsule/format_doc_test.c */
+
+/*
+ * Goal: the pages in docs/format/ say what the code does.
+ * Method: take the examples out of their fenced blocks. They belong to one
+ * capsule: starting from its GENESIS, each is verified with what those before it said.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cursor.h"
+#include "base/hex.h"
+#include "capsule/function.h"
+#include "capsule/genesis.h"
+#include "capsule/member.h"
+#include "capsule/receipt.h"
+#include "capsule/record.h"
+#include "capsule/sync.h"
+#include "capsule/term.h"
+#include "capsule/tuple.h"
+#include "crypto/crypto.h"
+
+enum { PAGE_BYTES_MAX = 64 * 1024 };
+
+/* The text between the line "```tag" and the next "```" of a page, appended to `text`. */
+static void block_of(struct buffer *text, const char *page_name, const char *tag)
+{
+    const char *source = getenv("PARANOID_SOURCE");
+    assert_non_null(source);
+    char path[4096], fence[64];
+    snprintf(path, sizeof path, "%s/docs/format/%s", source, page_name);
+    snprintf(fence, sizeof fence, "```%s\n", tag);
+
+    static char page[PAGE_BYTES_MAX];
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t length = fread(page, 1, sizeof page - 1, file);
+    fclose(file);
+    assert_true(length < sizeof page - 1);
+    page[length] = '\0';
+
+    const char *begin = strstr(page, fence);
+    assert_non_null(begin);
+    begin += strlen(fence);
+    const char *end = strstr(begin, "```");
+    assert_non_null(end);
+    assert_int_equal(buffer_append(text, begin, (size_t)(end - begin)), STATUS_OK);
+}
+
+/* The bytes of a block of hexadecimal digits, in lines. */
+static struct buffer hex_of(const char *page_name, const char *tag)
+{
+    struct buffer text = BUFFER_EMPTY, bytes = BUFFER_EMPTY;
+    block_of(&text, page_name, tag);
+    struct cursor in = cursor_over(text.bytes, text.length);
+    while (in.left > 0) {
+        uint8_t byte;
+        if (*in.at == '\n') {
+            cursor_u8(&in);
+            continue;
+        }
+        const char *digits = (const char *)cursor_take(&in, 2);
+        assert_non_null(digits);
+        assert_true(hex_decode(&byte, 1, digits, 2));
+        assert_int_equal(buffer_append(&bytes, &byte, 1), STATUS_OK);
+    }
+    buffer_release(&text);
+    return bytes;
+}
+
+struct fixture {
+    struct buffer genesis_body;
+    struct genesis genesis;
+    struct buffer member_body;
+    struct member_body member;
+};
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    crypto_init();
+    f.genesis_body = hex_of("owner.md", "hex genesis");
+    assert_int_equal(genesis_decode(&f.genesis, buffer_bytes(&f.genesis_body)), STATUS_OK);
+    f.member_body = hex_of("member.md", "hex member");
+    assert_int_equal(member_decode(&f.member, buffer_bytes(&f.member_body)), STATUS_OK);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    buffer_release(&f->genesis_body);
+    buffer_release(&f->member_body);
+    return 0;
+}
+
+/* The JSON shown is the JSON signed. */
+static void assert_json(const char *tag, const struct buffer *body)
+{
+    struct owner_body owner_body;
+    struct buffer text = BUFFER_EMPTY;
+    block_of(&text, "owner.md", tag);
+    assert_int_equal(owner_decode(&owner_body, buffer_bytes(body)), STATUS_OK);
+    assert_true(bytes_equal(owner_body.json, bytes_of(text.bytes, text.length - 1)));
+    buffer_release(&text);
+}
+
+static void the_genesis_has_the_name_that_is_shown(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer name = hex_of("owner.md", "hex name");
+    assert_int_equal(name.length, HASH_BYTES);
+    assert_memory_equal(name.bytes, f->genesis.capsule.bytes, HASH_BYTES);
+    assert_json("json genesis", &f->genesis_body);
+    buffer_release(&name);
+}
+
+static void the_term_is_of_that_capsule_and_owner(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer body = hex_of("owner.md", "hex term");
+    struct term term;
+    assert_int_equal(
+        term_decode(&term, buffer_bytes(&body), &f->genesis.owner, &f->genesis.capsule), STATUS_OK);
+    assert_int_equal(term.number, 1);
+    assert_json("json term", &body);
+    buffer_release(&body);
+}
+
+static void the_policy_and_the_function_are_the_owners(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer body = hex_of("owner.md", "hex policy");
+    uint64_t version;
+    struct bytes policy, code;
+    assert_int_equal(term_policy_decode(&version, &policy, buffer_bytes(&body), &f->genesis.owner,
+                                        &f->genesis.capsule),
+                     STATUS_OK);
+    assert_int_equal(version, 2);
+    assert_json("json policy", &body);
+    buffer_release(&body);
+
+    body = hex_of("owner.md", "hex function");
+    struct function_manifest manifest;
+    assert_int_equal(function_decode(&manifest, &code, buffer_bytes(&body), &f->genesis.owner,
+                                     &f->genesis.capsule),
+                     STATUS_OK);
+    assert_string_equal(manifest.name, "hello");
+    assert_json("json function", &body);
+    function_manifest_release(&manifest);
+    buffer_release(&body);
+}
+
+static void the_record_is_the_members_and_holds_the_eoe(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer bytes = hex_of("record.md", "hex record");
+    struct buffer body = hex_of("sync.md", "hex eoe");
+    struct record record;
+    struct eoe eoe;
+    assert_int_equal(record_decode(&record, bytes.bytes, bytes.length), STATUS_OK);
+    struct writer_id id = writer_id_of(&f->member.key);
+    assert_true(writer_id_equal(&record.writer, &id));
+    assert_true(hash_equal(&record.capsule, &f->genesis.capsule));
+    assert_int_equal(record_verify(&record, &f->member.key), STATUS_OK);
+    assert_int_equal(record.type, RECORD_EOE);
+    assert_int_equal(record.sequence, 2);
+    assert_true(bytes_equal(record.body, buffer_bytes(&body)));
+    assert_int_equal(sync_eoe_decode(&eoe, record.body), STATUS_OK);
+    assert_int_equal(eoe.epoch, 1);
+    assert_int_equal(eoe.lamport, 1);
+    buffer_release(&bytes);
+    buffer_release(&body);
+}
+
+static void assert_statement(const struct fixture *f, struct bytes bytes, enum receipt_kind kind)
+{
+    struct receipt receipt;
+    assert_int_equal(receipt_decode(&receipt, bytes), STATUS_OK);
+    const struct genesis_store *store = genesis_store_find(&f->genesis, &receipt.store);
+    assert_non_null(store);
+    assert_int_equal(receipt_verify(&receipt, kind, &f->genesis.capsule, &store->key), STATUS_OK);
+    struct branch_head head = receipt_head(&receipt, 0);
+    struct writer_id id = writer_id_of(&f->member.key);
+    assert_true(writer_id_equal(&head.writer, &id));
+}
+
+static void assert_one_statement(const struct fixture *f, struct bytes prefixed,
+                                 enum receipt_kind kind)
+{
+    struct cursor in = cursor_over(prefixed.at, prefixed.length);
+    uint32_t length = cursor_u32(&in);
+    struct bytes statement = cursor_bytes(&in, length);
+    assert_true(cursor_done(&in));
+    assert_statement(f, statement, kind);
+}
+
+static void the_sync_and_the_close_rest_on_the_stores_statements(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer body = hex_of("sync.md", "hex sync");
+    struct sync_body sync;
+    struct sync_close close;
+    assert_int_equal(sync_decode(&sync, buffer_bytes(&body)), STATUS_OK);
+    assert_int_equal(sync.head_count, 1);
+    assert_int_equal(sync_head_at(&sync, 0).branch.head.sequence, 2);
+    assert_one_statement(f, sync.receipts, RECEIPT_DURABLE);
+    buffer_release(&body);
+
+    body = hex_of("sync.md", "hex close");
+    assert_int_equal(sync_close_decode(&close, buffer_bytes(&body)), STATUS_OK);
+    assert_int_equal(close.reason, SYNC_CLOSE_EXITED);
+    assert_one_statement(f, close.fences, RECEIPT_FENCE);
+    buffer_release(&body);
+}
+
+static void the_receipt_and_the_fence_are_a_stores(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer bytes = hex_of("receipt.md", "hex receipt");
+    assert_statement(f, buffer_bytes(&bytes), RECEIPT_DURABLE);
+    buffer_release(&bytes);
+    bytes = hex_of("receipt.md", "hex fence");
+    assert_statement(f, buffer_bytes(&bytes), RECEIPT_FENCE);
+    buffer_release(&bytes);
+}
+
+static void the_batch_holds_the_tuples_that_are_told(void **state)
+{
+    (void)state;
+    struct buffer plain = hex_of("data.md", "hex data");
+    struct tuple_reader reader;
+    struct tuple tuple;
+    assert_int_equal(tuple_reader_init(&reader, buffer_bytes(&plain)), STATUS_OK);
+    assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_OK);
+    assert_int_equal(tuple.lamport, 41);
+    assert_true(bytes_equal(tuple.key, bytes_text("greeting")));
+    assert_true(bytes_equal(tuple.value, bytes_text("hello")));
+    assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_OK);
+    assert_int_equal(tuple.kind, TUPLE_DELETE);
+    assert_int_equal(tuple.lamport, 42);
+    assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_OK);
+    assert_int_equal(tuple.lamport, 300);
+    assert_true(tuple.expiry_ms == 1700000060000);
+    assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_EMPTY);
+    buffer_release(&plain);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_genesis_has_the_name_that_is_shown),
+        cmocka_unit_test(the_term_is_of_that_capsule_and_owner),
+        cmocka_unit_test(the_policy_and_the_function_are_the_owners),
+        cmocka_unit_test(the_record_is_the_members_and_holds_the_eoe),
+        cmocka_unit_test(the_sync_and_the_close_rest_on_the_stores_statements),
+        cmocka_unit_test(the_receipt_and_the_fence_are_a_stores),
+        cmocka_unit_test(the_batch_holds_the_tuples_that_are_told),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
