@@ -1,0 +1,191 @@
+/* src/enclave/worker_internal.h */
+#ifndef ENCLAVE_WORKER_INTERNAL_H
+#define ENCLAVE_WORKER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "capsule/function.h"
+#include "crypto/p256.h"
+#include "enclave/enclave.h"
+#include "lambda/lambda.h"
+#include "lambda/watchdog.h"
+#include "scl/scl.h"
+#include "serve/response.h"
+#include "serve/routes.h"
+#include "serve/serve.h"
+#include "serve/token.h"
+#include "wire/channel.h"
+#include "wire/join.h"
+
+/*
+ * A worker's actors, one thread each (DESIGN 3):
+ *
+ *     opener   the main thread: what comes by the data port (worker_open.c)
+ *     sealer   turns the open batch into records (worker_seal.c)
+ *     serve    TLS and HTTP on the stream port (worker_serve.c, worker_kv.c)
+ *     lambda   ×T, runs functions (worker_lambda.c)
+ *
+ * `lock` is around the scl; the memtable is read without it. Whoever changes
+ * what others wait for calls worker_changed().
+ */
+enum {
+    WORKER_THREADS_MAX = 16,
+    WORKER_QUEUE_MAX = 1024,               // invocations that wait for a lambda thread
+    WORKER_LOG_LINES = 1024,               // of functions, kept for GET /logs
+    WORKER_DURABLE_US = 10 * 1000 * 1000,  // how long an answer waits for receipts
+    WORKER_BEHIND_US = 5 * 1000 * 1000,    // DESIGN 8.2: X-Paranoid-After
+};
+
+/* One request on its way: serve → lambda → serve, or straight back to where it waits for receipts.
+ */
+struct worker_task {
+    struct worker_task *next;
+    uint64_t request;                 // serve's number
+    const struct http_request *http;  // borrowed until the answer
+    struct route route;
+    uint64_t deadline_us;  // of what it waits for at present
+    struct dependency dependency;
+    bool needs_receipts;
+
+    // The answer.
+    unsigned status;
+    struct buffer body;
+    const char *content_type;     // static; NULL: none
+    const char *allow;            // static; of a 405
+    char etag[64];                // empty: none
+    struct lambda_result result;  // of a function: its own headers and body
+    bool has_result;
+};
+
+/* A queue of tasks; its user holds a lock. */
+struct worker_list {
+    struct worker_task *first;
+    struct worker_task **end;
+    size_t count;
+};
+
+void worker_list_init(struct worker_list *list);
+void worker_list_add(struct worker_list *list, struct worker_task *task);
+struct worker_task *worker_list_take(struct worker_list *list);  // NULL when empty
+
+/* A published function. Counted: lambda threads hold the versions they have compiled. */
+struct worker_function {
+    struct function_manifest manifest;
+    struct buffer code;
+    _Atomic uint32_t reference_count;
+};
+
+struct worker_functions;
+
+struct worker_log;
+
+struct worker {
+    struct enclave *enclave;
+    struct scl *scl;
+    pthread_mutex_t lock;
+    pthread_cond_t work;           // the sealer waits
+    pthread_cond_t changed;        // receipts, applied records, room in the batch
+    _Atomic uint32_t serve_waits;  // tasks of the serve thread that wait for receipts or records
+    _Atomic bool is_ready;
+
+    struct p256_key *tls_key;
+    struct token_set tokens;
+    struct buffer certificate;  // DER
+    struct buffer renewed;      // under `lock`: the next one, for the serve thread
+    uint64_t renew_us;
+    struct channel *channel;  // to the leader
+    struct join_applicant *applicant;
+
+    struct worker_functions *functions;
+    struct worker_log *log;
+    struct watchdog *watchdog;
+    struct lambda_engine *engines[WORKER_THREADS_MAX];
+    uint32_t engine_count;
+
+    pthread_mutex_t queue_lock;
+    pthread_cond_t queued;
+    struct worker_list queue;     // for the lambda threads
+    struct worker_list finished;  // back to the serve thread
+
+    // Evidence for GET /evidence, answered by the host to the opener, handed to the serve thread.
+    struct buffer evidence;     // under `lock`
+    uint32_t evidence_request;  // its number; 0: none
+
+    _Atomic uint64_t invocations;
+    _Atomic uint64_t invocation_errors;
+};
+
+/* Something others wait for has changed: receipts came, records were applied, a batch has room. */
+void worker_changed(struct worker *worker);
+
+/* Send what the scl has to say. */
+MUST_CHECK enum status worker_flush(struct worker *worker);
+
+/* End the process: everything that counts is in the capsule. */
+_Noreturn void worker_end(struct worker *worker, const char *why, enum status status);
+
+/* Wait on one of the conditions, with `lock` held; false when `due_us` has passed. */
+bool worker_wait(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t due_us);
+
+/* ---- worker_open.c ---- */
+void worker_open_run(struct worker *worker);
+
+/* ---- worker_seal.c ---- */
+void *worker_seal_run(void *worker);
+
+/* ---- worker_serve.c ---- */
+void *worker_serve_run(void *worker);
+/* Fill in an error as the answer. */
+void worker_serve_refuse(struct worker_task *task, unsigned status, const char *code,
+                         const char *message);
+
+/* ---- worker_kv.c: the state over HTTP and for functions ---- */
+
+/* What one thread reads and writes by. */
+struct worker_kv {
+    struct worker *worker;
+    struct memtable_reader *reader;
+};
+
+MUST_CHECK enum status worker_kv_get(struct worker_kv *kv, struct bytes key,
+                                     struct dependency *dependency, struct buffer *value,
+                                     struct memtable_version *version);
+/* PUT or DELETE. STATUS_FULL: too much waits for receipts already. */
+MUST_CHECK enum status worker_kv_put(struct worker_kv *kv, enum tuple_kind kind, struct bytes key,
+                                     struct bytes value, uint64_t ttl_ms,
+                                     struct dependency *dependency);
+MUST_CHECK enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix, size_t limit,
+                                      struct bytes cursor, struct dependency *dependency,
+                                      lambda_visit *visit, void *visitor, struct buffer *next);
+/* Wait until W stores hold all of it. STATUS_TIMEOUT, STATUS_NO_SPACE. */
+MUST_CHECK enum status worker_kv_sync(struct worker_kv *kv, const struct dependency *dependency);
+/* Answer a /kv request at once; it still waits for receipts. */
+void worker_kv_serve(struct worker_kv *kv, struct worker_task *task);
+
+/* ---- worker_functions.c ---- */
+MUST_CHECK enum status worker_functions_new(struct worker_functions **functions);
+/* A FUNCTION record was applied: keep it when the owner signed it and its version is higher. */
+void worker_functions_add(struct worker_functions *functions, struct bytes body,
+                          const struct genesis *genesis, const struct log *log);
+/* The newest version of a name, to be dropped by the caller; NULL: none, or removed. */
+struct worker_function *worker_functions_find(struct worker_functions *functions,
+                                              struct bytes name);
+void worker_functions_drop(struct worker_function *function);
+
+/* ---- worker_log.c: what functions log, for the owner alone ---- */
+MUST_CHECK enum status worker_log_new(struct worker_log **log);
+void worker_log_add(struct worker_log *log, const char *function, enum lambda_level level,
+                    struct bytes text);
+/* Append the lines above `after` as one JSON object. */
+MUST_CHECK enum status worker_log_json(struct worker_log *log, uint64_t after, struct buffer *body);
+
+/* ---- worker_lambda.c ---- */
+struct worker_lambda {
+    struct worker *worker;
+    struct lambda_engine *engine;
+};
+void *worker_lambda_run(void *lambda);
+
+#endif

@@ -1,0 +1,280 @@
+/* src/enclave/worker_kv.c */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/hex.h"
+#include "enclave/worker_internal.h"
+
+/* The state as functions and HTTP see it: reads go to the memtable without a lock. */
+
+/* Whether an entry is there for a reader: what has expired is not. */
+static bool is_live(const struct worker_kv *kv, const struct memtable_entry *entry)
+{
+    bool is_expired = entry->expiry_ms != 0 && entry->expiry_ms <= scl_time_ms(kv->worker->scl);
+    return !entry->is_tombstone && !is_expired;
+}
+
+static void depend_on(struct dependency *dependency, const struct memtable_entry *entry)
+{
+    dependency_add(dependency, entry->version.origin, entry->version.sequence);
+}
+
+enum status worker_kv_get(struct worker_kv *kv, struct bytes key, struct dependency *dependency,
+                          struct buffer *value, struct memtable_version *version)
+{
+    struct memtable_entry entry;
+    memtable_reader_begin(kv->reader);
+    enum status status = memtable_get(kv->reader, key, &entry);
+    if (status == STATUS_OK) {
+        // That a key is gone is read from a record, too.
+        depend_on(dependency, &entry);
+        *version = entry.version;
+        status = is_live(kv, &entry) ? buffer_append(value, entry.value.at, entry.value.length)
+                                     : STATUS_NOT_FOUND;
+    }
+    memtable_reader_end(kv->reader);
+    return status;
+}
+
+enum status worker_kv_put(struct worker_kv *kv, enum tuple_kind kind, struct bytes key,
+                          struct bytes value, uint64_t ttl_ms, struct dependency *dependency)
+{
+    struct worker *worker = kv->worker;
+    const struct tuple tuple = {
+        .kind = kind,
+        .expiry_ms = ttl_ms == 0 ? 0 : scl_time_ms(worker->scl) + ttl_ms,
+        .key = key,
+        .value = value,
+    };
+    uint64_t due_us = enclave_now_us() + WORKER_DURABLE_US;
+    enum status status;
+    pthread_mutex_lock(&worker->lock);
+    while ((status = scl_put(worker->scl, &tuple, dependency)) == STATUS_FULL) {
+        if (scl_store_trouble(worker->scl) != STATUS_OK) {
+            status = STATUS_NO_SPACE;
+            break;
+        }
+        if (!worker_wait(&worker->changed, &worker->lock, due_us)) {
+            break;
+        }
+    }
+    pthread_cond_signal(&worker->work);
+    pthread_mutex_unlock(&worker->lock);
+    return status;
+}
+
+/* The key after the last one visited begins the next page. */
+static enum status leave_cursor(struct buffer *next, struct bytes key)
+{
+    return buffer_append(next, key.at, key.length);
+}
+
+enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix, size_t limit,
+                           struct bytes cursor, struct dependency *dependency, lambda_visit *visit,
+                           void *visitor, struct buffer *next)
+{
+    uint8_t last[TUPLE_KEY_BYTES_MAX];
+    struct bytes from = cursor.length > 0 ? cursor : prefix;
+    bool is_after = false;
+    size_t count = 0;
+    while (true) {
+        // One section for each step: a visitor may take its time.
+        struct memtable_entry entry;
+        struct buffer value = BUFFER_EMPTY;
+        size_t key_bytes = 0;
+        bool is_visited = false;
+        memtable_reader_begin(kv->reader);
+        enum status status = memtable_seek(kv->reader, from, is_after, &entry);
+        if (status == STATUS_OK && !bytes_start_with(entry.key, prefix)) {
+            status = STATUS_NOT_FOUND;
+        }
+        if (status == STATUS_OK) {
+            key_bytes = entry.key.length;
+            memcpy(last, entry.key.at, key_bytes);
+            depend_on(dependency, &entry);
+            is_visited = is_live(kv, &entry);
+            if (is_visited) {
+                status = buffer_append(&value, entry.value.at, entry.value.length);
+            }
+        }
+        memtable_reader_end(kv->reader);
+        if (status != STATUS_OK) {
+            buffer_release(&value);
+            return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+        }
+        from = bytes_of(last, key_bytes);
+        is_after = true;
+        if (is_visited && count == limit) {
+            buffer_release(&value);
+            return leave_cursor(next, from);
+        }
+        if (is_visited) {
+            visit(visitor, from, buffer_bytes(&value));
+            count++;
+        }
+        buffer_release(&value);
+    }
+}
+
+enum status worker_kv_sync(struct worker_kv *kv, const struct dependency *dependency)
+{
+    struct worker *worker = kv->worker;
+    uint64_t due_us = enclave_now_us() + WORKER_DURABLE_US;
+    enum status status = STATUS_OK;
+    pthread_mutex_lock(&worker->lock);
+    while (status == STATUS_OK && !scl_is_durable(worker->scl, dependency)) {
+        if (scl_store_trouble(worker->scl) != STATUS_OK) {
+            status = STATUS_NO_SPACE;
+        } else if (!worker_wait(&worker->changed, &worker->lock, due_us)) {
+            status = STATUS_TIMEOUT;
+        }
+    }
+    pthread_mutex_unlock(&worker->lock);
+    return status;
+}
+
+/* ---- over HTTP ---- */
+
+static void etag_of(const struct memtable_version *version, char etag[64])
+{
+    char writer[9];
+    hex_encode(writer, version->writer.bytes, 4);
+    snprintf(etag, 64, "%" PRIu64 "-%s", version->lamport, writer);
+}
+
+/*
+ * Whether the conditions of a request hold. They are judged by what this worker has applied; across
+ * workers only a lock decides.
+ */
+static bool holds(const struct route *route, bool exists, const char *etag)
+{
+    const struct bytes tag = bytes_text(etag);
+    bool matches = true;
+    if (route->if_match.match != ROUTE_MATCH_NONE) {
+        matches = exists && (route->if_match.match == ROUTE_MATCH_ANY ||
+                             bytes_equal(route->if_match.tag, tag));
+    }
+    if (route->if_none_match.match != ROUTE_MATCH_NONE) {
+        bool names_it = exists && (route->if_none_match.match == ROUTE_MATCH_ANY ||
+                                   bytes_equal(route->if_none_match.tag, tag));
+        matches = matches && !names_it;
+    }
+    return matches;
+}
+
+static void answer_get(struct worker_task *task, bool exists)
+{
+    if (!exists) {
+        task->etag[0] = '\0';
+        worker_serve_refuse(task, 404, "not_found", "no such key");
+    } else if (!holds(&task->route, exists, task->etag)) {
+        bool is_unchanged = task->route.if_none_match.match != ROUTE_MATCH_NONE;
+        buffer_clear(&task->body);
+        if (is_unchanged) {
+            task->status = 304;
+        } else {
+            worker_serve_refuse(task, 412, "precondition_failed", "the key has another version");
+        }
+    } else {
+        task->status = 200;
+        task->content_type = "application/octet-stream";
+    }
+}
+
+static void answer_write(struct worker_kv *kv, struct worker_task *task, bool exists)
+{
+    if (!holds(&task->route, exists, task->etag)) {
+        worker_serve_refuse(task, 412, "precondition_failed", "the key has another version");
+        return;
+    }
+    bool is_put = task->route.action == ROUTE_KV_PUT;
+    enum status status = worker_kv_put(kv, is_put ? TUPLE_PUT : TUPLE_DELETE, task->route.key,
+                                       is_put ? task->http->body : bytes_of(NULL, 0),
+                                       task->route.ttl_ms, &task->dependency);
+    task->etag[0] = '\0';
+    if (status == STATUS_OK) {
+        task->status = 204;
+    } else if (status == STATUS_NO_SPACE) {
+        worker_serve_refuse(task, 503, "no_space", "the store's disk is full");
+    } else {
+        worker_serve_refuse(task, 503, "busy", "too much waits for the store; try again");
+    }
+}
+
+struct key_list {
+    struct buffer *body;
+    bool is_begun;
+    enum status status;
+};
+
+static void append_key(void *visitor, struct bytes key, struct bytes value)
+{
+    struct key_list *list = visitor;
+    (void)value;
+    if (list->status == STATUS_OK && list->is_begun) {
+        list->status = buffer_append(list->body, ",", 1);
+    }
+    if (list->status == STATUS_OK) {
+        list->status = response_append_json(list->body, key);
+    }
+    list->is_begun = true;
+}
+
+static void answer_list(struct worker_kv *kv, struct worker_task *task)
+{
+    const struct route *route = &task->route;
+    struct buffer next = BUFFER_EMPTY;
+    struct key_list list = {.body = &task->body};
+    enum status status = buffer_append(&task->body, "{\"keys\":[", 9);
+    if (status == STATUS_OK) {
+        status = worker_kv_list(kv, bytes_of(route->prefix, route->prefix_bytes), route->limit,
+                                bytes_of(route->cursor, route->cursor_bytes), &task->dependency,
+                                append_key, &list, &next);
+    }
+    status = status == STATUS_OK ? list.status : status;
+    if (status == STATUS_OK) {
+        status = buffer_append(&task->body, "],\"cursor\":", 11);
+    }
+    if (status == STATUS_OK) {
+        status = next.length > 0 ? response_append_json(&task->body, buffer_bytes(&next))
+                                 : buffer_append(&task->body, "null", 4);
+    }
+    if (status == STATUS_OK) {
+        status = buffer_append(&task->body, "}\n", 2);
+    }
+    buffer_release(&next);
+    if (status == STATUS_OK) {
+        task->status = 200;
+        task->content_type = "application/json";
+    } else {
+        worker_serve_refuse(task, 500, "no_memory", "the list does not fit into memory");
+    }
+}
+
+void worker_kv_serve(struct worker_kv *kv, struct worker_task *task)
+{
+    task->needs_receipts = true;
+    if (task->route.action == ROUTE_KV_LIST) {
+        answer_list(kv, task);
+        return;
+    }
+    if (task->route.action == ROUTE_KV_PUT && task->http->body.length > TUPLE_VALUE_BYTES_MAX) {
+        worker_serve_refuse(task, 413, "value_too_large", "a value has at most 1 MiB");
+        return;
+    }
+    struct memtable_version version;
+    enum status status =
+        worker_kv_get(kv, task->route.key, &task->dependency, &task->body, &version);
+    bool exists = status == STATUS_OK;
+    if (exists) {
+        etag_of(&version, task->etag);
+    }
+    if (status == STATUS_NO_MEMORY) {
+        worker_serve_refuse(task, 500, "no_memory", "the value does not fit into memory");
+    } else if (task->route.action == ROUTE_KV_GET) {
+        answer_get(task, exists);
+    } else {
+        buffer_clear(&task->body);
+        answer_write(kv, task, exists);
+    }
+}
