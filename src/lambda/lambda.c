@@ -119,6 +119,72 @@ static uint64_t now_ns(void)
 
 // ---- limits ----
 
+static enum status closed_get(void *context, const struct lambda_function *function,
+                              struct bytes key, struct buffer *value)
+{
+    (void)context, (void)function, (void)key, (void)value;
+    return STATUS_CLOSED;
+}
+
+static enum status closed_put(void *context, const struct lambda_function *function,
+                              struct bytes key, struct bytes value, uint64_t ttl_ms)
+{
+    (void)context, (void)function, (void)key, (void)value, (void)ttl_ms;
+    return STATUS_CLOSED;
+}
+
+static enum status closed_delete(void *context, const struct lambda_function *function,
+                                 struct bytes key)
+{
+    (void)context, (void)function, (void)key;
+    return STATUS_CLOSED;
+}
+
+static enum status closed_list(void *context, const struct lambda_function *function,
+                               struct bytes prefix, size_t limit, struct bytes cursor,
+                               lambda_visit *visit, void *visitor, struct buffer *next)
+{
+    (void)context, (void)function, (void)prefix, (void)limit, (void)cursor;
+    (void)visit, (void)visitor, (void)next;
+    return STATUS_CLOSED;
+}
+
+static enum status closed_sync(void *context, const struct lambda_function *function)
+{
+    (void)context, (void)function;
+    return STATUS_CLOSED;
+}
+
+static void closed_log(void *context, const struct lambda_function *function,
+                       enum lambda_level level, struct bytes text)
+{
+    (void)context, (void)function, (void)level, (void)text;
+}
+
+static const struct lambda_function *closed_find(void *context, struct bytes name)
+{
+    (void)context, (void)name;
+    return NULL;
+}
+
+// Promise jobs may outlive the order to stop by a little: the host hears nothing of them.
+static const struct lambda_calls CLOSED = {
+    .get = closed_get,
+    .put = closed_put,
+    .delete = closed_delete,
+    .list = closed_list,
+    .sync = closed_sync,
+    .log = closed_log,
+    .find = closed_find,
+};
+
+static void stop(struct invocation *invocation, enum lambda_outcome outcome)
+{
+    invocation->is_stopped = true;
+    invocation->result->outcome = outcome;
+    invocation->calls = &CLOSED;
+}
+
 static bool on_tick(JSContextRef context, void *argument)
 {
     (void)context;
@@ -131,11 +197,9 @@ static bool on_tick(JSContextRef context, void *argument)
     }
     if (!invocation->is_stopped) {
         if (now_ns() > invocation->deadline_ns) {
-            invocation->is_stopped = true;
-            invocation->result->outcome = LAMBDA_TIMED_OUT;
+            stop(invocation, LAMBDA_TIMED_OUT);
         } else if (resident_bytes(engine->statm) > invocation->resident_bytes_max) {
-            invocation->is_stopped = true;
-            invocation->result->outcome = LAMBDA_OUT_OF_MEMORY;
+            stop(invocation, LAMBDA_OUT_OF_MEMORY);
         }
     }
     return invocation->is_stopped;
@@ -646,20 +710,25 @@ static JSValueRef native_call(JSContextRef context, JSObjectRef native, JSObject
 
 static void settle(struct invocation *invocation, enum lambda_outcome outcome)
 {
-    if (!invocation->is_stopped) {
-        invocation->result->outcome = outcome;
-        invocation->is_settled = true;
+    invocation->result->outcome = outcome;
+    invocation->is_settled = true;
+}
+
+static void say(struct lambda_result *result, const char *message)
+{
+    buffer_clear(&result->message);
+    // Without memory the message stays empty; the outcome says enough.
+    if (buffer_append(&result->message, message, strlen(message)) != STATUS_OK) {
+        buffer_clear(&result->message);
     }
 }
 
 static void settle_with(struct invocation *invocation, enum lambda_outcome outcome,
                         const char *message)
 {
-    settle(invocation, outcome);
-    buffer_clear(&invocation->result->message);
-    // Without memory the message stays empty; the outcome says enough.
-    if (buffer_append(&invocation->result->message, message, strlen(message)) != STATUS_OK) {
-        buffer_clear(&invocation->result->message);
+    if (!invocation->is_stopped) {
+        settle(invocation, outcome);
+        say(invocation->result, message);
     }
 }
 
@@ -727,6 +796,9 @@ static JSValueRef native_answer(JSContextRef context, JSObjectRef native, JSObje
     struct lambda_result *result = invocation->result;
     JSValueRef undefined = JSValueMakeUndefined(context);
 
+    if (invocation->is_stopped) {
+        return undefined;
+    }
     double http_status = JSValueToNumber(context, arguments[0], NULL);
     if (!(http_status >= HTTP_STATUS_MIN && http_status <= HTTP_STATUS_MAX)) {
         settle_with(invocation, LAMBDA_THREW, "the answer's status is not one of 200 to 599");
@@ -767,6 +839,9 @@ static JSValueRef native_threw(JSContextRef context, JSObjectRef native, JSObjec
     (void)count;
     (void)exception;
     struct invocation *invocation = caller_of(native)->engine->invocation;
+    if (invocation->is_stopped) {
+        return JSValueMakeUndefined(context);
+    }
     settle_with(invocation, LAMBDA_THREW, "");
     if (append_content(&invocation->result->message, context, arguments[0], LAMBDA_LOG_BYTES_MAX) !=
         STATUS_OK) {
@@ -1224,16 +1299,13 @@ void lambda_invoke(struct lambda_engine *engine, const struct lambda_function *f
         // The prelude catches what a function throws, unless there is no stack left to do it.
         settle_with(&invocation, LAMBDA_THREW, "ran out of stack");
     }
-    if (!invocation.is_stopped && !invocation.is_settled) {
-        result->outcome = LAMBDA_NEVER_SETTLED;
-    }
-    if (result->outcome != LAMBDA_OK && result->message.length == 0) {
-        settle_with(&invocation, result->outcome, lambda_outcome_text(result->outcome));
-    }
-    engine->invocation = NULL;
     if (invocation.is_stopped) {
         clean_up(engine, function);
+        say(result, lambda_outcome_text(result->outcome));
+    } else if (!invocation.is_settled) {
+        settle_with(&invocation, LAMBDA_NEVER_SETTLED, lambda_outcome_text(LAMBDA_NEVER_SETTLED));
     }
+    engine->invocation = NULL;
 }
 
 // ---- warm-up ----

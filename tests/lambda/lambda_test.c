@@ -45,6 +45,7 @@ struct fixture {
     size_t entry_count;
     enum status refuse;  // what the next calls answer, if not OK
     struct buffer log;
+    size_t put_count;
     uint64_t ttl_ms;
     size_t sync_count;
     const struct lambda_function *others[2];
@@ -96,6 +97,7 @@ static enum status store_put(void *context, const struct lambda_function *functi
         return f->refuse;
     }
     f->ttl_ms = ttl_ms;
+    f->put_count++;
     struct entry *entry = find_entry(f, key);
     if (entry == NULL) {
         size_t at = f->entry_count;
@@ -763,6 +765,29 @@ static void whatever_runs_too_long_ends(void **state)
     assert_engine_still_works(f);
 }
 
+static void what_was_stopped_never_calls_the_host_again(void **state)
+{
+    static const char *const BODIES[] = {
+        "const put = async () => { for (;;) ctx.kv.put('k', await 1) }; put(); put(); for (;;);",
+        "const put = async () => { for (;;) ctx.kv.put('k', await 1) }; put(); put(); put()",
+        "const put = () => { ctx.kv.put('k', 1); Promise.resolve().then(put).then(put) }; put()",
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof BODIES / sizeof *BODIES; i++) {
+        char code[512];
+        snprintf(code, sizeof code, "exports.handler = (event, ctx) => { %s }", BODIES[i]);
+        struct lambda_function *function = compiled(f, "f", code, NULL);
+        invoke(f, function);
+        assert_true(f->result.outcome == LAMBDA_TIMED_OUT ||
+                    f->result.outcome == LAMBDA_OUT_OF_MEMORY);
+        size_t put_count = f->put_count;
+        assert_engine_still_works(f);
+        assert_int_equal(f->put_count, put_count);
+        lambda_function_free(function);
+        assert_engine_still_works(f);
+    }
+}
+
 static void whatever_takes_too_much_memory_ends(void **state)
 {
     static const char *const BODIES[] = {
@@ -992,6 +1017,7 @@ int main(void)
         cmocka_unit_test_teardown(a_callee_touches_only_its_own_keys, clear),
         cmocka_unit_test_teardown(a_runaway_callee_ends_the_whole_invocation, clear),
         cmocka_unit_test_teardown(whatever_runs_too_long_ends, clear),
+        cmocka_unit_test_teardown(what_was_stopped_never_calls_the_host_again, clear),
         cmocka_unit_test_teardown(whatever_takes_too_much_memory_ends, clear),
         cmocka_unit_test_teardown(recursion_without_end_is_an_exception, clear),
         cmocka_unit_test_teardown(a_huge_answer_is_too_large, clear),
