@@ -205,6 +205,18 @@ static bool on_tick(JSContextRef context, void *argument)
     return invocation->is_stopped;
 }
 
+// From now the watchdog grants what is left of the invocation's time, and its own allowance.
+static void watch(struct lambda_engine *engine, const struct invocation *invocation)
+{
+    if (engine->seat == NULL) {
+        return;
+    }
+    uint64_t now = now_ns();
+    uint64_t left_ns = invocation->deadline_ns > now ? invocation->deadline_ns - now : 0;
+    watchdog_enter(engine->seat, left_ns / 1000000 + WATCHDOG_TIME_MS,
+                   invocation->resident_bytes_max + WATCHDOG_MEMORY_BYTES);
+}
+
 // ---- text ----
 
 // NULL only when there is no memory for it.
@@ -603,7 +615,13 @@ static JSValueRef native_sync(JSContextRef context, JSObjectRef native, JSObject
     (void)arguments;
     const struct lambda_function *function = caller_of(native);
     struct invocation *invocation = function->engine->invocation;
+    // Waiting for stores is no runaway: the watchdog looks away, the time limit does not.
+    struct watchdog_seat *seat = function->engine->seat;
+    if (seat != NULL) {
+        watchdog_leave(seat);
+    }
     enum status status = invocation->calls->sync(invocation->context, function);
+    watch(function->engine, invocation);
     if (status != STATUS_OK) {
         throw_status(function, context, "kv.sync", status, exception);
     }
@@ -1279,10 +1297,7 @@ void lambda_invoke(struct lambda_engine *engine, const struct lambda_function *f
         .resident_bytes_max = resident + limits->memory_bytes,
     };
     engine->invocation = &invocation;
-    if (engine->seat != NULL) {
-        watchdog_enter(engine->seat, limits->time_ms + WATCHDOG_TIME_MS,
-                       invocation.resident_bytes_max + WATCHDOG_MEMORY_BYTES);
-    }
+    watch(engine, &invocation);
 
     const JSValueRef arguments[] = {
         value_of_text(function->realm, event->method),

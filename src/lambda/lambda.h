@@ -75,7 +75,8 @@ struct lambda_calls {
     enum status (*list)(void *context, const struct lambda_function *function, struct bytes prefix,
                         size_t limit, struct bytes cursor, lambda_visit *visit, void *visitor,
                         struct buffer *next);
-    // Wait until all that this invocation wrote and read is durable.
+    // Wait until all that this invocation wrote and read is durable. Ends by itself: the
+    // watchdog looks away meanwhile. Counts towards the time limit.
     enum status (*sync)(void *context, const struct lambda_function *function);
     void (*log)(void *context, const struct lambda_function *function, enum lambda_level level,
                 struct bytes text);

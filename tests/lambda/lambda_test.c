@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -48,6 +49,7 @@ struct fixture {
     size_t put_count;
     uint64_t ttl_ms;
     size_t sync_count;
+    long sync_ms;  // how long one takes
     const struct lambda_function *others[2];
     struct lambda_result result;
 };
@@ -161,6 +163,9 @@ static enum status store_sync(void *context, const struct lambda_function *funct
     struct fixture *f = context;
     (void)function;
     f->sync_count++;
+    const struct timespec pause = {.tv_sec = f->sync_ms / 1000,
+                                   .tv_nsec = f->sync_ms % 1000 * 1000000};
+    nanosleep(&pause, NULL);
     return f->refuse;
 }
 
@@ -231,6 +236,7 @@ static int clear(void **state)
     lambda_result_release(&f->result);
     f->refuse = STATUS_OK;
     f->sync_count = 0;
+    f->sync_ms = 0;
     f->others[0] = f->others[1] = NULL;
     return 0;
 }
@@ -617,6 +623,16 @@ static void a_refusal_of_the_host_is_an_exception_with_a_code(void **state)
         assert_body(f, CODES[i]);
         assert_string_equal(lambda_code(STATUSES[i]), CODES[i]);
     }
+}
+
+static void a_long_sync_stops_the_function_not_the_process(void **state)
+{
+    struct fixture *f = *state;
+    f->sync_ms = TIME_MS + 1300;  // beyond what the watchdog grants
+    run(f, "exports.handler = (event, { kv }) => { kv.sync(); for (;;); }");
+    assert_int_equal(f->result.outcome, LAMBDA_TIMED_OUT);
+    f->sync_ms = 0;
+    assert_engine_still_works(f);
 }
 
 static void logs_carry_level_and_function(void **state)
@@ -1010,6 +1026,7 @@ int main(void)
         cmocka_unit_test_teardown(a_list_goes_on_from_its_cursor, clear),
         cmocka_unit_test_teardown(bad_arguments_are_refused_before_the_host_sees_them, clear),
         cmocka_unit_test_teardown(a_refusal_of_the_host_is_an_exception_with_a_code, clear),
+        cmocka_unit_test_teardown(a_long_sync_stops_the_function_not_the_process, clear),
         cmocka_unit_test_teardown(logs_carry_level_and_function, clear),
         cmocka_unit_test_teardown(old_scripts_still_work, clear),
         cmocka_unit_test_teardown(calls_run_in_the_same_invocation_and_copy_values, clear),
