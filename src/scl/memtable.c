@@ -1,9 +1,11 @@
 /* src/scl/memtable.c */
 
 /*
- * A skip list whose nodes are the keys. A key's current value hangs off its
- * node as a block that never changes; another write of the key swings one
- * pointer to a new block and retires the old one.
+ * A skip list whose nodes are the keys, and an index by hash of the same
+ * nodes, which finds one key several times as fast as the list does. A
+ * key's current value hangs off its node as a block that never changes;
+ * another write of the key swings one pointer to a new block and retires the
+ * old one.
  *
  * Invariants:
  *  1. A node is reachable on level i only when it is whole: its key, its value
@@ -24,6 +26,7 @@
 
 #include "base/buffer.h"
 #include "base/checked.h"
+#include "scl/key_index.h"
 #include "scl/reclaim.h"
 
 // One node in 4 reaches the next level, so 4^12 keys (16 million) before searches grow.
@@ -50,6 +53,7 @@ struct node {
 
 struct memtable {
     struct reclaim *reclaim;
+    struct key_index *index;
     node_link head[HEIGHT_MAX];
     _Atomic size_t height;  // of the tallest node
     uint64_t draw;          // where heights come from
@@ -139,6 +143,24 @@ static struct node *find(struct memtable *memtable, struct bytes key, bool is_af
     return known;
 }
 
+static bool has_key(const void *item, struct bytes key)
+{
+    return bytes_equal(node_key(item), key);
+}
+
+/* The node of this key, or NULL. */
+static struct node *find_exactly(struct memtable *memtable, struct bytes key)
+{
+    bool is_certain;
+    struct node *node =
+        key_index_get(memtable->index, key_index_hash(key), key, has_key, &is_certain);
+    if (node == NULL && !is_certain) {
+        node = find(memtable, key, false, NULL);
+        return node != NULL && has_key(node, key) ? node : NULL;
+    }
+    return node;
+}
+
 /*
  * Whoever could foresee the heights could pick keys that leave the list flat, so they hang on
  * writer ids too, which are hashes of fresh keys; and not on a source of their own, so that the
@@ -160,9 +182,10 @@ static size_t draw_height(struct memtable *memtable, const struct memtable_versi
     return height;
 }
 
-static enum status insert_node(struct memtable *memtable, const struct memtable_entry *entry,
-                               node_link *before[])
+static enum status insert_node(struct memtable *memtable, const struct memtable_entry *entry)
 {
+    node_link *before[HEIGHT_MAX];
+    (void)find(memtable, entry->key, false, before);
     size_t height = draw_height(memtable, &entry->version);
     size_t bytes;
     if (!checked_add(&bytes, node_bytes(height, 0), entry->key.length)) {
@@ -193,6 +216,8 @@ static enum status insert_node(struct memtable *memtable, const struct memtable_
         struct node *next = atomic_load_explicit(before[level], memory_order_relaxed);
         atomic_init(&node->next[level], next);
     }
+    // First here, so that a reader which met a key by seek also gets it.
+    key_index_add(memtable->index, key_index_hash(entry->key), node);
     // Release: the node is whole before it is found. From the lowest level up (invariant 2).
     for (size_t level = 0; level < height; level++) {
         atomic_store_explicit(before[level], node, memory_order_release);
@@ -200,7 +225,7 @@ static enum status insert_node(struct memtable *memtable, const struct memtable_
     if (height > tallest) {
         atomic_store_explicit(&memtable->height, height, memory_order_relaxed);
     }
-    // Relaxed: figures for a display, they order nothing.
+    // Relaxed: figures for a display.
     atomic_fetch_add_explicit(&memtable->count, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&memtable->bytes, bytes + value_bytes(value), memory_order_relaxed);
     return STATUS_OK;
@@ -244,22 +269,6 @@ static enum status replace_value(struct memtable *memtable, struct node *node, s
     return STATUS_OK;
 }
 
-enum status memtable_new(struct memtable **memtable)
-{
-    struct memtable *made = calloc(1, sizeof *made);
-    *memtable = NULL;
-    if (made == NULL) {
-        return STATUS_NO_MEMORY;
-    }
-    enum status status = reclaim_new(&made->reclaim);
-    if (status != STATUS_OK) {
-        free(made);
-        return status;
-    }
-    *memtable = made;
-    return STATUS_OK;
-}
-
 void memtable_free(struct memtable *memtable)
 {
     if (memtable == NULL) {
@@ -274,16 +283,35 @@ void memtable_free(struct memtable *memtable)
         free(node);
         node = next;
     }
+    key_index_free(memtable->index);
     reclaim_free(memtable->reclaim);
     free(memtable);
 }
 
+enum status memtable_new(struct memtable **memtable)
+{
+    struct memtable *made = calloc(1, sizeof *made);
+    *memtable = NULL;
+    if (made == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    enum status status = reclaim_new(&made->reclaim);
+    if (status == STATUS_OK) {
+        status = key_index_new(&made->index, made->reclaim);
+    }
+    if (status != STATUS_OK) {
+        memtable_free(made);
+        return status;
+    }
+    *memtable = made;
+    return STATUS_OK;
+}
+
 enum status memtable_apply(struct memtable *memtable, const struct memtable_entry *entry)
 {
-    node_link *before[HEIGHT_MAX];
-    struct node *node = find(memtable, entry->key, false, before);
-    if (node == NULL || !bytes_equal(node_key(node), entry->key)) {
-        return insert_node(memtable, entry, before);
+    struct node *node = find_exactly(memtable, entry->key);
+    if (node == NULL) {
+        return insert_node(memtable, entry);
     }
     // Relaxed: only this thread writes it.
     struct value *old = atomic_load_explicit(&node->value, memory_order_relaxed);
@@ -331,8 +359,8 @@ void memtable_reader_end(struct memtable_reader *reader)
 enum status memtable_get(struct memtable_reader *reader, struct bytes key,
                          struct memtable_entry *entry)
 {
-    const struct node *node = find(reader->memtable, key, false, NULL);
-    if (node == NULL || !bytes_equal(node_key(node), key)) {
+    const struct node *node = find_exactly(reader->memtable, key);
+    if (node == NULL) {
         return STATUS_NOT_FOUND;
     }
     read_node(node, entry);
@@ -357,5 +385,6 @@ uint64_t memtable_count(const struct memtable *memtable)
 
 uint64_t memtable_bytes(const struct memtable *memtable)
 {
-    return atomic_load_explicit(&memtable->bytes, memory_order_relaxed);
+    return atomic_load_explicit(&memtable->bytes, memory_order_relaxed) +
+           key_index_bytes(memtable->index);
 }

@@ -57,7 +57,11 @@ void memtable_reader_free(struct memtable_reader *reader);
 void memtable_reader_begin(struct memtable_reader *reader);
 void memtable_reader_end(struct memtable_reader *reader);
 
-/* STATUS_NOT_FOUND: never written. A tombstone is found: its absence was read from a record too. */
+/*
+ * STATUS_NOT_FOUND: never written. A tombstone is found: its absence was read from a record too.
+ * A key under insertion is got before it is sought, never the other way round. Readers do not
+ * allocate.
+ */
 MUST_CHECK enum status memtable_get(struct memtable_reader *reader, struct bytes key,
                                     struct memtable_entry *entry);
 

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "scl/key_index.h"
 #include "scl/memtable.h"
 
 struct fixture {
@@ -411,6 +412,41 @@ static void a_write_too_large_for_memory_changes_nothing(void **state)
     assert_int_equal(memtable_count(f->memtable), 1);
 }
 
+static void keys_chosen_to_collide_are_found_all_the_same(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 100 };  // more than the index places near one home
+    static uint32_t numbers[COUNT];
+    uint32_t number = 0;
+    for (size_t i = 0; i < COUNT; i++) {
+        do {
+            number++;
+        } while ((key_index_hash(bytes_of(&number, sizeof number)) & 0xfff) != 0x77);
+        numbers[i] = number;
+    }
+    struct memtable_entry found;
+    for (size_t i = 0; i < COUNT; i++) {
+        const struct memtable_entry entry = {
+            .key = bytes_of(&numbers[i], sizeof number),
+            .value = bytes_of(&numbers[i], sizeof number),
+            .version = {.lamport = i + 1},
+        };
+        memtable_reader_begin(f->reader);
+        assert_int_equal(memtable_get(f->reader, entry.key, &found), STATUS_NOT_FOUND);
+        memtable_reader_end(f->reader);
+        assert_int_equal(memtable_apply(f->memtable, &entry), STATUS_OK);
+        assert_int_equal(memtable_apply(f->memtable, &entry), STATUS_STALE);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        struct bytes key = bytes_of(&numbers[i], sizeof number);
+        memtable_reader_begin(f->reader);
+        assert_int_equal(memtable_get(f->reader, key, &found), STATUS_OK);
+        assert_true(bytes_equal(found.value, key));
+        memtable_reader_end(f->reader);
+    }
+    assert_int_equal(memtable_count(f->memtable), COUNT);
+}
+
 static void what_a_reader_borrowed_stays_until_its_section_ends(void **state)
 {
     struct fixture *f = *state;
@@ -571,6 +607,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(counts_keys_and_their_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_write_too_large_for_memory_changes_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(keys_chosen_to_collide_are_found_all_the_same, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_a_reader_borrowed_stays_until_its_section_ends, setup,
                                         teardown),
