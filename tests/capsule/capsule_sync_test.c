@@ -449,6 +449,10 @@ static void a_closed_branch_is_listed_once_more_with_its_cut(void **state)
     capsule_world_plan_sync(&f->world, &plan);
     plan.heads[0].flags = 0;
     assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_FORGED);
+    capsule_world_plan_sync(&f->world, &plan);
+    plan.heads[0].branch.head.sequence++;
+    restate(f, &plan, 0, 2, RECEIPT_DURABLE, 1);
+    assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_FORGED);
     capsule_world_sync(&f->world);
     f->a->is_listed_closed = false;
     capsule_world_plan_sync(&f->world, &plan);

@@ -92,6 +92,35 @@ static void a_genesis_of_another_body_is_forged(void **state)
     assert_int_equal(capsule_world_feed(world->capsule, buffer_bytes(&world->tried)), STATUS_STALE);
 }
 
+static void a_genesis_elsewhere_than_at_the_beginning_is_forged(void **state)
+{
+    struct capsule_world *world = *state;
+    struct capsule_world_writer *leader = capsule_world_stranger(world, MEMBER_LEADER);
+    for (int bend = 0; bend < 3; bend++) {
+        struct capsule_world_draft draft;
+        capsule_world_draft(world, &draft, leader, RECORD_GENESIS);
+        draft.fields.sequence += bend == 0 ? 1 : 0;
+        draft.fields.epoch += bend == 1 ? 1 : 0;
+        draft.fields.parent_count = bend == 1 ? 0 : 1;
+        assert_int_equal(
+            buffer_append(&draft.body, world->genesis_body.bytes, world->genesis_body.length),
+            STATUS_OK);
+        assert_int_equal(capsule_world_try(world, &draft), STATUS_FORGED);
+    }
+}
+
+static void the_first_term_is_the_second_record(void **state)
+{
+    struct capsule_world *world = *state;
+    struct capsule_world_writer *leader = capsule_world_stranger(world, MEMBER_LEADER);
+    assert_int_equal(try_genesis(world, leader, buffer_bytes(&world->genesis_body)), STATUS_OK);
+    leader->head.sequence = 2;
+    struct term term = term_make(world, leader, 1);
+    assert_int_equal(try_term(world, leader, &term, world->owner), STATUS_FORGED);
+    leader->head.sequence = 1;
+    assert_int_equal(try_term(world, leader, &term, world->owner), STATUS_OK);
+}
+
 static void a_genesis_of_somebody_does_not_keep_the_leader_out(void **state)
 {
     struct capsule_world *world = *state;
@@ -267,6 +296,49 @@ static void a_term_overtaken_by_the_next_is_still_taken_before_that_one_begins(v
     capsule_free(replica);
 }
 
+static void a_term_below_one_that_has_begun_has_ended(void **state)
+{
+    struct capsule_world *world = *state;
+    capsule_world_start(world);
+    struct capsule_world_writer *third = capsule_world_stranger(world, MEMBER_LEADER);
+    struct capsule_world_writer *second = capsule_world_stranger(world, MEMBER_LEADER);
+    struct term term = term_make(world, third, 3);
+    assert_int_equal(try_term(world, third, &term, world->owner), STATUS_OK);
+    third->term = 3;
+    world->leader = third;
+    capsule_world_admit(world, MEMBER_WORKER);
+    term = term_make(world, second, 2);
+    assert_int_equal(try_term(world, second, &term, world->owner), STATUS_CLOSED);
+}
+
+static void a_leader_starts_above_the_epoch_that_its_term_names(void **state)
+{
+    struct capsule_world *world = *state;
+    capsule_world_start(world);
+    struct capsule_world_writer *old = world->leader;
+    capsule_world_sync(world);
+    struct capsule_world_writer *leader = capsule_world_stranger(world, MEMBER_LEADER);
+    struct term term = term_make(world, leader, 2);
+    term.sync = world->sync;
+    term.sync_epoch = 1;
+    struct capsule_world_draft draft;
+    capsule_world_draft(world, &draft, leader, RECORD_TERM);
+    draft.fields.epoch = 1;
+    assert_int_equal(term_encode(&draft.body, &term, world->owner), STATUS_OK);
+    assert_int_equal(capsule_world_try(world, &draft), STATUS_FORGED);
+    assert_int_equal(try_term(world, leader, &term, world->owner), STATUS_OK);
+    world->leader = leader;
+    leader->term = 2;
+
+    struct capsule_world_close_plan plan;
+    capsule_world_plan_close(world, &plan, old);
+    world->sync_epoch = 0;
+    assert_int_equal(capsule_world_try_close(world, &plan), STATUS_FORGED);
+    assert_reason(world, "is not above");
+    world->sync_epoch = 1;
+    capsule_world_close(world, old);
+}
+
 static void p8_a_leader_without_the_sync_that_the_owner_knew_may_not_begin(void **state)
 {
     struct capsule_world *world = *state;
@@ -384,6 +456,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(knows_nothing_but_the_owner_before_the_first_term),
         TEST(a_genesis_of_another_body_is_forged),
+        TEST(a_genesis_elsewhere_than_at_the_beginning_is_forged),
+        TEST(the_first_term_is_the_second_record),
         TEST(a_genesis_of_somebody_does_not_keep_the_leader_out),
         TEST(the_first_term_waits_for_its_genesis_and_vouches_for_it),
         TEST(p3_only_the_owner_makes_a_leader),
@@ -392,6 +466,8 @@ int main(void)
         TEST(a_leader_that_leaves_its_predecessor_open_may_write_nothing),
         TEST(a_predecessor_that_only_came_needs_no_close),
         TEST(a_term_overtaken_by_the_next_is_still_taken_before_that_one_begins),
+        TEST(a_term_below_one_that_has_begun_has_ended),
+        TEST(a_leader_starts_above_the_epoch_that_its_term_names),
         TEST(p8_a_leader_without_the_sync_that_the_owner_knew_may_not_begin),
         TEST(a_member_is_admitted_once_by_the_policy_in_force),
         TEST(only_a_newer_policy_of_the_owner_counts),

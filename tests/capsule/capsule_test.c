@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "capsule/record_internal.h"
 #include "tests/support/capsule_world.h"
 
 struct fixture {
@@ -349,6 +350,22 @@ static void each_type_has_its_signers(void **state)
     }
 }
 
+static void a_body_that_was_never_sealed_is_malformed(void **state)
+{
+    struct fixture *f = *state;
+    struct capsule_world_draft draft;
+    struct record_draft place;
+    capsule_world_draft(&f->world, &draft, f->a, RECORD_DATA);
+    draft.fields.parents = draft.parents;
+    buffer_clear(&f->world.tried);
+    assert_int_equal(record_draft_begin(&place, &f->world.tried, &draft.fields, AEAD_TAG_BYTES - 1),
+                     STATUS_OK);
+    memset(place.body, 0, AEAD_TAG_BYTES - 1);
+    record_draft_finish(&place, f->a->key);
+    assert_int_equal(capsule_world_feed(f->world.capsule, buffer_bytes(&f->world.tried)),
+                     STATUS_MALFORMED);
+}
+
 // ---- joins ----
 
 static void a_record_joins_a_known_and_newer_sync(void **state)
@@ -467,6 +484,80 @@ static void p2_a_run_with_a_stranger_in_it_is_forged(void **state)
     capsule_free(replica);
 }
 
+static void p8_a_signed_run_that_follows_another_record_is_a_fork(void **state)
+{
+    struct fixture *f = *state;
+    struct record fork;
+    struct capsule_world_draft draft = draft_data(f);
+    draft.parents[0].bytes[0] ^= 1;
+    capsule_world_build(&f->world, &draft);
+    assert_int_equal(record_decode(&fork, f->world.tried.bytes, f->world.tried.length), STATUS_OK);
+    assert_int_equal(capsule_verify_run(f->world.capsule, &fork, 1), STATUS_FORKED);
+}
+
+static enum status try_leap(struct fixture *f, struct capsule *replica, const struct hash *sync,
+                            const struct hash *parent, uint64_t epoch)
+{
+    struct capsule_world_draft draft;
+    struct eoe eoe = {.epoch = 1, .sync = *sync};
+    struct record record;
+    capsule_world_draft(&f->world, &draft, f->a, RECORD_EOE);
+    draft.fields.sequence += 10;
+    draft.fields.epoch = epoch;
+    draft.fields.parent_count = 1;
+    if (parent != NULL) {
+        draft.parents[draft.fields.parent_count++] = *parent;
+    }
+    assert_int_equal(sync_eoe_encode(&draft.body, &eoe, NULL), STATUS_OK);
+    capsule_world_build(&f->world, &draft);
+    assert_int_equal(record_decode(&record, f->world.tried.bytes, f->world.tried.length),
+                     STATUS_OK);
+    return capsule_accept_leap(replica, &record);
+}
+
+static void a_leap_goes_back_behind_no_sync(void **state)
+{
+    struct fixture *f = *state;
+    struct hash syncs[3];
+    for (size_t i = 0; i < 3; i++) {
+        capsule_world_sync(&f->world);
+        syncs[i] = f->world.sync;
+        if (i == 1) {
+            capsule_world_put(&f->world, f->a, "x", "joins the second");
+        }
+    }
+    struct capsule *capsule = f->world.capsule;
+    assert_int_equal(try_leap(f, capsule, &syncs[0], NULL, 2), STATUS_FORGED);
+    assert_int_equal(try_leap(f, capsule, &syncs[1], &syncs[2], 3), STATUS_FORGED);
+    assert_int_equal(try_leap(f, capsule, &syncs[1], NULL, 4), STATUS_FORGED);
+    assert_int_equal(try_leap(f, capsule, &syncs[2], &syncs[2], 4), STATUS_OK);
+}
+
+static void what_was_leapt_over_is_not_compared(void **state)
+{
+    struct fixture *f = *state;
+    struct record eoe;
+    capsule_world_put(&f->world, f->a, "x", "second");
+    struct capsule_world_sync_plan plan;
+    capsule_world_plan_sync(&f->world, &plan);
+    struct capsule *replica;
+    assert_int_equal(capsule_new(&replica, buffer_bytes(&f->world.genesis_body)), STATUS_OK);
+    for (size_t i = 0; i + 1 < f->world.record_count; i++) {
+        assert_int_equal(capsule_world_feed(replica, capsule_world_record(&f->world, i)),
+                         STATUS_OK);
+    }
+    capsule_world_put(&f->world, f->a, "x", "third");
+    capsule_world_eoe(&f->world, f->a);
+    struct bytes bytes = capsule_world_record(&f->world, f->world.record_count - 1);
+    assert_int_equal(record_decode(&eoe, bytes.at, bytes.length), STATUS_OK);
+    assert_int_equal(capsule_accept_leap(replica, &eoe), STATUS_OK);
+    assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_OK);
+    bytes = capsule_world_record(&f->world, f->world.record_count - 1);
+    assert_int_equal(capsule_world_feed(replica, bytes), STATUS_OK);
+    assert_int_equal(capsule_joined_sync(replica)->epoch, 1);
+    capsule_free(replica);
+}
+
 static void a_leader_may_leap_to_an_eoe_and_to_nothing_else(void **state)
 {
     struct fixture *f = *state;
@@ -518,10 +609,14 @@ int main(void)
         TEST(p2_a_record_of_another_capsule_is_forged),
         TEST(p3_a_writer_that_nobody_admitted_waits),
         TEST(each_type_has_its_signers),
+        TEST(a_body_that_was_never_sealed_is_malformed),
         TEST(a_record_joins_a_known_and_newer_sync),
         TEST(an_eoe_says_what_its_branch_has_joined),
         TEST(the_last_signature_of_a_run_vouches_for_all),
         TEST(p2_a_run_with_a_stranger_in_it_is_forged),
+        TEST(p8_a_signed_run_that_follows_another_record_is_a_fork),
+        TEST(a_leap_goes_back_behind_no_sync),
+        TEST(what_was_leapt_over_is_not_compared),
         TEST(a_leader_may_leap_to_an_eoe_and_to_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
