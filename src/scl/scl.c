@@ -500,6 +500,14 @@ static enum status begin_eoe(struct scl *scl, struct scl_seal_job *job,
     return STATUS_OK;
 }
 
+/* An epoch is ended by those who know the one before: without its SYNC we are absent. */
+static bool must_answer_rts(const struct scl *scl)
+{
+    const struct capsule_sync *newest = capsule_newest_sync(scl->capsule);
+    uint64_t next_epoch = newest == NULL ? 1 : newest->epoch + 1;
+    return scl->eoe_asked > scl->eoe_answered && scl->eoe_asked <= next_epoch;
+}
+
 enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t now_us,
                            uint64_t *until_us)
 {
@@ -513,7 +521,7 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
         return STATUS_CLOSED;
     }
     bool has_data = scl->batch.count > 0;
-    bool has_eoe = scl->eoe_asked > scl->eoe_answered;
+    bool has_eoe = must_answer_rts(scl);
     if (!has_data && !has_eoe) {
         return STATUS_EMPTY;
     }
