@@ -19,7 +19,9 @@
  *         payload: the rest of the body
  *
  * The exact bytes of the JSON are signed. Duplicate keys, unknown members and
- * numbers that are not integers are refused by the modules that read it.
+ * numbers that are not integers are refused by the modules that read it. They
+ * read it with jansson, which draws a seed from the system at its first object: a process that
+ * seals itself calls json_object_seed() before.
  */
 enum { OWNER_JSON_BYTES_MAX = 64 << 10 };
 
