@@ -60,6 +60,20 @@ static json_t *prefixes_to_json(const struct function_manifest *manifest)
     return prefixes;
 }
 
+/* JSON holds no other bytes than UTF-8. */
+static bool prefixes_are_text(const struct function_manifest *manifest)
+{
+    for (uint32_t i = 0; i < manifest->prefix_count; i++) {
+        json_t *text = json_string(manifest->prefixes[i]);
+        if (text == NULL || strlen(manifest->prefixes[i]) > TUPLE_KEY_BYTES_MAX) {
+            json_decref(text);
+            return false;
+        }
+        json_decref(text);
+    }
+    return true;
+}
+
 static json_t *limits_to_json(const struct function_manifest *manifest)
 {
     return json_pack("{s:o, s:o, s:o}",                                                //
@@ -76,6 +90,9 @@ enum status function_encode(struct buffer *body, struct function_manifest *manif
     CHECK(manifest->version >= 1 && code.length <= FUNCTION_CODE_BYTES_MAX);
     CHECK(manifest->prefix_count <= FUNCTION_PREFIXES_MAX);
     CHECK(!manifest->is_removed || code.length == 0);
+    if (!prefixes_are_text(manifest)) {
+        return STATUS_MALFORMED;
+    }
     manifest->code_hash = hash_of(code.at, code.length);
     json_t *object =
         json_pack("{s:s, s:o, s:o, s:s, s:o, s:s, s:o, s:b, s:s, s:o}",                //

@@ -46,7 +46,11 @@ struct function_manifest {
 void function_manifest_release(struct function_manifest *manifest);
 bool function_name_is_valid(struct bytes name);
 
-/* Encode and sign manifest and code. `code_hash` is computed here. */
+/*
+ * Encode and sign manifest and code. `code_hash` is computed here. Name, version,
+ * number of prefixes and size of the code are right (CHECK).
+ * STATUS_MALFORMED: a prefix is longer than a key may be, or no UTF-8. STATUS_NO_MEMORY.
+ */
 MUST_CHECK enum status function_encode(struct buffer *body, struct function_manifest *manifest,
                                        struct bytes code, const struct hash *capsule,
                                        const struct sign_key *owner);

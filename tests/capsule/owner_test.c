@@ -18,6 +18,7 @@
 #include "capsule/function.h"
 #include "capsule/genesis.h"
 #include "capsule/term.h"
+#include "capsule/tuple.h"
 #include "crypto/crypto.h"
 
 struct fixture {
@@ -348,6 +349,26 @@ static void a_function_of_another_shape_is_malformed(void **state)
     }
 }
 
+static void a_prefix_that_is_no_text_is_malformed(void **state)
+{
+    struct fixture *f = *state;
+    char longest[TUPLE_KEY_BYTES_MAX + 2];
+    memset(longest, 'x', sizeof longest);
+    longest[sizeof longest - 1] = '\0';
+    char no_text[] = "\xff";
+    struct function_manifest manifest = {.name = "f", .version = 1, .prefix_count = 1};
+    char *const prefixes[] = {no_text, longest};
+    for (size_t i = 0; i < 2; i++) {
+        manifest.prefixes[0] = prefixes[i];
+        assert_int_equal(
+            function_encode(&f->body, &manifest, bytes_text(""), &f->capsule, f->owner),
+            STATUS_MALFORMED);
+    }
+    longest[TUPLE_KEY_BYTES_MAX] = '\0';
+    assert_int_equal(function_encode(&f->body, &manifest, bytes_text(""), &f->capsule, f->owner),
+                     STATUS_OK);
+}
+
 static void names_of_functions_are_plain(void **state)
 {
     (void)state;
@@ -378,6 +399,7 @@ int main(void)
         TEST(a_genesis_signed_by_another_than_it_names_is_forged),
         TEST(a_function_reads_back),
         TEST(a_function_of_another_shape_is_malformed),
+        TEST(a_prefix_that_is_no_text_is_malformed),
         TEST(names_of_functions_are_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
