@@ -69,6 +69,9 @@ void worker_end(struct worker *worker, const char *why, enum status status)
 
 bool worker_wait(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t due_us)
 {
+    if (due_us == UINT64_MAX) {
+        return pthread_cond_wait(condition, lock) == 0;
+    }
     const struct timespec due = {
         .tv_sec = (time_t)(due_us / 1000000),
         .tv_nsec = (long)(due_us % 1000000 * 1000),

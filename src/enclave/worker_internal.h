@@ -126,7 +126,10 @@ MUST_CHECK enum status worker_flush(struct worker *worker);
 /* End the process: everything that counts is in the capsule. */
 _Noreturn void worker_end(struct worker *worker, const char *why, enum status status);
 
-/* Wait on one of the conditions, with `lock` held; false when `due_us` has passed. */
+/*
+ * Wait on one of the conditions, with `lock` held; false when `due_us` has passed
+ * (UINT64_MAX: never).
+ */
 bool worker_wait(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t due_us);
 
 /* ---- worker_open.c ---- */

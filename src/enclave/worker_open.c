@@ -363,6 +363,7 @@ static enum status tick(struct opener *opener)
         pthread_mutex_lock(&worker->lock);
         opener->tick_us = scl_tick(worker->scl, now_us);
         pthread_mutex_unlock(&worker->lock);
+        opener->has_news = true;  // it may have found something to seal
     }
     if (worker->certificate.length == 0 && now_us > opener->begun_us + OPEN_JOIN_TIMEOUT_US) {
         return STATUS_TIMEOUT;

@@ -23,6 +23,22 @@ static void seal_one(struct worker *worker, struct scl_seal_job *job)
     pthread_cond_broadcast(&worker->changed);  // the batch has room again
 }
 
+/* Nothing to seal: what no receipt covers is repeated in time, and else this thread sleeps. */
+static void rest(struct worker *worker)
+{
+    uint64_t wake_us = scl_tick(worker->scl, enclave_now_us());
+    if (!scl_has_output(worker->scl)) {
+        (void)worker_wait(&worker->work, &worker->lock, wake_us);
+        return;
+    }
+    pthread_mutex_unlock(&worker->lock);
+    enum status status = worker_flush(worker);
+    if (status != STATUS_OK) {
+        worker_end(worker, "the wall is broken", status);
+    }
+    pthread_mutex_lock(&worker->lock);
+}
+
 void *worker_seal_run(void *context)
 {
     struct worker *worker = context;
@@ -36,7 +52,7 @@ void *worker_seal_run(void *context)
             seal_one(worker, &job);
             break;
         case STATUS_EMPTY:
-            pthread_cond_wait(&worker->work, &worker->lock);
+            rest(worker);
             break;
         case STATUS_FULL:
             (void)worker_wait(&worker->work, &worker->lock, until_us);

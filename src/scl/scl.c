@@ -22,6 +22,8 @@ enum {
     SCL_STALL_US = 50 * 1000,  // no progress for so long: ask for what is missing
     SCL_FETCH_TIMEOUT_US = 2000 * 1000,
     SCL_FETCH_BYTES = 4 << 20,
+    SCL_TIME_US =
+        10 * 1000 * 1000,  // DESIGN 6.5: how often a SYNC tells the time to keys that expire
     SCL_UNRECEIPTED_BYTES_MAX = 64 << 20,
     SCL_RUN_BYTES_MAX = 8 << 20,
     SCL_PREFIX_BYTES = 4,  // of ids in session tokens
@@ -93,6 +95,9 @@ struct scl {
     uint64_t joined_epoch;
     uint64_t joined_sequence;
     _Atomic uint64_t joined_time_ms;
+    uint64_t expiry_ms;    // the latest of any key: until then SYNCs must tell the time
+    uint64_t timed_epoch;  // the epoch joined when timed_us was taken
+    uint64_t timed_us;
 
     // Catching up.
     struct branch_head *required;
@@ -315,6 +320,11 @@ static enum status output_add(struct scl *scl, enum frame_kind kind, uint32_t re
     return STATUS_OK;
 }
 
+bool scl_has_output(const struct scl *scl)
+{
+    return scl->output != NULL;
+}
+
 enum status scl_output(struct scl *scl, struct buffer *frame)
 {
     if (scl->output == NULL) {
@@ -362,6 +372,14 @@ static void join_newest(struct scl *scl)
     }
 }
 
+/* Keys that expire need SYNCs to tell them the time. */
+static void note_expiry(struct scl *scl, uint64_t expiry_ms)
+{
+    if (scl->expiry_ms < expiry_ms) {
+        scl->expiry_ms = expiry_ms;
+    }
+}
+
 /* ---- the way of a put ---- */
 
 enum status scl_put(struct scl *scl, const struct tuple *tuple, struct dependency *dependency)
@@ -380,6 +398,7 @@ enum status scl_put(struct scl *scl, const struct tuple *tuple, struct dependenc
         return status;
     }
     scl->lamport = stamped.lamport;
+    note_expiry(scl, stamped.expiry_ms);
 
     uint32_t origin = (uint32_t)member_index(scl, own);
     const struct memtable_entry entry = {
@@ -819,6 +838,7 @@ static enum status apply_tuples(struct scl *scl, const struct record *record, st
         if (scl->lamport < tuple.lamport) {
             scl->lamport = tuple.lamport;
         }
+        note_expiry(scl, tuple.expiry_ms);
         scl->counters.tuples_applied++;
     }
     return status == STATUS_EMPTY ? STATUS_OK : status;
@@ -1141,6 +1161,27 @@ static void repeat_unreceipted(struct scl *scl, uint64_t now_us)
     }
 }
 
+/*
+ * While keys are to expire and no SYNC comes, end the epoch unasked: the leader sees a record that
+ * no SYNC lists, and writes one. Returns when to look again.
+ */
+static uint64_t tick_expiry(struct scl *scl, uint64_t now_us)
+{
+    if (scl->expiry_ms <= scl_time_ms(scl)) {
+        return UINT64_MAX;
+    }
+    if (scl->timed_epoch != scl->joined_epoch || scl->timed_us == 0) {
+        scl->timed_epoch = scl->joined_epoch;
+        scl->timed_us = now_us;
+    }
+    const struct capsule_sync *newest = capsule_newest_sync(scl->capsule);
+    if (now_us >= scl->timed_us + SCL_TIME_US && newest != NULL) {
+        scl->eoe_asked = newest->epoch + 1;
+        scl->timed_us = now_us;
+    }
+    return scl->timed_us + SCL_TIME_US;
+}
+
 uint64_t scl_tick(struct scl *scl, uint64_t now_us)
 {
     bool is_fetching_log = false;
@@ -1161,10 +1202,14 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us)
         fetch_missing(scl, now_us);
     }
     repeat_unreceipted(scl, now_us);
-    if (!scl->is_log_done || is_behind(scl)) {
-        return now_us + SCL_STALL_US;
+    uint64_t wake_us = tick_expiry(scl, now_us);
+    if (scl->outbox.first != NULL && wake_us > now_us + OUTBOX_REPEAT_US) {
+        wake_us = now_us + OUTBOX_REPEAT_US;
     }
-    return scl->outbox.first != NULL ? now_us + OUTBOX_REPEAT_US : UINT64_MAX;
+    if ((!scl->is_log_done || is_behind(scl)) && wake_us > now_us + SCL_STALL_US) {
+        wake_us = now_us + SCL_STALL_US;
+    }
+    return wake_us;
 }
 
 /* ---- reading ---- */

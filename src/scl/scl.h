@@ -142,6 +142,7 @@ MUST_CHECK enum status scl_receive_refused(struct scl *scl, struct bytes refused
 uint64_t scl_tick(struct scl *scl, uint64_t now_us);
 
 /* Append the next frame to be sent to `frame`. STATUS_EMPTY. */
+bool scl_has_output(const struct scl *scl);
 MUST_CHECK enum status scl_output(struct scl *scl, struct buffer *frame);
 
 /* ---- reading ---- */
