@@ -272,14 +272,18 @@ bool durable_covers(struct durable *durable, const struct writer_id *writer, uin
     if (branch == NULL) {
         return false;
     }
+    const struct genesis *genesis = durable->genesis;
     uint32_t holding_count = 0;
-    for (uint32_t i = 0; i < durable->genesis->store_count; i++) {
-        if (branch->verified[i].sequence < sequence && branch->claimed[i].sequence >= sequence) {
-            claim_settle(durable, branch, i);
-        }
+    for (uint32_t i = 0; i < genesis->store_count; i++) {
         holding_count += branch->verified[i].sequence >= sequence;
     }
-    return holding_count >= durable->genesis->receipt_count;
+    for (uint32_t i = 0; i < genesis->store_count && holding_count < genesis->receipt_count; i++) {
+        if (branch->verified[i].sequence < sequence && branch->claimed[i].sequence >= sequence) {
+            claim_settle(durable, branch, i);
+            holding_count += branch->verified[i].sequence >= sequence;
+        }
+    }
+    return holding_count >= genesis->receipt_count;
 }
 
 void durable_collect_begin(struct durable *durable)

@@ -25,7 +25,7 @@ void durable_free(struct durable *durable);
 /*
  * Keep what a receipt claims; copied. STATUS_MALFORMED; STATUS_DENIED: no store of this
  * capsule; STATUS_FORGED: it speaks of an unknown writer (which is verified at once) and does not
- * verify.
+ * verify; STATUS_FULL: no room for one more branch. What precedes the branch that failed is kept.
  */
 MUST_CHECK enum status durable_receive(struct durable *durable, struct bytes receipt);
 

@@ -1,0 +1,347 @@
+/* tests/scl/durable_test.c */
+
+/*
+ * Goal: a branch counts as held exactly when W stores have signed that they
+ * hold it, and no more is verified than somebody asks for.
+ * Method: three stores of which two must sign; true receipts from each, and
+ * ones that are bent, of another kind, of another capsule, of a stranger.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/cursor.h"
+#include "scl/durable.h"
+#include "tests/support/capsule_world.h"
+
+enum { STORE_COUNT = 3, RECEIPT_COUNT = 2, MANY_WRITERS = 300 };
+
+struct fixture {
+    struct capsule_world world;
+    struct durable *durable;
+    struct writer_id writer;
+};
+
+static struct writer_id writer_of(uint32_t number)
+{
+    // A test's ids are no hashes, and crowd the same slots all the more.
+    return (struct writer_id){.bytes = {[0] = (uint8_t)number, [15] = (uint8_t)(number >> 8)}};
+}
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    capsule_world_init(&f.world, 7, STORE_COUNT, RECEIPT_COUNT, 0);
+    f.writer = writer_of(1);
+    assert_int_equal(durable_new(&f.durable, &f.world.genesis), STATUS_OK);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    durable_free(f->durable);
+    capsule_world_release(&f->world);
+    return 0;
+}
+
+static struct branch_head head_of(const struct writer_id *writer, uint64_t sequence)
+{
+    return (struct branch_head){
+        .writer = *writer,
+        .head = {.sequence = sequence, .hash = hash_of(&sequence, sizeof sequence)},
+    };
+}
+
+/* What store `store` signs of one branch. */
+static struct buffer statement_of(struct fixture *f, uint32_t store, enum receipt_kind kind,
+                                  const struct writer_id *writer, uint64_t sequence)
+{
+    struct buffer statement = BUFFER_EMPTY;
+    const struct branch_head head = head_of(writer, sequence);
+    assert_int_equal(
+        receipt_encode(&statement, kind, &f->world.name, 1, &head, 1, f->world.store_keys[store]),
+        STATUS_OK);
+    return statement;
+}
+
+static enum status receive_and_release(struct fixture *f, struct buffer *statement)
+{
+    enum status status = durable_receive(f->durable, buffer_bytes(statement));
+    buffer_release(statement);
+    return status;
+}
+
+static void receive(struct fixture *f, uint32_t store, uint64_t sequence)
+{
+    struct buffer receipt = statement_of(f, store, RECEIPT_DURABLE, &f->writer, sequence);
+    assert_int_equal(receive_and_release(f, &receipt), STATUS_OK);
+}
+
+/* Like a receipt, but for one bit of its signature. */
+static enum status receive_bent(struct fixture *f, uint32_t store, uint64_t sequence)
+{
+    struct buffer receipt = statement_of(f, store, RECEIPT_DURABLE, &f->writer, sequence);
+    receipt.bytes[receipt.length - 1] ^= 1;
+    return receive_and_release(f, &receipt);
+}
+
+static bool covers(struct fixture *f, uint64_t sequence)
+{
+    return durable_covers(f->durable, &f->writer, sequence);
+}
+
+static void nothing_is_held_but_the_beginning(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(covers(f, 0));
+    assert_false(covers(f, 1));
+}
+
+static void p4_a_branch_is_held_once_enough_distinct_stores_say_so(void **state)
+{
+    struct fixture *f = *state;
+    receive(f, 0, 5);
+    assert_false(covers(f, 1));
+    receive(f, 0, 5);
+    receive(f, 0, 9);
+    assert_false(covers(f, 1));
+
+    receive(f, 2, 7);
+    assert_true(covers(f, 7));
+    assert_true(covers(f, 1));
+    assert_false(covers(f, 8));
+    const struct writer_id other = writer_of(2);
+    assert_false(durable_covers(f->durable, &other, 1));
+}
+
+static void p4_an_older_receipt_takes_nothing_back(void **state)
+{
+    struct fixture *f = *state;
+    receive(f, 0, 9);
+    receive(f, 1, 9);
+    receive(f, 0, 3);
+    assert_true(covers(f, 9));
+    receive(f, 1, 3);
+    assert_true(covers(f, 9));
+}
+
+static void p4_a_claim_still_unverified_does_not_hide_a_verified_one(void **state)
+{
+    struct fixture *f = *state;
+    receive(f, 0, 5);
+    receive(f, 1, 5);
+    assert_true(covers(f, 5));
+    assert_int_equal(receive_bent(f, 0, 8), STATUS_OK);
+    assert_int_equal(receive_bent(f, 1, 8), STATUS_OK);
+    assert_true(covers(f, 5));
+    assert_false(covers(f, 8));
+    assert_true(covers(f, 5));
+}
+
+static void p2_a_bent_receipt_counts_for_nothing(void **state)
+{
+    struct fixture *f = *state;
+    // Of an unknown writer it is refused at once.
+    assert_int_equal(receive_bent(f, 0, 5), STATUS_FORGED);
+    receive(f, 0, 5);
+    assert_int_equal(receive_bent(f, 1, 5), STATUS_OK);
+    assert_int_equal(receive_bent(f, 2, 5), STATUS_OK);
+    assert_false(covers(f, 5));
+
+    // The true one, when it comes again, counts.
+    receive(f, 1, 5);
+    assert_true(covers(f, 5));
+}
+
+static void p2_another_kind_and_another_capsule_count_for_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer fence = statement_of(f, 0, RECEIPT_FENCE, &f->writer, 5);
+    assert_int_equal(receive_and_release(f, &fence), STATUS_FORGED);
+    const struct hash name = f->world.name;
+    f->world.name.bytes[0] ^= 1;
+    struct buffer foreign = statement_of(f, 0, RECEIPT_DURABLE, &f->writer, 5);
+    f->world.name = name;
+    assert_int_equal(receive_and_release(f, &foreign), STATUS_FORGED);
+
+    // Of a known writer they are kept until somebody asks, and then found out.
+    receive(f, 0, 5);
+    fence = statement_of(f, 1, RECEIPT_FENCE, &f->writer, 5);
+    assert_int_equal(receive_and_release(f, &fence), STATUS_OK);
+    assert_false(covers(f, 5));
+    f->world.name.bytes[0] ^= 1;
+    foreign = statement_of(f, 1, RECEIPT_DURABLE, &f->writer, 5);
+    f->world.name = name;
+    assert_int_equal(receive_and_release(f, &foreign), STATUS_OK);
+    assert_false(covers(f, 5));
+}
+
+static void refuses_a_store_that_the_genesis_does_not_name(void **state)
+{
+    struct fixture *f = *state;
+    struct sign_key *stranger = sign_key_new(&f->world.random);
+    struct buffer receipt = BUFFER_EMPTY;
+    const struct branch_head head = head_of(&f->writer, 5);
+    assert_int_equal(
+        receipt_encode(&receipt, RECEIPT_DURABLE, &f->world.name, 1, &head, 1, stranger),
+        STATUS_OK);
+    assert_int_equal(receive_and_release(f, &receipt), STATUS_DENIED);
+    sign_key_free(stranger);
+}
+
+static void refuses_what_is_no_receipt(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer receipt = statement_of(f, 0, RECEIPT_DURABLE, &f->writer, 5);
+    for (size_t length = 0; length < receipt.length; length++) {
+        assert_int_equal(durable_receive(f->durable, bytes_of(receipt.bytes, length)),
+                         STATUS_MALFORMED);
+    }
+    buffer_release(&receipt);
+    assert_int_equal(durable_verified_count(f->durable), 0);
+}
+
+static void verifies_only_what_somebody_asks_for(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t store = 0; store < STORE_COUNT; store++) {
+        receive(f, store, 1);
+    }
+    assert_int_equal(durable_verified_count(f->durable), 1);  // the first of a new writer
+    for (uint64_t sequence = 2; sequence <= 50; sequence++) {
+        for (uint32_t store = 0; store < STORE_COUNT; store++) {
+            receive(f, store, sequence);
+        }
+    }
+    assert_int_equal(durable_verified_count(f->durable), 1);
+
+    assert_true(covers(f, 50));
+    assert_int_equal(durable_verified_count(f->durable), 1 + RECEIPT_COUNT);
+    assert_true(covers(f, 50));
+    assert_true(covers(f, 20));
+    assert_int_equal(durable_verified_count(f->durable), 1 + RECEIPT_COUNT);
+
+    // Two stores are verified this far, the first of which has gone on: nothing new to verify.
+    receive(f, 0, 60);
+    assert_true(covers(f, 50));
+    assert_int_equal(durable_verified_count(f->durable), 1 + RECEIPT_COUNT);
+}
+
+static void verifies_a_receipt_of_many_branches_once(void **state)
+{
+    struct fixture *f = *state;
+    static struct branch_head heads[MANY_WRITERS];
+    for (uint32_t i = 0; i < MANY_WRITERS; i++) {
+        const struct writer_id writer = writer_of(i);
+        heads[i] = head_of(&writer, i + 1);
+    }
+    for (uint32_t store = 0; store < RECEIPT_COUNT; store++) {
+        struct buffer receipt = BUFFER_EMPTY;
+        assert_int_equal(receipt_encode(&receipt, RECEIPT_DURABLE, &f->world.name, 1, heads,
+                                        MANY_WRITERS, f->world.store_keys[store]),
+                         STATUS_OK);
+        assert_int_equal(receive_and_release(f, &receipt), STATUS_OK);
+    }
+    for (uint32_t i = 0; i < MANY_WRITERS; i++) {
+        assert_true(durable_covers(f->durable, &heads[i].writer, i + 1));
+        assert_false(durable_covers(f->durable, &heads[i].writer, i + 2));
+    }
+    assert_int_equal(durable_verified_count(f->durable), RECEIPT_COUNT);
+}
+
+/* The distinct stores whose receipts, each behind its length, verify and cover the sequence. */
+static size_t count_stores(struct fixture *f, const struct buffer *collected, uint64_t sequence)
+{
+    struct cursor in = cursor_over(collected->bytes, collected->length);
+    bool has_signed[STORE_COUNT] = {false};
+    while (in.left > 0) {
+        uint32_t length = cursor_u32(&in);
+        struct bytes bytes = cursor_bytes(&in, length);
+        struct receipt receipt;
+        assert_false(in.failed);
+        assert_int_equal(receipt_decode(&receipt, bytes), STATUS_OK);
+        const struct genesis_store *store = genesis_store_find(&f->world.genesis, &receipt.store);
+        assert_non_null(store);
+        assert_int_equal(receipt_verify(&receipt, RECEIPT_DURABLE, &f->world.name, &store->key),
+                         STATUS_OK);
+        assert_true(receipt_head(&receipt, 0).head.sequence >= sequence);
+        has_signed[store - f->world.genesis.stores] = true;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < STORE_COUNT; i++) {
+        count += has_signed[i];
+    }
+    return count;
+}
+
+static void p4_collects_the_receipts_that_prove_it(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer collected = BUFFER_EMPTY;
+    durable_collect_begin(f->durable);
+    receive(f, 0, 5);
+    assert_int_equal(durable_collect(f->durable, &f->writer, 5, &collected), STATUS_GAP);
+    assert_int_equal(collected.length, 0);
+
+    receive(f, 1, 4);
+    receive(f, 2, 6);
+    assert_int_equal(durable_collect(f->durable, &f->writer, 5, &collected), STATUS_OK);
+    assert_int_equal(count_stores(f, &collected, 5), RECEIPT_COUNT);
+
+    // Already appended: nothing is said twice, until another collection begins.
+    size_t length = collected.length;
+    assert_int_equal(durable_collect(f->durable, &f->writer, 5, &collected), STATUS_OK);
+    assert_int_equal(collected.length, length);
+    buffer_clear(&collected);
+    durable_collect_begin(f->durable);
+    assert_int_equal(durable_collect(f->durable, &f->writer, 5, &collected), STATUS_OK);
+    assert_int_equal(count_stores(f, &collected, 5), RECEIPT_COUNT);
+    buffer_release(&collected);
+}
+
+static void what_was_collected_may_be_overtaken_before_the_next_collection(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer collected = BUFFER_EMPTY;
+    receive(f, 0, 5);
+    receive(f, 1, 5);
+    durable_collect_begin(f->durable);
+    assert_int_equal(durable_collect(f->durable, &f->writer, 5, &collected), STATUS_OK);
+    receive(f, 0, 6);
+    receive(f, 1, 6);
+    assert_true(covers(f, 6));
+    buffer_clear(&collected);
+    durable_collect_begin(f->durable);
+    assert_int_equal(durable_collect(f->durable, &f->writer, 6, &collected), STATUS_OK);
+    assert_int_equal(count_stores(f, &collected, 6), RECEIPT_COUNT);
+    buffer_release(&collected);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(nothing_is_held_but_the_beginning, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_a_branch_is_held_once_enough_distinct_stores_say_so,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_an_older_receipt_takes_nothing_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_a_claim_still_unverified_does_not_hide_a_verified_one,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(p2_a_bent_receipt_counts_for_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(p2_another_kind_and_another_capsule_count_for_nothing,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_a_store_that_the_genesis_does_not_name, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(refuses_what_is_no_receipt, setup, teardown),
+        cmocka_unit_test_setup_teardown(verifies_only_what_somebody_asks_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(verifies_a_receipt_of_many_branches_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_collects_the_receipts_that_prove_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            what_was_collected_may_be_overtaken_before_the_next_collection, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
