@@ -525,6 +525,37 @@ static bool is_whole(const struct memtable_entry *entry)
     return bytes_equal(bytes_of(key, 4), entry->key) && entry->version.sequence == words[1];
 }
 
+/* Get a key that is about to be written: nothing but the table itself tells of it. */
+static enum status get_when_written(struct memtable_reader *reader, struct bytes key,
+                                    struct memtable_entry *entry)
+{
+    enum status status = STATUS_NOT_FOUND;
+    for (size_t tries = 0; tries < 500 && status == STATUS_NOT_FOUND; tries++) {
+        status = memtable_get(reader, key, entry);
+    }
+    return status;
+}
+
+/* One look at the table; the number of things that are wrong about it. */
+static uint32_t read_once(struct shared *shared, struct memtable_reader *reader, uint64_t round)
+{
+    uint64_t write_count = atomic_load(&shared->write_count);
+    uint64_t n = (round % 2 == 0 ? round * 7919 : write_count + round % 16) % SHARED_WRITES;
+    uint8_t key[4];
+    key_encode(key, key_of_write(n));
+    struct memtable_entry found, next;
+    enum status status = get_when_written(reader, bytes_of(key, 4), &found);
+    if (status != STATUS_OK) {
+        return n < write_count;
+    }
+    // A write that was done before the section began is seen, or a newer one is.
+    uint32_t wrong = !is_whole(&found) || (n < write_count && found.version.lamport < n + 1);
+    if (memtable_seek(reader, found.key, true, &next) == STATUS_OK) {
+        wrong += !is_whole(&next) || bytes_compare(found.key, next.key) >= 0;
+    }
+    return wrong;
+}
+
 static void *read_shared(void *context)
 {
     struct shared *shared = context;
@@ -533,28 +564,10 @@ static void *read_shared(void *context)
         atomic_fetch_add(&shared->failure_count, 1);
         return NULL;
     }
-    uint64_t round = 0, write_count = 0;
     uint32_t failures = 0;
-    while (write_count < SHARED_WRITES) {
-        write_count = atomic_load(&shared->write_count);
-        round++;
-        // A write that was done before the section began is seen, or a newer one is.
-        uint64_t n = write_count == 0 ? 0 : round * 7919 % write_count;
-        uint8_t key[4];
-        key_encode(key, key_of_write(n));
-        struct memtable_entry found, next;
+    for (uint64_t round = 0; atomic_load(&shared->write_count) < SHARED_WRITES; round++) {
         memtable_reader_begin(reader);
-        enum status status = memtable_get(reader, bytes_of(key, 4), &found);
-        if (write_count > 0) {
-            failures += status != STATUS_OK || found.version.lamport < n + 1;
-        }
-        if (status == STATUS_OK) {
-            status = memtable_seek(reader, found.key, true, &next);
-            if (status == STATUS_OK) {
-                failures += bytes_compare(found.key, next.key) >= 0 || !is_whole(&next);
-            }
-            failures += !is_whole(&found);
-        }
+        failures += read_once(shared, reader, round);
         memtable_reader_end(reader);
     }
     memtable_reader_free(reader);
