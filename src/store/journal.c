@@ -17,7 +17,8 @@ struct journal {
     struct buffer gathered;        // follows what is written
     bool has_unsynced;             // records that no mark follows
     bool is_torn;
-    uint8_t *zeroes;  // JOURNAL_SLICE_BYTES
+    uint8_t *zeroes;
+    uint64_t slice_bytes;  // of zeroes: JOURNAL_SLICE_BYTES, or a whole smaller segment
 };
 
 static void segment_name(char name[NAME_BYTES], uint32_t number)
@@ -190,7 +191,7 @@ static enum status damaged(const struct journal *journal, uint32_t number, uint6
 static enum status slice_write(struct journal *journal, uint32_t number, uint64_t *ready)
 {
     const struct disk *disk = journal->config.disk;
-    uint64_t slice = JOURNAL_SLICE_BYTES;
+    uint64_t slice = journal->slice_bytes;
     if (*ready < journal->config.segment_bytes && journal->config.segment_bytes - *ready < slice) {
         slice = journal->config.segment_bytes - *ready;
     }
@@ -254,25 +255,30 @@ static enum status segment_begin(struct journal *journal, uint32_t number)
     return buffer_append(&journal->gathered, header, sizeof header);
 }
 
-/* Over every byte after `from` that is not zero already: a crash in between leaves the same tail.
- */
-static enum status tail_erase(struct journal *journal, struct bytes file, uint64_t from)
+/* Overwrite a part of the segment being written. */
+static enum status zeroes_write(struct journal *journal, uint64_t from, uint64_t to)
 {
     const struct disk *disk = journal->config.disk;
     char name[NAME_BYTES];
     segment_name(name, journal->header.number);
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && from < to) {
+        uint64_t step = to - from < journal->slice_bytes ? to - from : journal->slice_bytes;
+        status = disk->write(disk->context, name, from, journal->zeroes, step);
+        from += step;
+    }
+    return status;
+}
 
+/* Over every byte after `from` that is not zero already: a crash in between leaves the same tail.
+ */
+static enum status tail_erase(struct journal *journal, struct bytes file, uint64_t from)
+{
     uint64_t end = file.length;
     while (end > from && file.at[end - 1] == 0) {
         end--;
     }
-    enum status status = STATUS_OK;
-    for (uint64_t at = from; status == STATUS_OK && at < end;) {
-        uint64_t step = end - at < JOURNAL_SLICE_BYTES ? end - at : JOURNAL_SLICE_BYTES;
-        status = disk->write(disk->context, name, at, journal->zeroes, step);
-        at += step;
-    }
-    return status;
+    return zeroes_write(journal, from, end);
 }
 
 /* The last segment: what its marks cover is visited, the tail is kept for journal_settle(). */
@@ -342,7 +348,9 @@ enum status journal_open(struct journal **opened, const struct journal_config *c
     CHECK(config->segment_bytes % 8 == 0 && config->segment_bytes >= 4 * SEGMENT_HEADER_BYTES);
     struct scan scan = {.disk = config->disk};
     struct journal *journal = calloc(1, sizeof *journal);
-    uint8_t *zeroes = calloc(1, JOURNAL_SLICE_BYTES);
+    uint64_t slice_bytes =
+        config->segment_bytes < JOURNAL_SLICE_BYTES ? config->segment_bytes : JOURNAL_SLICE_BYTES;
+    uint8_t *zeroes = calloc(1, slice_bytes);
     if (journal == NULL || zeroes == NULL) {
         free(journal);
         free(zeroes);
@@ -350,6 +358,7 @@ enum status journal_open(struct journal **opened, const struct journal_config *c
     }
     journal->config = *config;
     journal->zeroes = zeroes;
+    journal->slice_bytes = slice_bytes;
     journal->header.capsule = config->capsule;
     memcpy(journal->header.salt, config->salt, SEGMENT_SALT_BYTES);
 
@@ -424,8 +433,7 @@ enum status journal_settle(struct journal *journal, uint64_t offset)
         return status;
     }
     if (offset < journal->gathered.length) {
-        status = disk->write(disk->context, name, journal->written + offset, journal->zeroes,
-                             journal->gathered.length - offset);
+        status = zeroes_write(journal, journal->written + offset, log_end(journal));
         if (status != STATUS_OK) {
             return status;
         }
