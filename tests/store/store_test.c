@@ -14,46 +14,14 @@
 
 #include <cmocka.h>
 
-#include "store/journal.h"
-#include "store/store_internal.h"
-#include "tests/store/disk_fake.h"
-#include "tests/support/capsule_world.h"
-
-enum { SEGMENT_BYTES = 4096 };
-
-struct fixture {
-    struct capsule_world world;
-    struct capsule_world_writer *a;
-    struct capsule_world_writer *b;
-    struct disk_fake *fake;
-    struct disk disk;
-    struct store *store;
-    struct buffer receipt;
-    struct buffer proof;
-};
-
-static enum status reopen(struct fixture *f)
-{
-    store_close(f->store);
-    struct store_config config = {
-        .disk = &f->disk,
-        .genesis = buffer_bytes(&f->world.genesis_body),
-        .key = f->world.store_keys[0],
-        .segment_bytes = SEGMENT_BYTES,
-    };
-    return store_open(&f->store, &config);
-}
+#include "store/fence.h"
+#include "tests/store/fixture.h"
 
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    capsule_world_init(&f->world, 11, 1, 1, 0);
-    capsule_world_start(&f->world);
-    f->a = capsule_world_admit(&f->world, MEMBER_WORKER);
-    f->b = capsule_world_admit(&f->world, MEMBER_WORKER);
-    f->fake = disk_fake_new();
-    f->disk = disk_fake_disk(f->fake);
-    assert_int_equal(reopen(f), STATUS_OK);
+    assert_non_null(f);
+    fixture_init(f);
     *state = f;
     return 0;
 }
@@ -61,85 +29,85 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    store_close(f->store);
-    disk_fake_free(f->fake);
-    buffer_release(&f->receipt);
-    buffer_release(&f->proof);
-    capsule_world_release(&f->world);
+    fixture_release(f);
     free(f);
     return 0;
 }
 
-static enum status append(struct fixture *f, struct bytes bytes)
+/* Append all that the world has from record `first` on, and commit. */
+static void take_from(struct fixture *f, size_t first)
 {
-    struct record record;
-    assert_int_equal(record_decode(&record, bytes.at, bytes.length), STATUS_OK);
-    return store_append(f->store, &record, &f->proof);
+    assert_int_equal(fixture_append_range(f, first, f->world.record_count), STATUS_OK);
+    assert_int_equal(fixture_commit(f), STATUS_OK);
 }
 
-static void append_from(struct fixture *f, size_t index)
-{
-    for (; index < f->world.record_count; index++) {
-        assert_int_equal(append(f, capsule_world_record(&f->world, index)), STATUS_OK);
-    }
-}
-
-static void put_some(struct fixture *f)
-{
-    capsule_world_put(&f->world, f->a, "x", "1");
-    capsule_world_put(&f->world, f->b, "y", "2");
-    capsule_world_put(&f->world, f->a, "x", "3");
-}
-
-/* The receipt must be the store's, and say of `writer` what the world knows. */
-static void assert_receipted(struct fixture *f, const struct capsule_world_writer *writer)
+static struct receipt decode(struct fixture *f, struct bytes bytes, enum receipt_kind kind)
 {
     struct receipt receipt;
-    assert_int_equal(receipt_decode(&receipt, buffer_bytes(&f->receipt)), STATUS_OK);
     struct verify_key key = sign_key_public(f->world.store_keys[0]);
-    assert_int_equal(receipt_verify(&receipt, RECEIPT_DURABLE, &f->world.name, &key), STATUS_OK);
-    for (uint32_t i = 0; i < receipt.head_count; i++) {
-        struct branch_head head = receipt_head(&receipt, i);
+    assert_int_equal(receipt_decode(&receipt, bytes), STATUS_OK);
+    assert_int_equal(receipt_verify(&receipt, kind, &f->world.name, &key), STATUS_OK);
+    return receipt;
+}
+
+/* Whether the statement names `writer`, and then with the head that the world knows. */
+static bool names(const struct receipt *receipt, const struct capsule_world_writer *writer)
+{
+    for (uint32_t i = 0; i < receipt->head_count; i++) {
+        struct branch_head head = receipt_head(receipt, i);
         if (writer_id_equal(&head.writer, &writer->id)) {
             assert_int_equal(head.head.sequence, writer->head.sequence);
             assert_true(hash_equal(&head.head.hash, &writer->head.hash));
-            return;
+            return true;
         }
     }
-    fail_msg("the receipt does not name the writer");
+    return false;
 }
 
-static void commit(struct fixture *f)
+static struct frame_fence decode_ask(const struct buffer *body)
 {
-    buffer_clear(&f->receipt);
-    assert_int_equal(store_commit(f->store, &f->receipt), STATUS_OK);
-}
-
-static void assert_holds_all(struct fixture *f)
-{
-    struct buffer records = BUFFER_EMPTY;
-    struct frame_fetched fetched;
-    struct frame_fetch fetch = {.from = 1, .to = UINT64_MAX, .max_bytes = UINT32_MAX};
-    assert_int_equal(store_read(f->store, &fetch, &records, &fetched), STATUS_OK);
-    assert_true(bytes_equal(buffer_bytes(&records), buffer_bytes(&f->world.log)));
-    assert_int_equal(fetched.next, f->world.record_count + 1);
-    assert_true(fetched.is_end);
-    buffer_release(&records);
+    struct frame_fence ask;
+    assert_int_equal(frame_fence_decode(&ask, buffer_bytes(body)), STATUS_OK);
+    return ask;
 }
 
 static void p4_a_receipt_names_what_a_crash_leaves(void **state)
 {
     struct fixture *f = *state;
-    put_some(f);
-    append_from(f, 0);
-    commit(f);
-    assert_receipted(f, f->world.leader);
-    assert_receipted(f, f->a);
-    assert_receipted(f, f->b);
+    fixture_put(f);
+    take_from(f, 0);
+    struct receipt receipt = decode(f, buffer_bytes(&f->receipt), RECEIPT_DURABLE);
+    assert_int_equal(receipt.head_count, 3);
+    assert_int_equal(receipt.term, 1);
+    assert_true(names(&receipt, f->world.leader) && names(&receipt, f->a) && names(&receipt, f->b));
     assert_int_equal(store_commit(f->store, &f->receipt), STATUS_EMPTY);
     disk_fake_crash_torn(f->fake, 0);
-    assert_int_equal(reopen(f), STATUS_OK);
-    assert_holds_all(f);
+    assert_int_equal(fixture_reopen(f), STATUS_OK);
+    assert_int_equal(fixture_held(f), f->world.record_count);
+}
+
+static void p4_nothing_is_receipted_when_the_sync_fails(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(fixture_append_range(f, 0, f->world.record_count), STATUS_OK);
+    disk_fake_fail(f->fake, 2, STATUS_IO);  // the write succeeds
+    assert_int_equal(store_commit(f->store, &f->receipt), STATUS_IO);
+    assert_int_equal(f->receipt.length, 0);
+    assert_int_equal(store_commit(f->store, &f->receipt), STATUS_IO);
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, 0)), STATUS_IO);
+}
+
+static void p4_a_repeated_record_is_receipted_again(void **state)
+{
+    struct fixture *f = *state;
+    fixture_put(f);
+    take_from(f, 0);
+    size_t last_of_b = f->world.record_count - 1;
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, last_of_b)), STATUS_STALE);
+    assert_int_equal(fixture_commit(f), STATUS_OK);
+    struct receipt receipt = decode(f, buffer_bytes(&f->receipt), RECEIPT_DURABLE);
+    assert_int_equal(receipt.head_count, 1);
+    assert_true(names(&receipt, f->b));
 }
 
 static void goes_on_after_reopening_over_many_segments(void **state)
@@ -147,26 +115,366 @@ static void goes_on_after_reopening_over_many_segments(void **state)
     struct fixture *f = *state;
     size_t sent = 0;
     for (int round = 0; round < 12; round++) {
-        put_some(f);
-        append_from(f, sent);
+        fixture_put(f);
+        take_from(f, sent);
         sent = f->world.record_count;
-        commit(f);
         assert_int_equal(store_prepare(f->store), STATUS_OK);
-        assert_int_equal(reopen(f), STATUS_OK);
-        assert_holds_all(f);
+        assert_int_equal(fixture_reopen(f), STATUS_OK);
+        assert_int_equal(fixture_held(f), f->world.record_count);
     }
     struct store_counters counters;
     store_count(f->store, &counters);
     assert_in_range(counters.segment_count, 3, 20);
     assert_int_equal(counters.record_count, f->world.record_count);
+    assert_int_equal(counters.record_bytes, f->world.log.length);
+}
+
+static void takes_a_record_larger_than_a_segment(void **state)
+{
+    struct fixture *f = *state;
+    char *value = calloc(1, 3 * FIXTURE_SEGMENT_BYTES);
+    memset(value, 'v', 3 * FIXTURE_SEGMENT_BYTES - 1);
+    capsule_world_put(&f->world, f->a, "large", value);
+    fixture_put(f);
+    free(value);
+    take_from(f, 0);
+    assert_int_equal(fixture_reopen(f), STATUS_OK);
+    assert_int_equal(fixture_held(f), f->world.record_count);
+    size_t before = f->world.record_count;
+    fixture_put(f);
+    take_from(f, before);
+    assert_int_equal(fixture_held(f), f->world.record_count);
+}
+
+static void a_gap_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    fixture_put(f);
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, 1)), STATUS_GAP);
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, 4)), STATUS_GAP);
+    take_from(f, 0);
+    size_t before = f->world.record_count;
+    fixture_put(f);
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, before + 1)), STATUS_GAP);
+    assert_int_equal(fixture_held(f), before);
+}
+
+static void p2_a_record_whose_signature_is_wrong_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    take_from(f, 0);
+    fixture_build_other(f, f->a);
+    f->world.tried.bytes[f->world.tried.length - 1] ^= 1;
+    assert_int_equal(fixture_append(f, buffer_bytes(&f->world.tried)), STATUS_FORGED);
+    assert_int_equal(store_commit(f->store, &f->receipt), STATUS_EMPTY);
+    struct store_counters counters;
+    store_count(f->store, &counters);
+    assert_int_equal(counters.refused_count, 1);
+}
+
+static void p8_a_second_record_for_a_place_gives_a_fork_proof(void **state)
+{
+    struct fixture *f = *state;
+    fixture_build_other(f, f->a);
+    struct buffer other = BUFFER_EMPTY;
+    assert_int_equal(buffer_append(&other, f->world.tried.bytes, f->world.tried.length), STATUS_OK);
+    fixture_put(f);
+    take_from(f, 0);
+    for (int i = 0; i < 2; i++) {
+        buffer_clear(&f->proof);
+        assert_int_equal(fixture_append(f, buffer_bytes(&other)), STATUS_FORKED);
+        assert_int_equal(receipt_fork_verify(buffer_bytes(&f->proof), &f->a->public_key),
+                         STATUS_OK);
+        assert_int_equal(fixture_reopen(f), STATUS_OK);  // from the disk as well
+    }
+    // Not everybody can accuse.
+    buffer_clear(&f->proof);
+    other.bytes[other.length - 1] ^= 1;
+    assert_int_equal(fixture_append(f, buffer_bytes(&other)), STATUS_FORGED);
+    assert_int_equal(f->proof.length, 0);
+    buffer_release(&other);
+}
+
+/* A host may spoil a signature that a descendant makes superfluous. */
+static void p9_a_spoilt_signature_within_a_run_does_not_stop_a_replay(void **state)
+{
+    struct fixture *f = *state;
+    take_from(f, 0);
+    size_t first = f->world.record_count;
+    for (int i = 0; i < 4; i++) {
+        capsule_world_put(&f->world, f->a, "x", "1");
+    }
+    f->world.log.bytes[f->world.offsets[first + 2] - 1] ^= 1;
+    take_from(f, first);
+    assert_int_equal(fixture_reopen(f), STATUS_OK);
+    assert_int_equal(fixture_held(f), first + 4);
+
+    // As the newest it is refused.
+    assert_int_equal(fixture_reopen_fresh(f), STATUS_OK);
+    assert_int_equal(fixture_append_range(f, 0, first + 2), STATUS_FORGED);
+    assert_int_equal(fixture_held(f), first + 1);
+
+    // Torn off behind it, the run ends where a signature carries it.
+    assert_int_equal(fixture_append_range(f, first + 1, first + 4), STATUS_OK);
+    disk_fake_power_off(f->fake, 2);
+    assert_int_equal(fixture_commit(f), STATUS_IO);
+    size_t last_two = f->world.offsets[first + 4] - f->world.offsets[first + 2];
+    disk_fake_crash_torn(f->fake, disk_fake_last_write(f->fake) - last_two);
+    assert_int_equal(fixture_reopen(f), STATUS_OK);
+    assert_int_equal(fixture_held(f), first + 1);
+}
+
+static void reads_within_the_bounds_that_were_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    fixture_put(f);
+    fixture_put(f);
+    take_from(f, 0);
+    struct buffer records = BUFFER_EMPTY;
+    struct frame_fetched fetched;
+    struct frame_fetch fetch = {.writer = f->a->id, .from = 2, .to = 3, .max_bytes = 1 << 20};
+    assert_int_equal(store_read(f->store, &fetch, &records, &fetched), STATUS_OK);
+    assert_true(fetched.next == 4 && !fetched.is_end);
+    struct record record;
+    size_t length = record_length(records.bytes, records.length);
+    assert_int_equal(record_decode(&record, records.bytes, length), STATUS_OK);
+    assert_int_equal(record.sequence, 2);
+    assert_int_equal(record_decode(&record, records.bytes + length, records.length - length),
+                     STATUS_OK);
+    assert_int_equal(record.sequence, 3);
+
+    buffer_clear(&records);
+    fetch = (struct frame_fetch){.writer = f->a->id, .from = 1, .to = UINT64_MAX, .max_bytes = 1};
+    assert_int_equal(store_read(f->store, &fetch, &records, &fetched), STATUS_OK);
+    assert_true(fetched.next == 2 && records.length > 1);
+
+    buffer_clear(&records);
+    fetch = (struct frame_fetch){.writer = f->a->id, .from = 9, .to = UINT64_MAX, .max_bytes = 1};
+    assert_int_equal(store_read(f->store, &fetch, &records, &fetched), STATUS_OK);
+    assert_true(fetched.next == 9 && fetched.is_end && records.length == 0);
+
+    fetch = (struct frame_fetch){.writer = {.bytes = {9}}, .from = 1, .to = 5, .max_bytes = 1};
+    assert_int_equal(store_read(f->store, &fetch, &records, &fetched), STATUS_OK);
+    assert_true(fetched.is_end && records.length == 0);
+    buffer_release(&records);
+}
+
+static void p2_what_changed_on_the_disk_is_not_given_out(void **state)
+{
+    struct fixture *f = *state;
+    take_from(f, 0);
+    disk_fake_file(f->fake, "segment-00000001")->bytes[200] ^= 1;
+    struct buffer records = BUFFER_EMPTY;
+    struct frame_fetched fetched;
+    struct frame_fetch fetch = {.from = 1, .to = UINT64_MAX, .max_bytes = 1 << 20};
+    assert_int_equal(store_read(f->store, &fetch, &records, &fetched), STATUS_DAMAGED);
+    assert_int_equal(records.length, 0);
+    buffer_release(&records);
+}
+
+static void a_fenced_writer_adds_nothing_until_it_is_cut(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer body = BUFFER_EMPTY;
+    struct buffer said = BUFFER_EMPTY;
+    fixture_put(f);
+    take_from(f, 0);
+    fixture_ask(f, &body, &f->a->id);
+    struct frame_fence ask = decode_ask(&body);
+    assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
+    struct receipt fence = decode(f, buffer_bytes(&said), RECEIPT_FENCE);
+    assert_int_equal(fence.head_count, 1);
+    assert_int_equal(fence.term, 1);
+    assert_true(names(&fence, f->a));
+
+    size_t next = f->world.record_count;
+    capsule_world_put(&f->world, f->a, "x", "late");
+    capsule_world_put(&f->world, f->b, "x", "of another");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next)), STATUS_GAP);
+        assert_int_equal(fixture_reopen(f), STATUS_OK);  // it is remembered
+    }
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next + 1)), STATUS_OK);
+
+    // A cut above what this store holds lets in what lies up to it, and nothing beyond.
+    fixture_build_other(f, f->a);
+    struct buffer beyond = BUFFER_EMPTY;
+    assert_int_equal(buffer_append(&beyond, f->world.tried.bytes, f->world.tried.length),
+                     STATUS_OK);
+    capsule_world_close(&f->world, f->a);
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next + 2)), STATUS_OK);
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next)), STATUS_OK);
+    assert_int_equal(fixture_append(f, buffer_bytes(&beyond)), STATUS_CLOSED);
+    buffer_release(&beyond);
+    buffer_release(&said);
+    buffer_release(&body);
+}
+
+static void a_fence_is_durable_before_it_is_signed(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer body = BUFFER_EMPTY;
+    struct buffer said = BUFFER_EMPTY;
+    assert_int_equal(fixture_append_range(f, 0, f->world.record_count), STATUS_OK);
+    fixture_ask(f, &body, &f->a->id);
+    struct frame_fence ask = decode_ask(&body);
+    assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
+    // What it says of the branch is durable too, and its receipt still comes.
+    assert_int_equal(fixture_commit(f), STATUS_OK);
+    disk_fake_crash_torn(f->fake, 0);
+    assert_int_equal(fixture_reopen(f), STATUS_OK);
+    assert_int_equal(fixture_held(f), f->world.record_count);
+
+    buffer_clear(&said);
+    buffer_clear(&body);
+    fixture_ask(f, &body, &f->b->id);
+    ask = decode_ask(&body);
+    disk_fake_fail(f->fake, 1, STATUS_NO_SPACE);
+    assert_int_equal(store_fence(f->store, &ask, &said), STATUS_NO_SPACE);
+    assert_int_equal(said.length, 0);
+    size_t next = f->world.record_count;
+    capsule_world_put(&f->world, f->b, "x", "1");
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next)), STATUS_OK);
+    buffer_release(&said);
+    buffer_release(&body);
+}
+
+static void a_new_term_ends_the_old_one(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer old_body = BUFFER_EMPTY;
+    struct buffer body = BUFFER_EMPTY;
+    struct buffer said = BUFFER_EMPTY;
+    fixture_put(f);
+    take_from(f, 0);
+    fixture_ask(f, &old_body, &f->a->id);
+    size_t next = f->world.record_count;
+    capsule_world_sync(&f->world);  // the old leader's, on its way
+    struct capsule_world_writer *old = f->world.leader;
+    struct head old_head = old->head;
+    capsule_world_restart(&f->world);
+    fixture_ask(f, &body, NULL);
+    struct frame_fence ask = decode_ask(&body);
+    assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
+    struct receipt fence = decode(f, buffer_bytes(&said), RECEIPT_FENCE);
+    assert_int_equal(fence.term, 2);
+    assert_int_equal(fence.head_count, 3);
+    assert_true(names(&fence, f->a) && names(&fence, f->b));
+
+    // Asked again, the same is said; the old leader is not obeyed any more.
+    assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
+    struct frame_fence old_ask = decode_ask(&old_body);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_fence(f->store, &old_ask, &said), STATUS_CLOSED);
+        assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next)), STATUS_GAP);
+        assert_int_equal(fixture_reopen(f), STATUS_OK);
+    }
+    // Its successor's branch is taken, and what its CLOSE cuts.
+    capsule_world_close(&f->world, old);
+    assert_int_equal(f->world.record_count, next + 3);
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next + 1)), STATUS_OK);
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next + 2)), STATUS_OK);
+    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next)), STATUS_OK);
+    const struct capsule_member *member = capsule_member_find(store_capsule(f->store), &old->id);
+    assert_int_equal(member->head.sequence, old_head.sequence);
+    // Receipts are those of the new term.
+    assert_int_equal(fixture_commit(f), STATUS_OK);
+    assert_int_equal(decode(f, buffer_bytes(&f->receipt), RECEIPT_DURABLE).term, 2);
+    buffer_release(&said);
+    buffer_release(&body);
+    buffer_release(&old_body);
+}
+
+static void a_fence_that_its_leader_did_not_sign_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer body = BUFFER_EMPTY;
+    struct buffer said = BUFFER_EMPTY;
+    take_from(f, 0);
+    fixture_ask(f, &body, &f->a->id);
+    for (size_t i = 0; i < body.length; i++) {
+        struct frame_fence ask;
+        body.bytes[i] ^= 1;
+        if (frame_fence_decode(&ask, buffer_bytes(&body)) == STATUS_OK) {
+            enum status status = store_fence(f->store, &ask, &said);
+            assert_true(status == STATUS_FORGED || status == STATUS_MALFORMED);
+        }
+        body.bytes[i] ^= 1;
+    }
+    assert_int_equal(said.length, 0);
+    assert_null(disk_fake_file(f->fake, "fence"));
+    buffer_release(&said);
+    buffer_release(&body);
+}
+
+static void a_flipped_bit_in_the_fence_file_is_damage(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer body = BUFFER_EMPTY;
+    struct buffer said = BUFFER_EMPTY;
+    take_from(f, 0);
+    fixture_ask(f, &body, &f->a->id);
+    struct frame_fence ask = decode_ask(&body);
+    assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
+    struct buffer *file = disk_fake_file(f->fake, "fence");
+    for (size_t i = 0; i < file->length; i++) {
+        struct fence fence;
+        file->bytes[i] ^= 4;
+        assert_int_equal(fence_load(&fence, &f->disk, &f->world.name), STATUS_DAMAGED);
+        file->bytes[i] ^= 4;
+    }
+    file->length--;
+    assert_int_equal(fixture_reopen(f), STATUS_DAMAGED);
+    buffer_release(&said);
+    buffer_release(&body);
+}
+
+static void refuses_to_open_what_is_not_its_own(void **state)
+{
+    struct fixture *f = *state;
+    take_from(f, 0);
+    struct sign_key *stranger = sign_key_new(&f->world.random);
+    struct sign_key *own = f->world.store_keys[0];
+    f->world.store_keys[0] = stranger;
+    assert_int_equal(fixture_reopen(f), STATUS_FORGED);
+    f->world.store_keys[0] = own;
+    sign_key_free(stranger);
+    // Another store of the same capsule, or another capsule's log.
+    disk_fake_file(f->fake, "segment-00000001")->bytes[40] ^= 1;
+    assert_int_equal(fixture_reopen(f), STATUS_DAMAGED);
+    f->world.genesis_body.bytes[f->world.genesis_body.length - 1] ^= 1;
+    assert_int_equal(fixture_reopen(f), STATUS_FORGED);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(p4_a_receipt_names_what_a_crash_leaves, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_nothing_is_receipted_when_the_sync_fails, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p4_a_repeated_record_is_receipted_again, setup, teardown),
         cmocka_unit_test_setup_teardown(goes_on_after_reopening_over_many_segments, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(takes_a_record_larger_than_a_segment, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_gap_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(p2_a_record_whose_signature_is_wrong_is_refused, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p8_a_second_record_for_a_place_gives_a_fork_proof, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p9_a_spoilt_signature_within_a_run_does_not_stop_a_replay,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_within_the_bounds_that_were_asked_for, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p2_what_changed_on_the_disk_is_not_given_out, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_fenced_writer_adds_nothing_until_it_is_cut, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_fence_is_durable_before_it_is_signed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_new_term_ends_the_old_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_fence_that_its_leader_did_not_sign_is_refused, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_flipped_bit_in_the_fence_file_is_damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_to_open_what_is_not_its_own, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,135 @@
+#include "tests/store/fixture.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "crypto/crypto.h"
+
+void fixture_init(struct fixture *f)
+{
+    *f = (struct fixture){.store = NULL};
+    crypto_init();
+    capsule_world_init(&f->world, 11, 1, 1, 0);
+    capsule_world_start(&f->world);
+    f->a = capsule_world_admit(&f->world, MEMBER_WORKER);
+    f->b = capsule_world_admit(&f->world, MEMBER_WORKER);
+    CHECK(fixture_reopen_fresh(f) == STATUS_OK);
+}
+
+void fixture_release(struct fixture *f)
+{
+    store_close(f->store);
+    disk_fake_free(f->fake);
+    buffer_release(&f->receipt);
+    buffer_release(&f->proof);
+    capsule_world_release(&f->world);
+}
+
+enum status fixture_reopen(struct fixture *f)
+{
+    store_close(f->store);
+    struct store_config config = {
+        .disk = &f->disk,
+        .genesis = buffer_bytes(&f->world.genesis_body),
+        .key = f->world.store_keys[0],
+        .segment_bytes = FIXTURE_SEGMENT_BYTES,
+    };
+    return store_open(&f->store, &config);
+}
+
+enum status fixture_reopen_fresh(struct fixture *f)
+{
+    store_close(f->store);
+    f->store = NULL;
+    disk_fake_free(f->fake);
+    f->fake = disk_fake_new();
+    f->disk = disk_fake_disk(f->fake);
+    return fixture_reopen(f);
+}
+
+void fixture_put(struct fixture *f)
+{
+    capsule_world_put(&f->world, f->a, "x", "1");
+    capsule_world_put(&f->world, f->a, "y", "2");
+    capsule_world_put(&f->world, f->b, "x", "3");
+}
+
+enum status fixture_append(struct fixture *f, struct bytes bytes)
+{
+    struct record record;
+    enum status status = record_decode(&record, bytes.at, bytes.length);
+    return status == STATUS_OK ? store_append(f->store, &record, &f->proof) : status;
+}
+
+enum status fixture_append_range(struct fixture *f, size_t first, size_t end)
+{
+    enum { RUN_MAX = 8 };
+    while (first < end) {
+        // As a server would: what follows each other in one branch goes together.
+        struct record run[RUN_MAX];
+        size_t count = 0;
+        while (count < RUN_MAX && first + count < end) {
+            struct bytes bytes = capsule_world_record(&f->world, first + count);
+            CHECK(record_decode(&run[count], bytes.at, bytes.length) == STATUS_OK);
+            if (count > 0 && (!writer_id_equal(&run[count].writer, &run[0].writer) ||
+                              run[count].sequence != run[count - 1].sequence + 1)) {
+                break;
+            }
+            count++;
+        }
+        size_t taken = 0;
+        enum status status = store_append_run(f->store, run, count, &taken, &f->proof);
+        if (status == STATUS_STALE && run[0].type == RECORD_GENESIS) {
+            taken = 1;  // torn from its TERM, it waits in memory
+        } else if (status != STATUS_OK) {
+            return status;
+        }
+        first += taken;
+    }
+    return STATUS_OK;
+}
+
+enum status fixture_commit(struct fixture *f)
+{
+    buffer_clear(&f->receipt);
+    return store_commit(f->store, &f->receipt);
+}
+
+size_t fixture_held(struct fixture *f)
+{
+    struct buffer records = BUFFER_EMPTY;
+    struct frame_fetched fetched;
+    struct frame_fetch fetch = {.from = 1, .to = UINT64_MAX, .max_bytes = UINT32_MAX};
+    CHECK(store_read(f->store, &fetch, &records, &fetched) == STATUS_OK);
+    size_t count = fetched.next - 1;
+    CHECK(fetched.is_end && count <= f->world.record_count);
+    CHECK(records.length == f->world.offsets[count]);
+    CHECK(records.length == 0 || memcmp(records.bytes, f->world.log.bytes, records.length) == 0);
+    buffer_release(&records);
+    return count;
+}
+
+void fixture_build_other(struct fixture *f, struct capsule_world_writer *writer)
+{
+    struct capsule_world_draft draft;
+    capsule_world_draft(&f->world, &draft, writer, RECORD_DATA);
+    capsule_world_tuple(&f->world, writer, &draft.body, "other", "other");
+    capsule_world_build(&f->world, &draft);
+}
+
+void fixture_ask(struct fixture *f, struct buffer *body, const struct writer_id *writer)
+{
+    static const struct writer_id everyone;
+    for (size_t i = 0; i < f->world.record_count; i++) {
+        struct bytes bytes = capsule_world_record(&f->world, i);
+        struct record record;
+        CHECK(record_decode(&record, bytes.at, bytes.length) == STATUS_OK);
+        if (record.type == RECORD_TERM && writer_id_equal(&record.writer, &f->world.leader->id)) {
+            CHECK(frame_fence_encode(body, &f->world.name, f->world.leader->term,
+                                     writer == NULL ? &everyone : writer, record.body,
+                                     f->world.leader->key) == STATUS_OK);
+            return;
+        }
+    }
+    CHECK(!"the world has a leader");
+}
