@@ -144,12 +144,16 @@ static enum status scan_load_next(struct scan *scan)
     if (!scan->is_last) {
         return STATUS_OK;
     }
-    // A segment is created when the one before it is in use: beyond an unused one there is none.
-    char name[NAME_BYTES];
-    segment_name(name, scan->number + 2);
-    uint64_t bytes = 0;
-    status = scan->disk->size(scan->disk->context, name, &bytes);
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status == STATUS_OK ? STATUS_DAMAGED : status;
+    // Behind an unused segment another may have been made ready, but none was written to.
+    struct buffer beyond = BUFFER_EMPTY;
+    status = segment_load(scan->disk, scan->number + 2, &beyond);
+    if (status == STATUS_NOT_FOUND) {
+        status = STATUS_OK;
+    } else if (status == STATUS_OK && !segment_is_zero(buffer_bytes(&beyond))) {
+        status = STATUS_DAMAGED;
+    }
+    buffer_release(&beyond);
+    return status;
 }
 
 static enum status scan_first(struct scan *scan)

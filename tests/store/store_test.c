@@ -15,33 +15,33 @@
 #include <cmocka.h>
 
 #include "store/fence.h"
-#include "tests/store/fixture.h"
+#include "tests/support/store_fixture.h"
 
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
+    struct store_fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
-    fixture_init(f);
+    store_fixture_init(f);
     *state = f;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct fixture *f = *state;
-    fixture_release(f);
+    struct store_fixture *f = *state;
+    store_fixture_release(f);
     free(f);
     return 0;
 }
 
 /* Append all that the world has from record `first` on, and commit. */
-static void take_from(struct fixture *f, size_t first)
+static void take_from(struct store_fixture *f, size_t first)
 {
-    assert_int_equal(fixture_append_range(f, first, f->world.record_count), STATUS_OK);
-    assert_int_equal(fixture_commit(f), STATUS_OK);
+    assert_int_equal(store_fixture_append_range(f, first, f->world.record_count), STATUS_OK);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
 }
 
-static struct receipt decode(struct fixture *f, struct bytes bytes, enum receipt_kind kind)
+static struct receipt decode(struct store_fixture *f, struct bytes bytes, enum receipt_kind kind)
 {
     struct receipt receipt;
     struct verify_key key = sign_key_public(f->world.store_keys[0]);
@@ -73,8 +73,8 @@ static struct frame_fence decode_ask(const struct buffer *body)
 
 static void p4_a_receipt_names_what_a_crash_leaves(void **state)
 {
-    struct fixture *f = *state;
-    fixture_put(f);
+    struct store_fixture *f = *state;
+    store_fixture_put(f);
     take_from(f, 0);
     struct receipt receipt = decode(f, buffer_bytes(&f->receipt), RECEIPT_DURABLE);
     assert_int_equal(receipt.head_count, 3);
@@ -82,29 +82,30 @@ static void p4_a_receipt_names_what_a_crash_leaves(void **state)
     assert_true(names(&receipt, f->world.leader) && names(&receipt, f->a) && names(&receipt, f->b));
     assert_int_equal(store_commit(f->store, &f->receipt), STATUS_EMPTY);
     disk_fake_crash_torn(f->fake, 0);
-    assert_int_equal(fixture_reopen(f), STATUS_OK);
-    assert_int_equal(fixture_held(f), f->world.record_count);
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    assert_int_equal(store_fixture_held(f), f->world.record_count);
 }
 
 static void p4_nothing_is_receipted_when_the_sync_fails(void **state)
 {
-    struct fixture *f = *state;
-    assert_int_equal(fixture_append_range(f, 0, f->world.record_count), STATUS_OK);
+    struct store_fixture *f = *state;
+    assert_int_equal(store_fixture_append_range(f, 0, f->world.record_count), STATUS_OK);
     disk_fake_fail(f->fake, 2, STATUS_IO);  // the write succeeds
     assert_int_equal(store_commit(f->store, &f->receipt), STATUS_IO);
     assert_int_equal(f->receipt.length, 0);
     assert_int_equal(store_commit(f->store, &f->receipt), STATUS_IO);
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, 0)), STATUS_IO);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, 0)), STATUS_IO);
 }
 
 static void p4_a_repeated_record_is_receipted_again(void **state)
 {
-    struct fixture *f = *state;
-    fixture_put(f);
+    struct store_fixture *f = *state;
+    store_fixture_put(f);
     take_from(f, 0);
     size_t last_of_b = f->world.record_count - 1;
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, last_of_b)), STATUS_STALE);
-    assert_int_equal(fixture_commit(f), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, last_of_b)),
+                     STATUS_STALE);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
     struct receipt receipt = decode(f, buffer_bytes(&f->receipt), RECEIPT_DURABLE);
     assert_int_equal(receipt.head_count, 1);
     assert_true(names(&receipt, f->b));
@@ -112,15 +113,15 @@ static void p4_a_repeated_record_is_receipted_again(void **state)
 
 static void goes_on_after_reopening_over_many_segments(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     size_t sent = 0;
     for (int round = 0; round < 12; round++) {
-        fixture_put(f);
+        store_fixture_put(f);
         take_from(f, sent);
         sent = f->world.record_count;
         assert_int_equal(store_prepare(f->store), STATUS_OK);
-        assert_int_equal(fixture_reopen(f), STATUS_OK);
-        assert_int_equal(fixture_held(f), f->world.record_count);
+        assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+        assert_int_equal(store_fixture_held(f), f->world.record_count);
     }
     struct store_counters counters;
     store_count(f->store, &counters);
@@ -131,41 +132,66 @@ static void goes_on_after_reopening_over_many_segments(void **state)
 
 static void takes_a_record_larger_than_a_segment(void **state)
 {
-    struct fixture *f = *state;
-    char *value = calloc(1, 3 * FIXTURE_SEGMENT_BYTES);
-    memset(value, 'v', 3 * FIXTURE_SEGMENT_BYTES - 1);
+    struct store_fixture *f = *state;
+    char *value = calloc(1, 3 * STORE_FIXTURE_SEGMENT_BYTES);
+    memset(value, 'v', 3 * STORE_FIXTURE_SEGMENT_BYTES - 1);
     capsule_world_put(&f->world, f->a, "large", value);
-    fixture_put(f);
+    store_fixture_put(f);
     free(value);
     take_from(f, 0);
-    assert_int_equal(fixture_reopen(f), STATUS_OK);
-    assert_int_equal(fixture_held(f), f->world.record_count);
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    assert_int_equal(store_fixture_held(f), f->world.record_count);
     size_t before = f->world.record_count;
-    fixture_put(f);
+    store_fixture_put(f);
     take_from(f, before);
-    assert_int_equal(fixture_held(f), f->world.record_count);
+    assert_int_equal(store_fixture_held(f), f->world.record_count);
+}
+
+/* What is refused may have ended a segment before: the next one then waits, empty. */
+static void opens_with_segments_that_wait(void **state)
+{
+    struct store_fixture *f = *state;
+    take_from(f, 0);
+    struct capsule_world_draft draft;
+    capsule_world_draft(&f->world, &draft, f->a, RECORD_MEMBER);
+    uint8_t body[STORE_FIXTURE_SEGMENT_BYTES - 500] = {0};
+    assert_int_equal(buffer_append(&draft.body, body, sizeof body), STATUS_OK);
+    capsule_world_build(&f->world, &draft);
+    assert_int_equal(store_fixture_append(f, buffer_bytes(&f->world.tried)), STATUS_DENIED);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(store_prepare(f->store), STATUS_OK);
+    }
+    assert_non_null(disk_fake_file(f->fake, "segment-00000003"));
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    assert_int_equal(store_fixture_held(f), f->world.record_count);
+    size_t before = f->world.record_count;
+    store_fixture_put(f);
+    take_from(f, before);
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    assert_int_equal(store_fixture_held(f), f->world.record_count);
 }
 
 static void a_gap_changes_nothing(void **state)
 {
-    struct fixture *f = *state;
-    fixture_put(f);
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, 1)), STATUS_GAP);
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, 4)), STATUS_GAP);
+    struct store_fixture *f = *state;
+    store_fixture_put(f);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, 1)), STATUS_GAP);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, 4)), STATUS_GAP);
     take_from(f, 0);
     size_t before = f->world.record_count;
-    fixture_put(f);
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, before + 1)), STATUS_GAP);
-    assert_int_equal(fixture_held(f), before);
+    store_fixture_put(f);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, before + 1)),
+                     STATUS_GAP);
+    assert_int_equal(store_fixture_held(f), before);
 }
 
 static void p2_a_record_whose_signature_is_wrong_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     take_from(f, 0);
-    fixture_build_other(f, f->a);
+    store_fixture_build_other(f, f->a);
     f->world.tried.bytes[f->world.tried.length - 1] ^= 1;
-    assert_int_equal(fixture_append(f, buffer_bytes(&f->world.tried)), STATUS_FORGED);
+    assert_int_equal(store_fixture_append(f, buffer_bytes(&f->world.tried)), STATUS_FORGED);
     assert_int_equal(store_commit(f->store, &f->receipt), STATUS_EMPTY);
     struct store_counters counters;
     store_count(f->store, &counters);
@@ -174,23 +200,23 @@ static void p2_a_record_whose_signature_is_wrong_is_refused(void **state)
 
 static void p8_a_second_record_for_a_place_gives_a_fork_proof(void **state)
 {
-    struct fixture *f = *state;
-    fixture_build_other(f, f->a);
+    struct store_fixture *f = *state;
+    store_fixture_build_other(f, f->a);
     struct buffer other = BUFFER_EMPTY;
     assert_int_equal(buffer_append(&other, f->world.tried.bytes, f->world.tried.length), STATUS_OK);
-    fixture_put(f);
+    store_fixture_put(f);
     take_from(f, 0);
     for (int i = 0; i < 2; i++) {
         buffer_clear(&f->proof);
-        assert_int_equal(fixture_append(f, buffer_bytes(&other)), STATUS_FORKED);
+        assert_int_equal(store_fixture_append(f, buffer_bytes(&other)), STATUS_FORKED);
         assert_int_equal(receipt_fork_verify(buffer_bytes(&f->proof), &f->a->public_key),
                          STATUS_OK);
-        assert_int_equal(fixture_reopen(f), STATUS_OK);  // from the disk as well
+        assert_int_equal(store_fixture_reopen(f), STATUS_OK);  // from the disk as well
     }
     // Not everybody can accuse.
     buffer_clear(&f->proof);
     other.bytes[other.length - 1] ^= 1;
-    assert_int_equal(fixture_append(f, buffer_bytes(&other)), STATUS_FORGED);
+    assert_int_equal(store_fixture_append(f, buffer_bytes(&other)), STATUS_FORGED);
     assert_int_equal(f->proof.length, 0);
     buffer_release(&other);
 }
@@ -198,7 +224,7 @@ static void p8_a_second_record_for_a_place_gives_a_fork_proof(void **state)
 /* A host may spoil a signature that a descendant makes superfluous. */
 static void p9_a_spoilt_signature_within_a_run_does_not_stop_a_replay(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     take_from(f, 0);
     size_t first = f->world.record_count;
     for (int i = 0; i < 4; i++) {
@@ -206,29 +232,29 @@ static void p9_a_spoilt_signature_within_a_run_does_not_stop_a_replay(void **sta
     }
     f->world.log.bytes[f->world.offsets[first + 2] - 1] ^= 1;
     take_from(f, first);
-    assert_int_equal(fixture_reopen(f), STATUS_OK);
-    assert_int_equal(fixture_held(f), first + 4);
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    assert_int_equal(store_fixture_held(f), first + 4);
 
     // As the newest it is refused.
-    assert_int_equal(fixture_reopen_fresh(f), STATUS_OK);
-    assert_int_equal(fixture_append_range(f, 0, first + 2), STATUS_FORGED);
-    assert_int_equal(fixture_held(f), first + 1);
+    assert_int_equal(store_fixture_reopen_fresh(f), STATUS_OK);
+    assert_int_equal(store_fixture_append_range(f, 0, first + 2), STATUS_FORGED);
+    assert_int_equal(store_fixture_held(f), first + 1);
 
     // Torn off behind it, the run ends where a signature carries it.
-    assert_int_equal(fixture_append_range(f, first + 1, first + 4), STATUS_OK);
+    assert_int_equal(store_fixture_append_range(f, first + 1, first + 4), STATUS_OK);
     disk_fake_power_off(f->fake, 2);
-    assert_int_equal(fixture_commit(f), STATUS_IO);
+    assert_int_equal(store_fixture_commit(f), STATUS_IO);
     size_t last_two = f->world.offsets[first + 4] - f->world.offsets[first + 2];
     disk_fake_crash_torn(f->fake, disk_fake_last_write(f->fake) - last_two);
-    assert_int_equal(fixture_reopen(f), STATUS_OK);
-    assert_int_equal(fixture_held(f), first + 1);
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    assert_int_equal(store_fixture_held(f), first + 1);
 }
 
 static void reads_within_the_bounds_that_were_asked_for(void **state)
 {
-    struct fixture *f = *state;
-    fixture_put(f);
-    fixture_put(f);
+    struct store_fixture *f = *state;
+    store_fixture_put(f);
+    store_fixture_put(f);
     take_from(f, 0);
     struct buffer records = BUFFER_EMPTY;
     struct frame_fetched fetched;
@@ -261,7 +287,7 @@ static void reads_within_the_bounds_that_were_asked_for(void **state)
 
 static void p2_what_changed_on_the_disk_is_not_given_out(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     take_from(f, 0);
     disk_fake_file(f->fake, "segment-00000001")->bytes[200] ^= 1;
     struct buffer records = BUFFER_EMPTY;
@@ -274,12 +300,12 @@ static void p2_what_changed_on_the_disk_is_not_given_out(void **state)
 
 static void a_fenced_writer_adds_nothing_until_it_is_cut(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     struct buffer body = BUFFER_EMPTY;
     struct buffer said = BUFFER_EMPTY;
-    fixture_put(f);
+    store_fixture_put(f);
     take_from(f, 0);
-    fixture_ask(f, &body, &f->a->id);
+    store_fixture_ask(f, &body, &f->a->id);
     struct frame_fence ask = decode_ask(&body);
     assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
     struct receipt fence = decode(f, buffer_bytes(&said), RECEIPT_FENCE);
@@ -291,20 +317,21 @@ static void a_fenced_writer_adds_nothing_until_it_is_cut(void **state)
     capsule_world_put(&f->world, f->a, "x", "late");
     capsule_world_put(&f->world, f->b, "x", "of another");
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next)), STATUS_GAP);
-        assert_int_equal(fixture_reopen(f), STATUS_OK);  // it is remembered
+        assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next)),
+                         STATUS_GAP);
+        assert_int_equal(store_fixture_reopen(f), STATUS_OK);  // it is remembered
     }
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next + 1)), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next + 1)), STATUS_OK);
 
     // A cut above what this store holds lets in what lies up to it, and nothing beyond.
-    fixture_build_other(f, f->a);
+    store_fixture_build_other(f, f->a);
     struct buffer beyond = BUFFER_EMPTY;
     assert_int_equal(buffer_append(&beyond, f->world.tried.bytes, f->world.tried.length),
                      STATUS_OK);
     capsule_world_close(&f->world, f->a);
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next + 2)), STATUS_OK);
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next)), STATUS_OK);
-    assert_int_equal(fixture_append(f, buffer_bytes(&beyond)), STATUS_CLOSED);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next + 2)), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next)), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, buffer_bytes(&beyond)), STATUS_CLOSED);
     buffer_release(&beyond);
     buffer_release(&said);
     buffer_release(&body);
@@ -312,48 +339,48 @@ static void a_fenced_writer_adds_nothing_until_it_is_cut(void **state)
 
 static void a_fence_is_durable_before_it_is_signed(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     struct buffer body = BUFFER_EMPTY;
     struct buffer said = BUFFER_EMPTY;
-    assert_int_equal(fixture_append_range(f, 0, f->world.record_count), STATUS_OK);
-    fixture_ask(f, &body, &f->a->id);
+    assert_int_equal(store_fixture_append_range(f, 0, f->world.record_count), STATUS_OK);
+    store_fixture_ask(f, &body, &f->a->id);
     struct frame_fence ask = decode_ask(&body);
     assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
     // What it says of the branch is durable too, and its receipt still comes.
-    assert_int_equal(fixture_commit(f), STATUS_OK);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
     disk_fake_crash_torn(f->fake, 0);
-    assert_int_equal(fixture_reopen(f), STATUS_OK);
-    assert_int_equal(fixture_held(f), f->world.record_count);
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    assert_int_equal(store_fixture_held(f), f->world.record_count);
 
     buffer_clear(&said);
     buffer_clear(&body);
-    fixture_ask(f, &body, &f->b->id);
+    store_fixture_ask(f, &body, &f->b->id);
     ask = decode_ask(&body);
     disk_fake_fail(f->fake, 1, STATUS_NO_SPACE);
     assert_int_equal(store_fence(f->store, &ask, &said), STATUS_NO_SPACE);
     assert_int_equal(said.length, 0);
     size_t next = f->world.record_count;
     capsule_world_put(&f->world, f->b, "x", "1");
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next)), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next)), STATUS_OK);
     buffer_release(&said);
     buffer_release(&body);
 }
 
 static void a_new_term_ends_the_old_one(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     struct buffer old_body = BUFFER_EMPTY;
     struct buffer body = BUFFER_EMPTY;
     struct buffer said = BUFFER_EMPTY;
-    fixture_put(f);
+    store_fixture_put(f);
     take_from(f, 0);
-    fixture_ask(f, &old_body, &f->a->id);
+    store_fixture_ask(f, &old_body, &f->a->id);
     size_t next = f->world.record_count;
     capsule_world_sync(&f->world);  // the old leader's, on its way
     struct capsule_world_writer *old = f->world.leader;
     struct head old_head = old->head;
     capsule_world_restart(&f->world);
-    fixture_ask(f, &body, NULL);
+    store_fixture_ask(f, &body, NULL);
     struct frame_fence ask = decode_ask(&body);
     assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
     struct receipt fence = decode(f, buffer_bytes(&said), RECEIPT_FENCE);
@@ -366,19 +393,20 @@ static void a_new_term_ends_the_old_one(void **state)
     struct frame_fence old_ask = decode_ask(&old_body);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(store_fence(f->store, &old_ask, &said), STATUS_CLOSED);
-        assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next)), STATUS_GAP);
-        assert_int_equal(fixture_reopen(f), STATUS_OK);
+        assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next)),
+                         STATUS_GAP);
+        assert_int_equal(store_fixture_reopen(f), STATUS_OK);
     }
     // Its successor's branch is taken, and what its CLOSE cuts.
     capsule_world_close(&f->world, old);
     assert_int_equal(f->world.record_count, next + 3);
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next + 1)), STATUS_OK);
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next + 2)), STATUS_OK);
-    assert_int_equal(fixture_append(f, capsule_world_record(&f->world, next)), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next + 1)), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next + 2)), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next)), STATUS_OK);
     const struct capsule_member *member = capsule_member_find(store_capsule(f->store), &old->id);
     assert_int_equal(member->head.sequence, old_head.sequence);
     // Receipts are those of the new term.
-    assert_int_equal(fixture_commit(f), STATUS_OK);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
     assert_int_equal(decode(f, buffer_bytes(&f->receipt), RECEIPT_DURABLE).term, 2);
     buffer_release(&said);
     buffer_release(&body);
@@ -387,11 +415,11 @@ static void a_new_term_ends_the_old_one(void **state)
 
 static void a_fence_that_its_leader_did_not_sign_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     struct buffer body = BUFFER_EMPTY;
     struct buffer said = BUFFER_EMPTY;
     take_from(f, 0);
-    fixture_ask(f, &body, &f->a->id);
+    store_fixture_ask(f, &body, &f->a->id);
     for (size_t i = 0; i < body.length; i++) {
         struct frame_fence ask;
         body.bytes[i] ^= 1;
@@ -409,11 +437,11 @@ static void a_fence_that_its_leader_did_not_sign_is_refused(void **state)
 
 static void a_flipped_bit_in_the_fence_file_is_damage(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     struct buffer body = BUFFER_EMPTY;
     struct buffer said = BUFFER_EMPTY;
     take_from(f, 0);
-    fixture_ask(f, &body, &f->a->id);
+    store_fixture_ask(f, &body, &f->a->id);
     struct frame_fence ask = decode_ask(&body);
     assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
     struct buffer *file = disk_fake_file(f->fake, "fence");
@@ -424,26 +452,26 @@ static void a_flipped_bit_in_the_fence_file_is_damage(void **state)
         file->bytes[i] ^= 4;
     }
     file->length--;
-    assert_int_equal(fixture_reopen(f), STATUS_DAMAGED);
+    assert_int_equal(store_fixture_reopen(f), STATUS_DAMAGED);
     buffer_release(&said);
     buffer_release(&body);
 }
 
 static void refuses_to_open_what_is_not_its_own(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     take_from(f, 0);
     struct sign_key *stranger = sign_key_new(&f->world.random);
     struct sign_key *own = f->world.store_keys[0];
     f->world.store_keys[0] = stranger;
-    assert_int_equal(fixture_reopen(f), STATUS_FORGED);
+    assert_int_equal(store_fixture_reopen(f), STATUS_FORGED);
     f->world.store_keys[0] = own;
     sign_key_free(stranger);
     // Another store of the same capsule, or another capsule's log.
     disk_fake_file(f->fake, "segment-00000001")->bytes[40] ^= 1;
-    assert_int_equal(fixture_reopen(f), STATUS_DAMAGED);
+    assert_int_equal(store_fixture_reopen(f), STATUS_DAMAGED);
     f->world.genesis_body.bytes[f->world.genesis_body.length - 1] ^= 1;
-    assert_int_equal(fixture_reopen(f), STATUS_FORGED);
+    assert_int_equal(store_fixture_reopen(f), STATUS_FORGED);
 }
 
 int main(void)
@@ -456,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(goes_on_after_reopening_over_many_segments, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(takes_a_record_larger_than_a_segment, setup, teardown),
+        cmocka_unit_test_setup_teardown(opens_with_segments_that_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(a_gap_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(p2_a_record_whose_signature_is_wrong_is_refused, setup,
                                         teardown),
