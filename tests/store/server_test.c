@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "store/server.h"
-#include "tests/store/fixture.h"
+#include "tests/support/store_fixture.h"
 
 enum { SENT_MAX = 128, EVERYONE = 0, CLIENT = 7, FRAME_TEXT_BYTES = 512 };
 
@@ -26,7 +26,7 @@ struct sent {
 };
 
 struct server_fixture {
-    struct fixture store;
+    struct store_fixture store;
     struct server *server;
     struct sent sent[SENT_MAX];
     size_t sent_count;
@@ -65,7 +65,7 @@ static int setup(void **state)
 {
     struct server_fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
-    fixture_init(&f->store);
+    store_fixture_init(&f->store);
     struct server_output output = {.send = on_send, .broadcast = on_broadcast, .context = f};
     assert_int_equal(server_new(&f->server, f->store.store, &output), STATUS_OK);
     *state = f;
@@ -77,7 +77,7 @@ static int teardown(void **state)
     struct server_fixture *f = *state;
     forget_sent(f);
     server_free(f->server);
-    fixture_release(&f->store);
+    store_fixture_release(&f->store);
     free(f);
     return 0;
 }
@@ -132,7 +132,7 @@ static struct frame_refused refused_at(const struct server_fixture *f, size_t in
 static void p4_one_receipt_for_a_whole_group(void **state)
 {
     struct server_fixture *f = *state;
-    fixture_put(&f->store);
+    store_fixture_put(&f->store);
     for (size_t i = 0; i < f->store.world.record_count; i++) {
         receive_record(f, i);
     }
@@ -151,9 +151,9 @@ static void p4_one_receipt_for_a_whole_group(void **state)
 static void takes_records_in_any_order(void **state)
 {
     struct server_fixture *f = *state;
-    fixture_put(&f->store);
+    store_fixture_put(&f->store);
     capsule_world_sync(&f->store.world);
-    fixture_put(&f->store);
+    store_fixture_put(&f->store);
     for (size_t i = f->store.world.record_count; i-- > 0;) {
         receive_record(f, i);
     }
@@ -171,7 +171,7 @@ static void holds_back_what_has_a_gap_and_names_it_once(void **state)
     commit(f);
     forget_sent(f);
     size_t first = f->store.world.record_count;
-    fixture_put(&f->store);
+    store_fixture_put(&f->store);
     receive_record(f, first + 1);
     commit(f);
     assert_int_equal(f->sent_count, 1);
@@ -216,7 +216,7 @@ static void what_is_held_back_is_bounded(void **state)
     // Others are served as before.
     forget_sent(f);
     size_t first = f->store.world.record_count;
-    fixture_put(&f->store);
+    store_fixture_put(&f->store);
     receive_from(f, first);
     commit(f);
     assert_int_equal(f->sent_count, 1);
@@ -230,7 +230,7 @@ static void p2_says_why_a_record_is_refused(void **state)
     receive_from(f, 0);
     commit(f);
     forget_sent(f);
-    fixture_build_other(&f->store, f->store.a);
+    store_fixture_build_other(&f->store, f->store.a);
     struct buffer *tried = &f->store.world.tried;
     tried->bytes[tried->length - 1] ^= 1;
     receive(f, FRAME_RECORD, 0, buffer_bytes(tried));
@@ -250,11 +250,11 @@ static void p2_says_why_a_record_is_refused(void **state)
 static void p8_everybody_learns_of_a_fork(void **state)
 {
     struct server_fixture *f = *state;
-    fixture_build_other(&f->store, f->store.a);
+    store_fixture_build_other(&f->store, f->store.a);
     struct buffer other = BUFFER_EMPTY;
     assert_int_equal(buffer_append(&other, f->store.world.tried.bytes, f->store.world.tried.length),
                      STATUS_OK);
-    fixture_put(&f->store);
+    store_fixture_put(&f->store);
     receive_from(f, 0);
     commit(f);
     forget_sent(f);
@@ -324,9 +324,9 @@ static void answers_a_fence_that_follows_records(void **state)
 {
     struct server_fixture *f = *state;
     struct buffer body = BUFFER_EMPTY;
-    fixture_put(&f->store);
+    store_fixture_put(&f->store);
     receive_from(f, 0);
-    fixture_ask(&f->store, &body, &f->store.a->id);
+    store_fixture_ask(&f->store, &body, &f->store.a->id);
     receive(f, FRAME_FENCE, 9, buffer_bytes(&body));
     assert_int_equal(f->sent_count, 1);
     assert_int_equal(f->sent[0].frame.kind, FRAME_FENCED);
@@ -348,7 +348,7 @@ static void p4_a_full_disk_is_told_and_forgotten_when_there_is_room(void **state
     forget_sent(f);
     size_t first = f->store.world.record_count;
     for (int i = 0; i < 8; i++) {
-        fixture_put(&f->store);
+        store_fixture_put(&f->store);
     }
     disk_fake_limit(f->store.fake, disk_fake_used(f->store.fake));
     receive_from(f, first);

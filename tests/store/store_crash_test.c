@@ -16,17 +16,17 @@
 
 #include <cmocka.h>
 
-#include "tests/store/fixture.h"
+#include "tests/support/store_fixture.h"
 
 enum { SECTOR_BYTES = 512, GROUP_MAX = 5, TEARS_AT_RANDOM = 3, CRASHES_AT_RANDOM = 3 };
 
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
+    struct store_fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
-    fixture_init(f);
+    store_fixture_init(f);
     for (int i = 0; i < 10; i++) {
-        fixture_put(f);
+        store_fixture_put(f);
     }
     *state = f;
     return 0;
@@ -34,8 +34,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct fixture *f = *state;
-    fixture_release(f);
+    struct store_fixture *f = *state;
+    store_fixture_release(f);
     free(f);
     return 0;
 }
@@ -47,18 +47,18 @@ struct said {
 };
 
 /* Write the history from where the store is, until something fails. */
-static enum status live(struct fixture *f, struct said *said)
+static enum status live(struct store_fixture *f, struct said *said)
 {
     struct buffer fence = BUFFER_EMPTY;
     struct buffer body = BUFFER_EMPTY;
-    size_t next = fixture_held(f);
+    size_t next = store_fixture_held(f);
     enum status status = STATUS_OK;
     for (size_t group = 1; status == STATUS_OK && next < f->world.record_count; group++) {
         size_t end = next + 1 + group * 3 % GROUP_MAX;
         end = end < f->world.record_count ? end : f->world.record_count;
-        status = fixture_append_range(f, next, end);
+        status = store_fixture_append_range(f, next, end);
         if (status == STATUS_OK) {
-            status = fixture_commit(f);
+            status = store_fixture_commit(f);
         }
         if (status == STATUS_OK) {
             said->record_count = next = end;
@@ -69,7 +69,7 @@ static enum status live(struct fixture *f, struct said *said)
             struct writer_id stranger = {.bytes = {1, 2, 3}};
             struct frame_fence ask;
             buffer_clear(&body);
-            fixture_ask(f, &body, &stranger);
+            store_fixture_ask(f, &body, &stranger);
             assert_int_equal(frame_fence_decode(&ask, buffer_bytes(&body)), STATUS_OK);
             status = store_fence(f->store, &ask, &fence);
             said->has_fenced = status == STATUS_OK;
@@ -81,32 +81,32 @@ static enum status live(struct fixture *f, struct said *said)
 }
 
 /* Nothing that was said is lost, and the store can go on to the end. */
-static void assert_recovers(struct fixture *f, struct said said)
+static void assert_recovers(struct store_fixture *f, struct said said)
 {
-    enum status status = fixture_reopen(f);
+    enum status status = store_fixture_reopen(f);
     if (status != STATUS_OK) {
         fail_msg("does not open: %s", status_text(status));
     }
-    assert_true(fixture_held(f) >= said.record_count);
+    assert_true(store_fixture_held(f) >= said.record_count);
     if (said.has_fenced) {
         const struct buffer *fence = disk_fake_file(f->fake, "fence");
         assert_non_null(fence);
         assert_int_equal(fence->bytes[4], 1);
     }
     assert_int_equal(live(f, &said), STATUS_OK);
-    assert_int_equal(fixture_reopen(f), STATUS_OK);
-    assert_int_equal(fixture_held(f), f->world.record_count);
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    assert_int_equal(store_fixture_held(f), f->world.record_count);
 }
 
 static void p4_survives_the_failure_of_any_one_operation(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     const enum status failures[] = {STATUS_IO, STATUS_NO_SPACE};
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
         uint64_t nth = 1;
         for (bool has_failed = true; has_failed; nth++) {
             struct said said = {.record_count = 0};
-            assert_int_equal(fixture_reopen_fresh(f), STATUS_OK);
+            assert_int_equal(store_fixture_reopen_fresh(f), STATUS_OK);
             uint64_t before = disk_fake_operations(f->fake);
             disk_fake_fail(f->fake, nth, failures[i]);
             enum status status = live(f, &said);
@@ -121,7 +121,7 @@ static void p4_survives_the_failure_of_any_one_operation(void **state)
 }
 
 /* Live, with the power going off in operation `nth` of the disk. False: it never came to that. */
-static bool live_until(struct fixture *f, uint64_t nth, struct said *said)
+static bool live_until(struct store_fixture *f, uint64_t nth, struct said *said)
 {
     *said = (struct said){.record_count = 0};
     store_close(f->store);
@@ -130,12 +130,12 @@ static bool live_until(struct fixture *f, uint64_t nth, struct said *said)
     f->fake = disk_fake_new();
     f->disk = disk_fake_disk(f->fake);
     disk_fake_power_off(f->fake, nth);
-    return fixture_reopen(f) != STATUS_OK || live(f, said) != STATUS_OK;
+    return store_fixture_reopen(f) != STATUS_OK || live(f, said) != STATUS_OK;
 }
 
 static void p9_survives_a_torn_last_write_at_every_sector_and_at_random_bytes(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     struct random_seeded seeded;
     struct random random = random_seeded(&seeded, 5);
     struct said said;
@@ -157,7 +157,7 @@ static void p9_survives_a_torn_last_write_at_every_sector_and_at_random_bytes(vo
 
 static void p9_survives_the_loss_of_any_sectors_that_were_not_synced(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     struct random_seeded seeded;
     const char *seed = getenv("SEED");
     unsigned long long number = seed == NULL ? 9 : strtoull(seed, NULL, 10);
@@ -175,7 +175,7 @@ static void p9_survives_the_loss_of_any_sectors_that_were_not_synced(void **stat
 
 static void p9_survives_a_second_crash_while_it_recovers_from_the_first(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     struct random_seeded seeded;
     struct random random = random_seeded(&seeded, 6);
     struct said said;
@@ -183,7 +183,7 @@ static void p9_survives_a_second_crash_while_it_recovers_from_the_first(void **s
         disk_fake_crash(f->fake, &random);
         for (uint64_t second = 1;; second++) {
             disk_fake_power_off(f->fake, second);
-            enum status status = fixture_reopen(f);
+            enum status status = store_fixture_reopen(f);
             disk_fake_crash(f->fake, &random);
             if (status == STATUS_OK) {
                 break;
@@ -195,29 +195,29 @@ static void p9_survives_a_second_crash_while_it_recovers_from_the_first(void **s
 
 static void p4_a_disk_that_is_full_at_any_size_costs_nothing_but_time(void **state)
 {
-    struct fixture *f = *state;
-    assert_int_equal(fixture_reopen_fresh(f), STATUS_OK);
+    struct store_fixture *f = *state;
+    assert_int_equal(store_fixture_reopen_fresh(f), STATUS_OK);
     struct said all = {.record_count = 0};
     assert_int_equal(live(f, &all), STATUS_OK);
     uint64_t needed = disk_fake_used(f->fake);
     size_t full_count = 0;
-    for (uint64_t limit = FIXTURE_SEGMENT_BYTES + 200; limit < needed + 700; limit += 700) {
+    for (uint64_t limit = STORE_FIXTURE_SEGMENT_BYTES + 200; limit < needed + 700; limit += 700) {
         struct said said = {.record_count = 0};
-        assert_int_equal(fixture_reopen_fresh(f), STATUS_OK);
+        assert_int_equal(store_fixture_reopen_fresh(f), STATUS_OK);
         disk_fake_limit(f->fake, limit);
         enum status status = live(f, &said);
         if (status != STATUS_OK) {
             // Refused, and refused again: nothing changes until there is room.
             assert_int_equal(status, STATUS_NO_SPACE);
             full_count++;
-            enum status again = fixture_commit(f);
+            enum status again = store_fixture_commit(f);
             assert_true(again == STATUS_OK || again == STATUS_EMPTY);
-            size_t held = fixture_held(f);
+            size_t held = store_fixture_held(f);
             assert_int_equal(live(f, &said), STATUS_NO_SPACE);
-            assert_int_equal(fixture_held(f), held);
+            assert_int_equal(store_fixture_held(f), held);
             disk_fake_limit(f->fake, UINT64_MAX);
             assert_int_equal(live(f, &said), STATUS_OK);
-            assert_int_equal(fixture_held(f), f->world.record_count);
+            assert_int_equal(store_fixture_held(f), f->world.record_count);
         }
         disk_fake_limit(f->fake, UINT64_MAX);
         assert_recovers(f, said);
@@ -235,7 +235,7 @@ static enum status ignore_record(void *context, struct bytes record,
 }
 
 /* Flip one bit of every byte of every file, and see the store refuse or lose nothing. */
-static void flip_each(struct fixture *f, size_t said_count)
+static void flip_each(struct store_fixture *f, size_t said_count)
 {
     size_t opened = 0;
     for (size_t i = 0; i < disk_fake_count(f->fake); i++) {
@@ -260,10 +260,10 @@ static void flip_each(struct fixture *f, size_t said_count)
             if (at < end + 64 || at % 61 == 0) {
                 struct disk before = f->disk;
                 f->disk = disk;
-                enum status status = fixture_reopen(f);
+                enum status status = store_fixture_reopen(f);
                 if (status == STATUS_OK) {
                     opened++;
-                    assert_true(fixture_held(f) >= said_count);
+                    assert_true(store_fixture_held(f) >= said_count);
                     store_close(f->store);
                     f->store = NULL;
                 } else {
@@ -279,7 +279,7 @@ static void flip_each(struct fixture *f, size_t said_count)
 
 static void p2_a_flipped_bit_anywhere_is_refused_or_costs_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     struct said said = {.record_count = 0};
     f->world.record_count = 16;  // a short history: two segments
     assert_int_equal(live(f, &said), STATUS_OK);
@@ -292,28 +292,28 @@ static void p2_a_flipped_bit_anywhere_is_refused_or_costs_nothing(void **state)
  */
 static void a_flip_in_a_group_whose_mark_was_lost_costs_no_more_than_that_group(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     f->world.record_count = 10;
-    assert_int_equal(fixture_append_range(f, 0, 7), STATUS_OK);
-    assert_int_equal(fixture_commit(f), STATUS_OK);
-    assert_int_equal(fixture_append_range(f, 7, 10), STATUS_OK);
-    assert_int_equal(fixture_commit(f), STATUS_OK);
+    assert_int_equal(store_fixture_append_range(f, 0, 7), STATUS_OK);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
+    assert_int_equal(store_fixture_append_range(f, 7, 10), STATUS_OK);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
     disk_fake_crash_torn(f->fake, 0);
     flip_each(f, 7);
 }
 
 static void a_missing_segment_is_damage(void **state)
 {
-    struct fixture *f = *state;
+    struct store_fixture *f = *state;
     struct said said = {.record_count = 0};
     assert_int_equal(live(f, &said), STATUS_OK);
     assert_true(disk_fake_file(f->fake, "segment-00000003") != NULL);
     disk_fake_remove(f->fake, "segment-00000002");
-    assert_int_equal(fixture_reopen(f), STATUS_DAMAGED);
+    assert_int_equal(store_fixture_reopen(f), STATUS_DAMAGED);
     struct store_place place;
     assert_int_equal(store_walk(&f->disk, ignore_record, NULL, &place), STATUS_DAMAGED);
     disk_fake_remove(f->fake, "segment-00000001");
-    assert_int_equal(fixture_reopen(f), STATUS_DAMAGED);
+    assert_int_equal(store_fixture_reopen(f), STATUS_DAMAGED);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-#include "tests/store/disk_fake.h"
+#include "tests/support/disk_fake.h"
 
 #include <stdio.h>
 #include <stdlib.h>

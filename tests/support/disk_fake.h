@@ -1,5 +1,5 @@
-#ifndef TESTS_STORE_DISK_FAKE_H
-#define TESTS_STORE_DISK_FAKE_H
+#ifndef SUPPORT_DISK_FAKE_H
+#define SUPPORT_DISK_FAKE_H
 
 #include <stdbool.h>
 #include <stddef.h>

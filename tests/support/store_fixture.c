@@ -1,22 +1,22 @@
-#include "tests/store/fixture.h"
+#include "tests/support/store_fixture.h"
 
 #include <string.h>
 
 #include "base/check.h"
 #include "crypto/crypto.h"
 
-void fixture_init(struct fixture *f)
+void store_fixture_init(struct store_fixture *f)
 {
-    *f = (struct fixture){.store = NULL};
+    *f = (struct store_fixture){.store = NULL};
     crypto_init();
     capsule_world_init(&f->world, 11, 1, 1, 0);
     capsule_world_start(&f->world);
     f->a = capsule_world_admit(&f->world, MEMBER_WORKER);
     f->b = capsule_world_admit(&f->world, MEMBER_WORKER);
-    CHECK(fixture_reopen_fresh(f) == STATUS_OK);
+    CHECK(store_fixture_reopen_fresh(f) == STATUS_OK);
 }
 
-void fixture_release(struct fixture *f)
+void store_fixture_release(struct store_fixture *f)
 {
     store_close(f->store);
     disk_fake_free(f->fake);
@@ -25,43 +25,43 @@ void fixture_release(struct fixture *f)
     capsule_world_release(&f->world);
 }
 
-enum status fixture_reopen(struct fixture *f)
+enum status store_fixture_reopen(struct store_fixture *f)
 {
     store_close(f->store);
     struct store_config config = {
         .disk = &f->disk,
         .genesis = buffer_bytes(&f->world.genesis_body),
         .key = f->world.store_keys[0],
-        .segment_bytes = FIXTURE_SEGMENT_BYTES,
+        .segment_bytes = STORE_FIXTURE_SEGMENT_BYTES,
     };
     return store_open(&f->store, &config);
 }
 
-enum status fixture_reopen_fresh(struct fixture *f)
+enum status store_fixture_reopen_fresh(struct store_fixture *f)
 {
     store_close(f->store);
     f->store = NULL;
     disk_fake_free(f->fake);
     f->fake = disk_fake_new();
     f->disk = disk_fake_disk(f->fake);
-    return fixture_reopen(f);
+    return store_fixture_reopen(f);
 }
 
-void fixture_put(struct fixture *f)
+void store_fixture_put(struct store_fixture *f)
 {
     capsule_world_put(&f->world, f->a, "x", "1");
     capsule_world_put(&f->world, f->a, "y", "2");
     capsule_world_put(&f->world, f->b, "x", "3");
 }
 
-enum status fixture_append(struct fixture *f, struct bytes bytes)
+enum status store_fixture_append(struct store_fixture *f, struct bytes bytes)
 {
     struct record record;
     enum status status = record_decode(&record, bytes.at, bytes.length);
     return status == STATUS_OK ? store_append(f->store, &record, &f->proof) : status;
 }
 
-enum status fixture_append_range(struct fixture *f, size_t first, size_t end)
+enum status store_fixture_append_range(struct store_fixture *f, size_t first, size_t end)
 {
     enum { RUN_MAX = 8 };
     while (first < end) {
@@ -89,13 +89,13 @@ enum status fixture_append_range(struct fixture *f, size_t first, size_t end)
     return STATUS_OK;
 }
 
-enum status fixture_commit(struct fixture *f)
+enum status store_fixture_commit(struct store_fixture *f)
 {
     buffer_clear(&f->receipt);
     return store_commit(f->store, &f->receipt);
 }
 
-size_t fixture_held(struct fixture *f)
+size_t store_fixture_held(struct store_fixture *f)
 {
     struct buffer records = BUFFER_EMPTY;
     struct frame_fetched fetched;
@@ -109,7 +109,7 @@ size_t fixture_held(struct fixture *f)
     return count;
 }
 
-void fixture_build_other(struct fixture *f, struct capsule_world_writer *writer)
+void store_fixture_build_other(struct store_fixture *f, struct capsule_world_writer *writer)
 {
     struct capsule_world_draft draft;
     capsule_world_draft(&f->world, &draft, writer, RECORD_DATA);
@@ -117,7 +117,7 @@ void fixture_build_other(struct fixture *f, struct capsule_world_writer *writer)
     capsule_world_build(&f->world, &draft);
 }
 
-void fixture_ask(struct fixture *f, struct buffer *body, const struct writer_id *writer)
+void store_fixture_ask(struct store_fixture *f, struct buffer *body, const struct writer_id *writer)
 {
     static const struct writer_id everyone;
     for (size_t i = 0; i < f->world.record_count; i++) {
