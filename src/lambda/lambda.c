@@ -1369,5 +1369,5 @@ enum status lambda_engine_warm_up(struct lambda_engine *engine)
 {
     // A cold disk may take its time.
     enum status status = run_once(engine, TOUCHES, 60000, LAMBDA_OK);
-    return status != STATUS_OK ? status : run_once(engine, NEVER_ENDS, 20, LAMBDA_TIMED_OUT);
+    return status != STATUS_OK ? status : run_once(engine, NEVER_ENDS, 1, LAMBDA_TIMED_OUT);
 }
