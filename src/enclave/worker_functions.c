@@ -1,5 +1,4 @@
 /* src/enclave/worker_functions.c */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,11 +82,7 @@ void worker_functions_add(struct worker_functions *functions, struct bytes body,
         return;
     }
     pthread_mutex_lock(&functions->lock);
-    bool is_taken = replace(functions, function);
-    if (is_taken) {
-        log_event(log, "function loaded name=%s version=%" PRIu64, function->manifest.name,
-                  function->manifest.version);
-    } else {
+    if (!replace(functions, function)) {
         worker_functions_drop(function);
     }
     pthread_mutex_unlock(&functions->lock);

@@ -258,8 +258,8 @@ static enum status receive_deploy(struct leader *leader, const struct leader_ses
             .request = deploy->request,
             .sequence = leader_own_sequence(leader),
         };
-        log_event(leader->log, "function published name=%s version=%" PRIu64, manifest.name,
-                  manifest.version);
+        // Its name is the owner's secret like its code: the host learns that there is one.
+        log_event(leader->log, "function published sequence=%" PRIu64, waiting->sequence);
     }
     function_manifest_release(&manifest);
     return status;
