@@ -17,6 +17,7 @@ struct journal {
     struct buffer gathered;        // follows what is written
     bool has_unsynced;             // records that no mark follows
     bool is_torn;
+    bool is_full;  // the disk was, when last asked: said once
     uint8_t *zeroes;
     uint64_t slice_bytes;  // of zeroes: JOURNAL_SLICE_BYTES, or a whole smaller segment
 };
@@ -212,10 +213,11 @@ static enum status slice_write(struct journal *journal, uint32_t number, uint64_
     }
     if (status == STATUS_OK) {
         *ready += slice;
-    } else {
+    } else if (status != STATUS_NO_SPACE || !journal->is_full) {
         log_event(journal->config.log, "segment not extended file=%s bytes=%llu cause=\"%s\"", name,
                   (unsigned long long)*ready, status_text(status));
     }
+    journal->is_full = status == STATUS_NO_SPACE;
     return status;
 }
 
