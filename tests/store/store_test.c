@@ -81,7 +81,7 @@ static void p4_a_receipt_names_what_a_crash_leaves(void **state)
     assert_int_equal(receipt.term, 1);
     assert_true(names(&receipt, f->world.leader) && names(&receipt, f->a) && names(&receipt, f->b));
     assert_int_equal(store_commit(f->store, &f->receipt), STATUS_EMPTY);
-    disk_fake_crash_torn(f->fake, 0);
+    disk_fake_crash(f->fake, NULL);
     assert_int_equal(store_fixture_reopen(f), STATUS_OK);
     assert_int_equal(store_fixture_held(f), f->world.record_count);
 }
@@ -348,7 +348,7 @@ static void a_fence_is_durable_before_it_is_signed(void **state)
     assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
     // What it says of the branch is durable too, and its receipt still comes.
     assert_int_equal(store_fixture_commit(f), STATUS_OK);
-    disk_fake_crash_torn(f->fake, 0);
+    disk_fake_crash(f->fake, NULL);
     assert_int_equal(store_fixture_reopen(f), STATUS_OK);
     assert_int_equal(store_fixture_held(f), f->world.record_count);
 

@@ -359,8 +359,10 @@ void disk_fake_crash(struct disk_fake *fake, const struct random *random)
         for (size_t at = 0; at < write->length;) {
             size_t step = SECTOR_BYTES - (size_t)((write->offset + at) % SECTOR_BYTES);
             step = step < write->length - at ? step : write->length - at;
-            uint8_t coin;
-            random_fill(random, &coin, sizeof coin);
+            uint8_t coin = 1;
+            if (random != NULL) {
+                random_fill(random, &coin, sizeof coin);
+            }
             if (coin % 2 == 0) {
                 patch(&fake->files[write->file].durable, write->offset + at, write->bytes + at,
                       step);

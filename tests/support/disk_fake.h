@@ -43,7 +43,8 @@ uint64_t disk_fake_used(const struct disk_fake *fake);
 /* Advance what now_us() says. */
 void disk_fake_advance(struct disk_fake *fake, uint64_t us);
 
-/* Each sector of what was not synced is there or not, as `random` has it; power is back. */
+/* Each sector of what was not synced is there or not, as `random` has it; NULL: none is. Power is
+ * back. */
 void disk_fake_crash(struct disk_fake *fake, const struct random *random);
 
 /* All that was not synced is there, but for the end of the last write, of which only the first

@@ -131,5 +131,5 @@ void store_fixture_ask(struct store_fixture *f, struct buffer *body, const struc
             return;
         }
     }
-    CHECK(!"the world has a leader");
+    CHECK(false && "the world has a leader");
 }
