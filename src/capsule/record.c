@@ -67,7 +67,7 @@ size_t record_length(const uint8_t *bytes, size_t available)
     return header_bytes_of(shape.parent_count) + shape.body_bytes + SIGN_SIGNATURE_BYTES;
 }
 
-enum status record_decode(struct record *record, const uint8_t *bytes, size_t length)
+enum status record_decode_again(struct record *record, const uint8_t *bytes, size_t length)
 {
     struct cursor in = cursor_over(bytes, length);
     struct record decoded = {.type = RECORD_GENESIS};
@@ -93,11 +93,22 @@ enum status record_decode(struct record *record, const uint8_t *bytes, size_t le
 
     decoded.header = bytes_of(bytes, header_bytes_of(shape.parent_count));
     decoded.whole = bytes_of(bytes, length);
+    decoded.hash = hash_of(decoded.header.at, decoded.header.length);
+    *record = decoded;
+    return STATUS_OK;
+}
+
+enum status record_decode(struct record *record, const uint8_t *bytes, size_t length)
+{
+    struct record decoded;
+    enum status status = record_decode_again(&decoded, bytes, length);
+    if (status != STATUS_OK) {
+        return status;
+    }
     struct hash body_hash = hash_of(decoded.body.at, decoded.body.length);
     if (!hash_equal(&body_hash, &decoded.body_hash)) {
         return STATUS_FORGED;
     }
-    decoded.hash = hash_of(decoded.header.at, decoded.header.length);
     *record = decoded;
     return STATUS_OK;
 }

@@ -89,6 +89,13 @@ struct record {
  */
 MUST_CHECK enum status record_decode(struct record *record, const uint8_t *bytes, size_t length);
 
+/*
+ * The same for bytes that this process has encoded or decoded before, and that nobody else could
+ * change since: the body is not hashed again, which is most of the cost.
+ */
+MUST_CHECK enum status record_decode_again(struct record *record, const uint8_t *bytes,
+                                           size_t length);
+
 /* The whole length of the record that starts at `bytes`, from its header alone; 0 when it is none.
  */
 size_t record_length(const uint8_t *bytes, size_t available);

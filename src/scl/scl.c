@@ -583,9 +583,9 @@ void scl_seal_run(const struct scl *scl, struct scl_seal_job *job)
             record_encode(&job->frame, &hash, &job->fields, buffer_bytes(&job->body), scl->key);
     }
     if (job->status == STATUS_OK) {
-        // Decoded once more before it counts: written and read on two paths.
-        job->status = record_decode(&job->record, job->frame.bytes + sizeof header,
-                                    job->frame.length - sizeof header);
+        // Decoded before it counts: its header is written and read on two paths.
+        job->status = record_decode_again(&job->record, job->frame.bytes + sizeof header,
+                                          job->frame.length - sizeof header);
     }
 }
 
@@ -675,7 +675,7 @@ static enum status job_add(struct scl *scl, struct scl_open_job *job,
         return status;
     }
     // It was decoded when it came; its bytes are ours since.
-    status = record_decode(&job->records[job->count], bytes->bytes, bytes->length);
+    status = record_decode_again(&job->records[job->count], bytes->bytes, bytes->length);
     CHECK(status == STATUS_OK);
     job->count++;
     return STATUS_OK;
