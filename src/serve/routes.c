@@ -196,8 +196,8 @@ static enum status headers_resolve(struct route *route, const struct http_reques
 static enum status function_resolve(struct route *route, const struct http_request *request,
                                     struct bytes name, struct http_refusal *refusal)
 {
-    if (request->method != HTTP_METHOD_POST) {
-        return refuse_method(refusal, "POST");
+    if (request->method != HTTP_METHOD_POST && !is_reading(request->method)) {
+        return refuse_method(refusal, "GET, HEAD, POST");
     }
     for (size_t i = 0; i < name.length; i++) {
         uint8_t byte = name.at[i];

@@ -14,7 +14,7 @@
 /*
  * routes: what a request asks for.
  *
- *     POST                /function/NAME                      ROUTE_FUNCTION
+ *     GET, POST           /function/NAME                      ROUTE_FUNCTION
  *     GET, PUT, DELETE    /kv/KEY                             ROUTE_KV_GET, _PUT, _DELETE
  *     GET                 /kv?prefix=&limit=&cursor=          ROUTE_KV_LIST
  *     GET                 /evidence?nonce=HEX                 ROUTE_EVIDENCE

@@ -67,6 +67,8 @@ static void knows_each_route(void **state)
     } cases[] = {
         {"POST /function/hello", ROUTE_FUNCTION},
         {"POST /function/a?any=%zz", ROUTE_FUNCTION},
+        {"GET /function/a", ROUTE_FUNCTION},
+        {"HEAD /function/a", ROUTE_FUNCTION},
         {"GET /kv/a", ROUTE_KV_GET},
         {"HEAD /kv/a", ROUTE_KV_GET},
         {"PUT /kv/a", ROUTE_KV_PUT},
@@ -97,7 +99,7 @@ static void refuses_what_it_does_not_know(void **state)
         {"GET /function", 404, NULL},
         {"GET /healthz/", 404, NULL},
         {"GET //healthz", 404, NULL},
-        {"GET /function/a", 405, "POST"},
+        {"PUT /function/a", 405, "GET, HEAD, POST"},
         {"POST /kv/a", 405, "GET, HEAD, PUT, DELETE"},
         {"OPTIONS /kv/a", 405, "GET, HEAD, PUT, DELETE"},
         {"PUT /kv", 405, "GET, HEAD"},
