@@ -1,6 +1,8 @@
 /* src/enclave/worker.c */
 #include "enclave/worker.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -106,13 +108,16 @@ static void on_runaway(void *context, enum watchdog_reason reason)
 
 static enum status engines_new(struct worker *worker)
 {
-    char name[WRITER_ID_TEXT_BYTES];
-    writer_id_text(&worker->enclave->id, name);
+    char id[WRITER_ID_TEXT_BYTES];
+    writer_id_text(&worker->enclave->id, id);
     enum status status = watchdog_new(&worker->watchdog, on_runaway, worker);
     uint32_t wanted = worker->enclave->lambda_threads;
     wanted = wanted < 1 ? 1 : wanted > WORKER_THREADS_MAX ? WORKER_THREADS_MAX : wanted;
     while (status == STATUS_OK && worker->engine_count < wanted) {
         struct lambda_engine **engine = &worker->engines[worker->engine_count];
+        // One name per thread: a function may then take a key that contains ctx.worker for its own.
+        char name[WRITER_ID_TEXT_BYTES + 16];
+        snprintf(name, sizeof name, "%s-%" PRIu32, id, worker->engine_count);
         status = lambda_engine_new(engine, name, worker->watchdog);
         if (status == STATUS_OK) {
             status = lambda_engine_warm_up(*engine);

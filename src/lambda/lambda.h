@@ -89,7 +89,8 @@ struct lambda_calls {
 const char *lambda_code(enum status status);
 
 /*
- * Make an engine. `worker` is what functions see as ctx.worker (copied).
+ * Make an engine. `worker` is what functions see as ctx.worker (copied): no two engines of an app
+ * have the same, so no two invocations that see the same ever run at once.
  * `watchdog` is borrowed, outlives the engine, and may be NULL: then nothing
  * stops what cannot be interrupted.
  */
