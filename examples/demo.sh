@@ -118,6 +118,7 @@ is_ready() {
 }
 
 start_app() {
+    rm -f "$app/host/host.json" # of one that was killed
     "$bin/paranoid" up --app "$app" --workers "$worker_count" >>"$work/up.log" 2>&1 &
     up_pid=$!
     tries=0
