@@ -127,6 +127,28 @@ static enum status engines_new(struct worker *worker)
     return status;
 }
 
+/*
+ * What OpenSSL asks the system for when it makes its first context (the size of the machine's
+ * memory, by way of glibc's qsort) it asks before the process is sealed.
+ */
+static enum status warm_up_tls(struct worker *worker)
+{
+    struct buffer certificate = BUFFER_EMPTY;
+    struct serve *serve = NULL;
+    enum status status = certificate_root(&certificate, worker->tls_key, &worker->enclave->capsule);
+    const struct serve_config config = {
+        .certificate = buffer_bytes(&certificate),
+        .key = worker->tls_key,
+        .limits = serve_limits_default(),
+    };
+    if (status == STATUS_OK) {
+        status = serve_new(&serve, &config);
+    }
+    serve_free(serve);
+    buffer_release(&certificate);
+    return status;
+}
+
 static enum status parts_new(struct worker *worker, struct enclave *enclave)
 {
     *worker = (struct worker){.enclave = enclave};
@@ -152,6 +174,9 @@ static enum status parts_new(struct worker *worker, struct enclave *enclave)
     }
     if (status == STATUS_OK) {
         status = worker_log_new(&worker->log);
+    }
+    if (status == STATUS_OK) {
+        status = warm_up_tls(worker);
     }
     return status == STATUS_OK ? engines_new(worker) : status;
 }
