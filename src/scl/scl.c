@@ -81,6 +81,7 @@ struct scl {
     struct tuple_batch batch;  // will be record begun_sequence + 1
     struct tuple_batch spare;  // its memory takes turns with the batch's
     uint64_t begun_sequence;   // the last sequence given to a job
+    uint64_t eoe_next;         // 0, or the next record is the EOE of this epoch: puts go behind it
     uint64_t gather_until_us;  // 0: the batch has not been looked at
     bool is_sealing;
     uint64_t eoe_asked;
@@ -382,6 +383,12 @@ static void note_expiry(struct scl *scl, uint64_t expiry_ms)
 
 /* ---- the way of a put ---- */
 
+/* The sequence of the record that the open batch will be. */
+static uint64_t batch_sequence(const struct scl *scl)
+{
+    return scl->begun_sequence + (scl->eoe_next == 0 ? 1 : 2);
+}
+
 enum status scl_put(struct scl *scl, const struct tuple *tuple, struct dependency *dependency)
 {
     const struct capsule_member *own = own_member(scl);
@@ -409,7 +416,7 @@ enum status scl_put(struct scl *scl, const struct tuple *tuple, struct dependenc
         .version = {.lamport = stamped.lamport,
                     .writer = scl->id,
                     .origin = origin,
-                    .sequence = scl->begun_sequence + 1},
+                    .sequence = batch_sequence(scl)},
     };
     status = memtable_apply(scl->memtable, &entry);
     // Its lamport is above every one this map has seen, so it cannot lose. Without memory the
@@ -437,7 +444,7 @@ static enum status eoe_body(struct scl *scl, struct buffer *body)
         return STATUS_NO_MEMORY;
     }
     struct eoe eoe = {
-        .epoch = scl->eoe_asked,
+        .epoch = scl->eoe_next,
         .lamport = scl->lamport,
         .sync = scl->joined,
     };
@@ -515,7 +522,8 @@ static enum status begin_eoe(struct scl *scl, struct scl_seal_job *job,
         return status;
     }
     job_fill_fields(scl, job, RECORD_EOE, own);
-    scl->eoe_answered = scl->eoe_asked;
+    scl->eoe_answered = scl->eoe_next;
+    scl->eoe_next = 0;
     return STATUS_OK;
 }
 
@@ -540,13 +548,16 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
         return STATUS_CLOSED;
     }
     bool has_data = scl->batch.count > 0;
-    bool has_eoe = must_answer_rts(scl);
-    if (!has_data && !has_eoe) {
+    bool must_answer = must_answer_rts(scl);
+    // What was put before the RTS leaves first. What is put meanwhile has its place behind the
+    // EOE, or a flood would keep it from leaving for ever.
+    bool is_eoe = scl->eoe_next != 0 || (must_answer && !has_data);
+    if (!has_data && !is_eoe) {
         return STATUS_EMPTY;
     }
     // A lone put leaves at once; beside an unreceipted record the batch gathers for a while,
     // for the store syncs both in one group anyway.
-    if (!has_eoe && scl->outbox.first != NULL &&
+    if (!is_eoe && !must_answer && scl->outbox.first != NULL &&
         scl->batch.plain.length < TUPLE_BATCH_BYTES_MAX / 2) {
         if (scl->gather_until_us == 0) {
             scl->gather_until_us = now_us + SCL_GATHER_US;
@@ -556,9 +567,15 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
             return STATUS_FULL;
         }
     }
-    enum status status = has_data ? begin_data(scl, job, own) : begin_eoe(scl, job, own);
+    if (is_eoe && scl->eoe_next == 0) {
+        scl->eoe_next = scl->eoe_asked;
+    }
+    enum status status = is_eoe ? begin_eoe(scl, job, own) : begin_data(scl, job, own);
     if (status != STATUS_OK) {
         return status == STATUS_GAP ? STATUS_EMPTY : status;
+    }
+    if (!is_eoe && must_answer) {
+        scl->eoe_next = scl->eoe_asked;
     }
     scl->begun_sequence++;
     scl->is_sealing = true;
