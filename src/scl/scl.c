@@ -251,6 +251,12 @@ enum status scl_require(struct scl *scl, const struct branch_head *head)
     return STATUS_OK;
 }
 
+/* Whether the SYNC that the own MEMBER names is joined: before, the own branch cannot begin. */
+static bool has_begun(const struct scl *scl, const struct capsule_member *own)
+{
+    return scl->joined_epoch >= own->joined_epoch;
+}
+
 static bool has_reached(const struct scl *scl, const struct branch_head *wanted)
 {
     const struct capsule_member *member = capsule_member_find(scl->capsule, &wanted->writer);
@@ -259,7 +265,8 @@ static bool has_reached(const struct scl *scl, const struct branch_head *wanted)
 
 bool scl_is_ready(const struct scl *scl)
 {
-    if (!scl->is_log_done || capsule_member_find(scl->capsule, &scl->id) == NULL) {
+    const struct capsule_member *own = capsule_member_find(scl->capsule, &scl->id);
+    if (!scl->is_log_done || own == NULL || !has_begun(scl, own)) {
         return false;
     }
     for (size_t i = 0; i < scl->required_count; i++) {
@@ -356,12 +363,15 @@ static void join_newest(struct scl *scl)
 {
     const struct capsule_sync *sync = capsule_joined_sync(scl->capsule);
     const struct capsule_member *own = own_member(scl);
-    if (sync == NULL || own == NULL || sync->epoch <= scl->joined_epoch) {
+    if (sync == NULL || own == NULL || sync->epoch < own->joined_epoch) {
         return;
     }
-    // The SYNC that the own MEMBER names was held before the leader admitted us.
-    bool is_vouched = sync->epoch <= own->joined_epoch;
-    if (!is_vouched && !durable_covers(scl->durable, &sync->leader, sync->sequence)) {
+    if (sync->epoch > scl->joined_epoch && sync->epoch > own->joined_epoch &&
+        !durable_covers(scl->durable, &sync->leader, sync->sequence)) {
+        // The one that the own MEMBER names was held before the leader admitted us.
+        sync = capsule_sync_find(scl->capsule, &own->joined);
+    }
+    if (sync == NULL || sync->epoch <= scl->joined_epoch) {
         return;
     }
     scl->joined = sync->hash;
@@ -546,6 +556,9 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
     outbox_settle(scl, own);
     if (own->is_closed) {
         return STATUS_CLOSED;
+    }
+    if (!has_begun(scl, own)) {
+        return STATUS_EMPTY;
     }
     bool has_data = scl->batch.count > 0;
     bool must_answer = must_answer_rts(scl);
