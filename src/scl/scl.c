@@ -46,6 +46,7 @@ struct scl_peer {
     uint32_t key_epoch;
     bool is_blocked;           // its next record waits for a leader's record
     uint64_t synced_sequence;  // as the newest SYNC lists it
+    uint64_t joined_sequence;  // as the joined SYNC lists it, or less
 };
 
 struct scl_fetch {
@@ -94,7 +95,6 @@ struct scl {
     // The SYNC that this replica has joined and that W stores hold.
     struct hash joined;
     uint64_t joined_epoch;
-    uint64_t joined_sequence;
     _Atomic uint64_t joined_time_ms;
     uint64_t expiry_ms;    // the latest of any key: until then SYNCs must tell the time
     uint64_t timed_epoch;  // the epoch joined when timed_us was taken
@@ -376,10 +376,13 @@ static void join_newest(struct scl *scl)
     }
     scl->joined = sync->hash;
     scl->joined_epoch = sync->epoch;
-    scl->joined_sequence = sync->sequence;
     atomic_store_explicit(&scl->joined_time_ms, sync->time_ms, memory_order_relaxed);
     if (scl->lamport < sync->lamport) {
         scl->lamport = sync->lamport;
+    }
+    // What an older SYNC listed is not kept: until the newest is joined, less is claimed.
+    for (size_t i = 0; sync == capsule_newest_sync(scl->capsule) && i < scl->peer_count; i++) {
+        scl->peers[i].joined_sequence = scl->peers[i].synced_sequence;
     }
 }
 
@@ -1278,7 +1281,7 @@ enum status scl_version(const struct scl *scl, char text[SCL_VERSION_BYTES_MAX])
     for (size_t i = 0; i < scl->peer_count; i++) {
         const struct capsule_member *member = capsule_member_at(scl->capsule, i);
         uint64_t sequence = member->head.sequence;
-        if (member->role == MEMBER_LEADER || sequence <= scl->peers[i].synced_sequence) {
+        if (member->role == MEMBER_LEADER || sequence <= scl->peers[i].joined_sequence) {
             continue;
         }
         hex_encode(prefix, member->id.bytes, SCL_PREFIX_BYTES);
