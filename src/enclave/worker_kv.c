@@ -14,11 +14,6 @@ static bool is_live(const struct worker_kv *kv, const struct memtable_entry *ent
     return !entry->is_tombstone && !is_expired;
 }
 
-static void depend_on(struct dependency *dependency, const struct memtable_entry *entry)
-{
-    dependency_add(dependency, entry->version.origin, entry->version.sequence);
-}
-
 enum status worker_kv_get(struct worker_kv *kv, struct bytes key, struct dependency *dependency,
                           struct buffer *value, struct memtable_version *version)
 {
@@ -27,7 +22,7 @@ enum status worker_kv_get(struct worker_kv *kv, struct bytes key, struct depende
     enum status status = memtable_get(kv->reader, key, &entry);
     if (status == STATUS_OK) {
         // That a key is gone is read from a record, too.
-        depend_on(dependency, &entry);
+        scl_depend(kv->worker->scl, dependency, &entry.version);
         *version = entry.version;
         status = is_live(kv, &entry) ? buffer_append(value, entry.value.at, entry.value.length)
                                      : STATUS_NOT_FOUND;
@@ -91,7 +86,7 @@ enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix, size_t lim
         if (status == STATUS_OK) {
             key_bytes = entry.key.length;
             memcpy(last, entry.key.at, key_bytes);
-            depend_on(dependency, &entry);
+            scl_depend(kv->worker->scl, dependency, &entry.version);
             is_visited = is_live(kv, &entry);
             if (is_visited) {
                 status = buffer_append(&value, entry.value.at, entry.value.length);

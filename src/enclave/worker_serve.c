@@ -113,8 +113,7 @@ static void respond(struct server *server, struct worker_task *task)
 /* The answer is there: it leaves when W stores hold what it rests on. */
 static void finish(struct server *server, struct worker_task *task)
 {
-    bool rests_on_nothing = task->dependency.count == 0 && !task->dependency.has_overflowed;
-    if (!task->needs_receipts || rests_on_nothing) {
+    if (!task->needs_receipts || dependency_is_empty(&task->dependency)) {
         respond(server, task);
         return;
     }

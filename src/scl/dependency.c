@@ -22,3 +22,15 @@ void dependency_add(struct dependency *dependency, uint32_t member, uint64_t seq
     dependency->items[dependency->count].sequence = sequence;
     dependency->count++;
 }
+
+void dependency_add_own(struct dependency *dependency, uint64_t sequence)
+{
+    if (dependency->own_sequence < sequence) {
+        dependency->own_sequence = sequence;
+    }
+}
+
+bool dependency_is_empty(const struct dependency *dependency)
+{
+    return dependency->count == 0 && dependency->own_sequence == 0 && !dependency->has_overflowed;
+}

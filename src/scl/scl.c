@@ -402,6 +402,16 @@ static uint64_t batch_sequence(const struct scl *scl)
     return scl->begun_sequence + (scl->eoe_next == 0 ? 1 : 2);
 }
 
+void scl_depend(const struct scl *scl, struct dependency *dependency,
+                const struct memtable_version *version)
+{
+    if (writer_id_equal(&version->writer, &scl->id)) {
+        dependency_add_own(dependency, version->sequence);
+    } else {
+        dependency_add(dependency, version->origin, version->sequence);
+    }
+}
+
 enum status scl_put(struct scl *scl, const struct tuple *tuple, struct dependency *dependency)
 {
     const struct capsule_member *own = own_member(scl);
@@ -435,7 +445,7 @@ enum status scl_put(struct scl *scl, const struct tuple *tuple, struct dependenc
     // Its lamport is above every one this map has seen, so it cannot lose. Without memory the
     // tuple is in the batch and not in the map: stop, rather than answer from a map that differs.
     CHECK(status == STATUS_OK);
-    dependency_add(dependency, origin, entry.version.sequence);
+    scl_depend(scl, dependency, &entry.version);
     scl->counters.tuples_put++;
     return STATUS_OK;
 }
@@ -1249,6 +1259,10 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us)
 
 bool scl_is_durable(struct scl *scl, const struct dependency *dependency)
 {
+    const struct capsule_member *own = own_member(scl);
+    if (own != NULL && !is_held(scl, own, dependency->own_sequence)) {
+        return false;
+    }
     if (dependency->has_overflowed) {
         for (size_t i = 0; i < capsule_member_count(scl->capsule); i++) {
             const struct capsule_member *member = capsule_member_at(scl->capsule, i);

@@ -147,6 +147,10 @@ MUST_CHECK enum status scl_output(struct scl *scl, struct buffer *frame);
 
 /* ---- reading ---- */
 
+/* What was read or written rests on the record that `version` names. Without the lock. */
+void scl_depend(const struct scl *scl, struct dependency *dependency,
+                const struct memtable_version *version);
+
 /* Whether W stores hold all that `dependency` names. Verifies the receipts it needs. */
 bool scl_is_durable(struct scl *scl, const struct dependency *dependency);
 
