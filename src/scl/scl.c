@@ -45,6 +45,7 @@ struct scl_peer {
     struct aead_key *body_key;  // for key_epoch; NULL until needed
     uint32_t key_epoch;
     bool is_blocked;           // its next record waits for a leader's record
+    uint64_t progress_us;      // when one of its records was applied last
     uint64_t synced_sequence;  // as the newest SYNC lists it
     uint64_t joined_sequence;  // as the joined SYNC lists it, or less
 };
@@ -110,7 +111,7 @@ struct scl {
     struct writer_id introductions[SCL_INTRODUCTIONS_MAX];
     size_t introduction_count;
     bool is_introduction_blocked;
-    uint64_t progress_us;  // when something was applied last
+    uint64_t checked_us;  // when what is missing was asked for last
     struct scl_fetch fetches[SCL_FETCHES_MAX];
     uint32_t last_request;
 
@@ -302,12 +303,6 @@ static enum status peers_grow(struct scl *scl)
     scl->peers = peers;
     scl->peer_count = count;
     return STATUS_OK;
-}
-
-static void progress(struct scl *scl, uint64_t now_us)
-{
-    scl->progress_us = now_us;
-    scl->is_dirty = true;
 }
 
 static enum status output_add(struct scl *scl, enum frame_kind kind, uint32_t request,
@@ -979,6 +974,15 @@ static void log_refusal(struct scl *scl, const struct record *record, enum statu
               capsule_reason(scl->capsule));
 }
 
+static void note_progress(struct scl *scl, const struct writer_id *writer, uint64_t now_us)
+{
+    const struct capsule_member *member = capsule_member_find(scl->capsule, writer);
+    if (member != NULL) {
+        scl->peers[member_index(scl, member)].progress_us = now_us;
+    }
+    scl->is_dirty = true;
+}
+
 enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t now_us)
 {
     enum status status = job->status;
@@ -988,7 +992,7 @@ enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t 
         done += status == STATUS_OK;
     }
     if (done > 0) {
-        progress(scl, now_us);
+        note_progress(scl, &job->records[0].writer, now_us);
     }
     if (status == STATUS_GAP) {
         put_back(scl, job, done);
@@ -1139,12 +1143,16 @@ static void fetch_ask(struct scl *scl, const struct writer_id *writer, uint64_t 
     }
 }
 
+/* A branch that still grows is not stalled: what it lacks may be under way. */
 static void fetch_branch(struct scl *scl, const struct writer_id *writer, uint64_t to,
                          uint64_t now_us)
 {
     const struct capsule_member *member = capsule_member_find(scl->capsule, writer);
     uint64_t from = member == NULL ? 1 : member->head.sequence + 1;
-    if (from <= to && !is_being_fetched(scl, writer) &&
+    bool is_growing =
+        member != NULL &&
+        now_us < scl->peers[member_index(scl, member)].progress_us + SCL_STALL_US;
+    if (from <= to && !is_growing && !is_being_fetched(scl, writer) &&
         !holdback_has(scl->holdback, writer, from)) {
         fetch_ask(scl, writer, from, to, false, now_us);
     }
@@ -1238,8 +1246,8 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us)
     if (!scl->is_log_done && !is_fetching_log) {
         fetch_ask(scl, &everyone, scl->log_next, UINT64_MAX, true, now_us);
     }
-    if (scl->is_log_done && is_behind(scl) && now_us >= scl->progress_us + SCL_STALL_US) {
-        scl->progress_us = now_us;
+    if (scl->is_log_done && is_behind(scl) && now_us >= scl->checked_us + SCL_STALL_US) {
+        scl->checked_us = now_us;
         scl->is_dirty = true;
         unblock(scl);
         fetch_missing(scl, now_us);
