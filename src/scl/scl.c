@@ -882,13 +882,28 @@ static enum status apply_tuples(struct scl *scl, const struct record *record, st
     return status == STATUS_EMPTY ? STATUS_OK : status;
 }
 
-static bool is_lamport_plausible(const struct scl *scl, struct bytes plain)
+/* The lamport that a branch has joined with this record: its SYNC parent comes last. */
+static uint64_t joined_lamport(const struct scl *scl, const struct record *record)
+{
+    const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
+    const struct capsule_sync *sync = NULL;
+    if (record->parent_count > 0) {
+        struct hash parent = record_parent(record, record->parent_count - 1);
+        sync = capsule_sync_find(scl->capsule, &parent);
+    }
+    if (sync != NULL) {
+        return sync->lamport;
+    }
+    return member == NULL ? 0 : member->joined_lamport;
+}
+
+/* Judged by what its own branch has joined, so that every replica judges alike. */
+static bool is_lamport_plausible(const struct scl *scl, const struct record *record,
+                                 struct bytes plain)
 {
     uint64_t last_lamport;
-    const struct capsule_sync *sync = capsule_newest_sync(scl->capsule);
-    uint64_t joined_lamport = sync == NULL ? 0 : sync->lamport;
     return tuple_verify_batch(plain, &last_lamport) == STATUS_OK &&
-           last_lamport <= joined_lamport + SCL_LAMPORT_AHEAD_MAX;
+           last_lamport <= joined_lamport(scl, record) + SCL_LAMPORT_AHEAD_MAX;
 }
 
 static void note_sync(struct scl *scl, const struct record *record)
@@ -920,7 +935,9 @@ static void unblock(struct scl *scl)
 static enum status finish_one(struct scl *scl, const struct scl_open_job *job, size_t i)
 {
     const struct record *record = &job->records[i];
-    if (record->type == RECORD_DATA && !is_lamport_plausible(scl, buffer_bytes(&job->plains[i]))) {
+    bool is_plausible = record->type != RECORD_DATA ||
+                        is_lamport_plausible(scl, record, buffer_bytes(&job->plains[i]));
+    if (!is_plausible) {
         return STATUS_FORGED;
     }
     enum status status = job->is_introduction ? capsule_accept(scl->capsule, record)
