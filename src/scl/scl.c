@@ -110,7 +110,7 @@ struct scl {
     size_t scan;    // where the search for it goes on
     struct writer_id introductions[SCL_INTRODUCTIONS_MAX];
     size_t introduction_count;
-    bool is_introduction_blocked;
+    size_t introductions_waiting;  // so many in a row wait for another's record
     uint64_t checked_us;  // when what is missing was asked for last
     struct scl_fetch fetches[SCL_FETCHES_MAX];
     uint32_t last_request;
@@ -685,6 +685,16 @@ static void introduction_note(struct scl *scl, const struct record *record)
     }
 }
 
+/* It comes back when it has to wait; one refused must not take a leader's place. */
+static struct writer_id introduction_take_first(struct scl *scl)
+{
+    struct writer_id first = scl->introductions[0];
+    scl->introduction_count--;
+    memmove(scl->introductions, scl->introductions + 1,
+            scl->introduction_count * sizeof *scl->introductions);
+    return first;
+}
+
 enum status scl_receive(struct scl *scl, const struct record *record)
 {
     const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
@@ -698,7 +708,7 @@ enum status scl_receive(struct scl *scl, const struct record *record)
     enum status status = holdback_put(scl->holdback, record);
     if (status == STATUS_OK) {
         introduction_note(scl, record);
-        scl->is_introduction_blocked = false;
+        scl->introductions_waiting = 0;
         scl->is_dirty = true;
     }
     return status;
@@ -721,19 +731,15 @@ static enum status job_add(struct scl *scl, struct scl_open_job *job,
 
 static enum status begin_introduction(struct scl *scl, struct scl_open_job *job)
 {
-    for (size_t i = 0; i < scl->introduction_count;) {
-        const struct writer_id *writer = &scl->introductions[i];
-        if (capsule_member_find(scl->capsule, writer) != NULL) {
-            scl->introductions[i] = scl->introductions[--scl->introduction_count];
-            continue;
-        }
-        for (uint64_t sequence = 1; sequence <= 2; sequence++) {
-            if (job_add(scl, job, writer, sequence) == STATUS_OK) {
+    while (scl->introduction_count > 0) {
+        struct writer_id writer = introduction_take_first(scl);
+        bool is_known = capsule_member_find(scl->capsule, &writer) != NULL;
+        for (uint64_t sequence = 1; sequence <= 2 && !is_known; sequence++) {
+            if (job_add(scl, job, &writer, sequence) == STATUS_OK) {
                 job->is_introduction = true;
                 return STATUS_OK;
             }
         }
-        i++;
     }
     return STATUS_EMPTY;
 }
@@ -799,7 +805,8 @@ enum status scl_open_begin(struct scl *scl, struct scl_open_job *job)
     if (!scl->is_dirty) {
         return STATUS_EMPTY;
     }
-    if (!scl->is_introduction_blocked && begin_introduction(scl, job) == STATUS_OK) {
+    if (scl->introductions_waiting < scl->introduction_count &&
+        begin_introduction(scl, job) == STATUS_OK) {
         return STATUS_OK;
     }
     if (holdback_count(scl->holdback) > 0) {
@@ -928,7 +935,7 @@ static void unblock(struct scl *scl)
     for (size_t i = 0; i < scl->peer_count; i++) {
         scl->peers[i].is_blocked = false;
     }
-    scl->is_introduction_blocked = false;
+    scl->introductions_waiting = 0;
 }
 
 /* Accept one record of the run and do what it says. */
@@ -1018,11 +1025,14 @@ enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t 
         if (member != NULL) {
             scl->peers[member_index(scl, member)].is_blocked = true;
         } else {
-            scl->is_introduction_blocked = true;
+            scl->introductions_waiting++;
         }
     } else if (status != STATUS_OK && status != STATUS_NO_MEMORY) {
         // A forged one of the run may have hidden the true one: only it is dropped for good.
         log_refusal(scl, &job->records[done < job->count ? done : job->count - 1], status);
+    }
+    if (job->is_introduction && (status == STATUS_OK || status == STATUS_GAP)) {
+        introduction_note(scl, &job->records[0]);  // a GENESIS waits for its TERM
     }
     for (size_t i = 0; i < job->count; i++) {
         buffer_release(&job->bytes[i]);
