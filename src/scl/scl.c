@@ -208,6 +208,16 @@ struct writer_id scl_id(const struct scl *scl)
     return scl->id;
 }
 
+/* What waited may go on now. */
+static void unblock(struct scl *scl)
+{
+    for (size_t i = 0; i < scl->peer_count; i++) {
+        scl->peers[i].is_blocked = false;
+    }
+    scl->introductions_waiting = 0;
+    scl->is_dirty = true;
+}
+
 enum status scl_add_key(struct scl *scl, uint32_t key_epoch, const uint8_t secret[SECRET_BYTES])
 {
     if (scl->key_count == SCL_KEYS_MAX) {
@@ -215,7 +225,7 @@ enum status scl_add_key(struct scl *scl, uint32_t key_epoch, const uint8_t secre
     }
     scl->keys[scl->key_count++] =
         (struct scl_key){.key_epoch = key_epoch, .secret = secret_new_copy(secret)};
-    scl->is_dirty = true;
+    unblock(scl);
     return STATUS_OK;
 }
 
@@ -930,14 +940,6 @@ static void note_sync(struct scl *scl, const struct record *record)
     }
 }
 
-static void unblock(struct scl *scl)
-{
-    for (size_t i = 0; i < scl->peer_count; i++) {
-        scl->peers[i].is_blocked = false;
-    }
-    scl->introductions_waiting = 0;
-}
-
 /* Accept one record of the run and do what it says. */
 static enum status finish_one(struct scl *scl, const struct scl_open_job *job, size_t i)
 {
@@ -1275,7 +1277,6 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us)
     }
     if (scl->is_log_done && is_behind(scl) && now_us >= scl->checked_us + SCL_STALL_US) {
         scl->checked_us = now_us;
-        scl->is_dirty = true;
         unblock(scl);
         fetch_missing(scl, now_us);
     }
