@@ -513,6 +513,7 @@ static enum status grant(struct leader *leader, struct leader_join *join, struct
                   verdict_tee_text(join->tee));
         struct leader_peer *peer = leader_peer_of(leader, member);
         peer->channel = join->channel;
+        peer->tee = join->tee;
         join->channel = NULL;
         leader->counters.members_admitted++;
         join_release(join);
@@ -545,7 +546,10 @@ enum status admission_tick(struct leader *leader, struct leader_time time)
 static enum status receive_renewal(struct leader *leader, const struct capsule_member *member,
                                    struct channel *channel, struct leader_time time)
 {
-    struct leader_join again = {.evidence_hash = member->evidence_hash, .tee = TEE_SIMULATED};
+    struct leader_join again = {
+        .evidence_hash = member->evidence_hash,
+        .tee = leader_peer_of(leader, member)->tee,
+    };
     again.apply.key = member->key;
     again.apply.tls_key = member->tls_key;
     struct buffer leaf = BUFFER_EMPTY, plain = BUFFER_EMPTY;

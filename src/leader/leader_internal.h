@@ -57,6 +57,7 @@ struct leader_join {
 /* What the leader keeps of the member with the same index in the capsule. */
 struct leader_peer {
     struct channel *channel;  // NULL: not a member of this term's
+    enum tee tee;             // of its evidence, while it has a channel
     struct head listed;       // in the newest SYNC that lists it
     bool is_listed_closed;
     bool was_absent;
