@@ -366,6 +366,9 @@ static enum status write_member(struct leader *leader, struct leader_join *join,
         join->tee = parts.tee;
         join->evidence_hash = hash_of(evidence.at, evidence.length);
         join->member_sequence = leader_own_sequence(leader);
+        struct writer_id id = writer_id_of(&join->apply.key);
+        const struct capsule_member *added = capsule_member_find(leader->capsule, &id);
+        leader_peer_of(leader, added)->listed_joined = added->joined_lamport;
     }
     buffer_release(&body);
     return status;

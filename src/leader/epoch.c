@@ -37,6 +37,7 @@ enum status epoch_receive_record(struct leader *leader, const struct record *rec
     peer->eoe_epoch = eoe.epoch;
     peer->eoe_head = (struct head){.sequence = record->sequence, .hash = record->hash};
     peer->eoe_lamport = eoe.lamport;
+    peer->eoe_joined = member->joined_lamport;
     return STATUS_OK;
 }
 
@@ -111,6 +112,7 @@ static bool list_head(struct leader *leader, const struct capsule_member *member
     }
     if (leader->rts_epoch != 0 && has_answered(leader, member)) {
         head->branch.head = peer->eoe_head;
+        peer->listed_joined = peer->eoe_joined;
         peer->was_absent = false;
     } else {
         head->branch.head = peer->listed;
@@ -144,12 +146,15 @@ static void sync_fill(struct leader *leader, struct sync_body *sync, const struc
             sync->lamport = lamport;
         }
     }
-    // F(e): the least L(J(w)) over open writers; without any, everything is decided.
+    // F(e): the least L(J(w)) over open writers; without any, everything is decided. J(w) is what
+    // the branch had joined at its listed head: what follows may rest on that alone, even when an
+    // EOE beyond it has come that no W stores hold.
     uint64_t floor = sync->lamport;
     for (size_t i = 0; i < leader->peer_count; i++) {
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
-        if (is_open_writer(member) && member->joined_lamport < floor) {
-            floor = member->joined_lamport;
+        const struct leader_peer *peer = &leader->peers[i];
+        if (is_open_writer(member) && peer->listed_joined < floor) {
+            floor = peer->listed_joined;
         }
     }
     if (sync->floor < floor) {

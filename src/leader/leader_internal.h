@@ -59,12 +59,14 @@ struct leader_peer {
     struct channel *channel;  // NULL: not a member of this term's
     enum tee tee;             // of its evidence, while it has a channel
     struct head listed;       // in the newest SYNC that lists it
+    uint64_t listed_joined;   // L of the SYNC its branch had joined there (or its MEMBER named)
     bool is_listed_closed;
     bool was_absent;
     uint64_t claimed_sequence;  // the greatest a receipt speaks of; not verified: a reason to ask
     uint64_t eoe_epoch;         // the newest it answered
     struct head eoe_head;
     uint64_t eoe_lamport;
+    uint64_t eoe_joined;      // L of the SYNC its branch had joined at that EOE
     uint64_t closed_lamport;    // the greatest in a closed branch
     struct buffer last_data;    // its newest DATA record, while loading
     uint64_t last_eoe_lamport;  // while loading
