@@ -66,13 +66,15 @@ static bool is_open_writer(const struct capsule_member *member)
     return member->role != MEMBER_LEADER && !member->is_closed;
 }
 
-/* Whether some open branch has grown beyond the newest SYNC. */
+/* Whether W stores hold of some open branch more than the newest SYNC lists. */
 static bool has_news(struct leader *leader)
 {
     for (size_t i = 0; i < leader->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
         const struct leader_peer *peer = &leader->peers[i];
-        if (is_open_writer(capsule_member_at(leader->capsule, i)) &&
-            peer->claimed_sequence > peer->listed.sequence) {
+        // A claim is only a reason to look: a forged one must not begin an epoch every time.
+        if (is_open_writer(member) && peer->claimed_sequence > peer->listed.sequence &&
+            durable_covers(leader->durable, &member->id, peer->listed.sequence + 1)) {
             return true;
         }
     }
