@@ -111,7 +111,7 @@ struct scl {
     struct writer_id introductions[SCL_INTRODUCTIONS_MAX];
     size_t introduction_count;
     size_t introductions_waiting;  // so many in a row wait for another's record
-    uint64_t checked_us;  // when what is missing was asked for last
+    uint64_t checked_us;           // when what is missing was asked for last
     struct scl_fetch fetches[SCL_FETCHES_MAX];
     uint32_t last_request;
 
@@ -1179,8 +1179,7 @@ static void fetch_branch(struct scl *scl, const struct writer_id *writer, uint64
     const struct capsule_member *member = capsule_member_find(scl->capsule, writer);
     uint64_t from = member == NULL ? 1 : member->head.sequence + 1;
     bool is_growing =
-        member != NULL &&
-        now_us < scl->peers[member_index(scl, member)].progress_us + SCL_STALL_US;
+        member != NULL && now_us < scl->peers[member_index(scl, member)].progress_us + SCL_STALL_US;
     if (from <= to && !is_growing && !is_being_fetched(scl, writer) &&
         !holdback_has(scl->holdback, writer, from)) {
         fetch_ask(scl, writer, from, to, false, now_us);
