@@ -72,7 +72,6 @@ struct host_config {
  * STATUS_MALFORMED: a file in it is not what it should be; STATUS_IO: a port,
  * a file, a program or the store's disk failed. A status that store_open() gave is passed on.
  */
-MUST_CHECK enum status host_run(const struct host_config *config,
-                                char error[HOST_ERROR_BYTES_MAX]);
+MUST_CHECK enum status host_run(const struct host_config *config, char error[HOST_ERROR_BYTES_MAX]);
 
 #endif

@@ -94,8 +94,8 @@ static enum route_action from_known_enclave(const struct route *route, uint32_t 
     }
 }
 
-enum route_action route_frame(const struct route *route, uint32_t source,
-                              const struct frame *frame, uint32_t *end)
+enum route_action route_frame(const struct route *route, uint32_t source, const struct frame *frame,
+                              uint32_t *end)
 {
     CHECK(source < ROUTE_END_COUNT);
     if (source >= ROUTE_CLIENT_FIRST) {

@@ -66,7 +66,7 @@ enum route_action {
 };
 
 /* Where `frame`, which came from `source`, goes; `*end` is set for ROUTE_TO_END. */
-enum route_action route_frame(const struct route *route, uint32_t source,
-                              const struct frame *frame, uint32_t *end);
+enum route_action route_frame(const struct route *route, uint32_t source, const struct frame *frame,
+                              uint32_t *end);
 
 #endif

@@ -1,0 +1,178 @@
+#include "host/home.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "wire/frame.h"
+
+enum { GENESIS_BYTES_MAX = 1 << 20 };  // the frame START carries it
+
+enum status home_path(char path[HOME_PATH_BYTES_MAX], const char *directory, const char *name)
+{
+    int length = snprintf(path, HOME_PATH_BYTES_MAX, "%s/%s", directory, name);
+    return length > 0 && length < HOME_PATH_BYTES_MAX ? STATUS_OK : STATUS_MALFORMED;
+}
+
+static void say(char error[HOST_ERROR_BYTES_MAX], const char *directory, const char *name,
+                const char *why)
+{
+    (void)snprintf(error, HOST_ERROR_BYTES_MAX, "cannot use '%s/%s': %s", directory, name, why);
+}
+
+/* Read a whole file of at most `bytes_max`. The error is said. */
+static enum status read_file(struct buffer *content, const struct home *home, const char *directory,
+                             const char *name, size_t bytes_max, bool is_secret,
+                             char error[HOST_ERROR_BYTES_MAX])
+{
+    enum status status = STATUS_IO;
+    struct stat file;
+    int fd = openat(home->lock_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &file) != 0) {
+        status = errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO;
+        say(error, directory, name,
+            errno == ENOENT ? "it is not there; run 'paranoid init'" : strerror(errno));
+        goto done;
+    }
+    if (is_secret && (file.st_mode & 077) != 0) {
+        status = STATUS_MALFORMED;
+        say(error, directory, name, "others may open it; run 'chmod 600' on it");
+        goto done;
+    }
+    if (!S_ISREG(file.st_mode) || file.st_size <= 0 || (size_t)file.st_size > bytes_max) {
+        status = STATUS_MALFORMED;
+        say(error, directory, name, "it is not such a file; restore it or run 'paranoid init'");
+        goto done;
+    }
+    status = buffer_reserve(content, (size_t)file.st_size);
+    if (status != STATUS_OK) {
+        say(error, directory, name, status_text(status));
+        goto done;
+    }
+    if (read(fd, content->bytes, (size_t)file.st_size) != (ssize_t)file.st_size) {
+        status = STATUS_IO;
+        say(error, directory, name, "it cannot be read whole");
+        goto done;
+    }
+    content->length = (size_t)file.st_size;
+
+done:
+    if (fd >= 0) {
+        close(fd);
+    }
+    return status;
+}
+
+static enum status lock(struct home *home, const char *directory, char error[HOST_ERROR_BYTES_MAX])
+{
+    home->lock_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (home->lock_fd < 0) {
+        (void)snprintf(error, HOST_ERROR_BYTES_MAX,
+                       "cannot open directory '%s': %s; run 'paranoid init'", directory,
+                       strerror(errno));
+        return errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO;
+    }
+    if (flock(home->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)snprintf(error, HOST_ERROR_BYTES_MAX,
+                       "cannot start host on '%s': another one is running there; stop it first",
+                       directory);
+        return STATUS_DENIED;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_store_key(struct home *home, const char *directory,
+                                  char error[HOST_ERROR_BYTES_MAX])
+{
+    struct buffer seed = BUFFER_EMPTY;
+    enum status status =
+        read_file(&seed, home, directory, HOST_FILE_STORE_KEY, SIGN_SEED_BYTES, true, error);
+    if (status == STATUS_OK && seed.length != SIGN_SEED_BYTES) {
+        say(error, directory, HOST_FILE_STORE_KEY, "it does not have 32 bytes; restore it");
+        status = STATUS_MALFORMED;
+    }
+    if (status == STATUS_OK) {
+        home->store_key = sign_key_new_from_seed(seed.bytes);
+    }
+    buffer_release(&seed);
+    return status;
+}
+
+static enum status read_platform(struct home *home, const char *directory,
+                                 char error[HOST_ERROR_BYTES_MAX])
+{
+    struct buffer bytes = BUFFER_EMPTY;
+    enum status status = read_file(&bytes, home, directory, HOST_FILE_PLATFORM,
+                                   SIMULATED_PLATFORM_BYTES, true, error);
+    if (status == STATUS_OK) {
+        status = simulated_platform_decode(&home->platform, buffer_bytes(&bytes));
+        if (status != STATUS_OK) {
+            say(error, directory, HOST_FILE_PLATFORM, "it is no simulated platform; restore it");
+        }
+    }
+    buffer_release(&bytes);
+    return status;
+}
+
+enum status home_open(struct home *home, const char *directory, char error[HOST_ERROR_BYTES_MAX])
+{
+    *home = HOME_NONE;
+    enum status status = lock(home, directory, error);
+    if (status == STATUS_OK) {
+        status = read_file(&home->genesis, home, directory, HOST_FILE_GENESIS, GENESIS_BYTES_MAX,
+                           false, error);
+    }
+    if (status == STATUS_OK) {
+        home->capsule = hash_of(home->genesis.bytes, home->genesis.length);
+        status = read_store_key(home, directory, error);
+    }
+    if (status == STATUS_OK) {
+        status = read_platform(home, directory, error);
+    }
+    if (status == STATUS_OK) {
+        status = read_file(&home->tcb, home, directory, HOST_FILE_TCB,
+                           EVIDENCE_COLLATERAL_BYTES_MAX, false, error);
+    }
+    if (status != STATUS_OK) {
+        home_close(home);
+    }
+    return status;
+}
+
+void home_close(struct home *home)
+{
+    buffer_release(&home->genesis);
+    buffer_release(&home->tcb);
+    sign_key_free(home->store_key);
+    simulated_platform_free(home->platform);
+    if (home->lock_fd >= 0) {
+        close(home->lock_fd);
+    }
+    *home = HOME_NONE;
+}
+
+enum status home_write(const char *directory, const char *name, struct bytes content)
+{
+    char path[HOME_PATH_BYTES_MAX];
+    char aside[HOME_PATH_BYTES_MAX];
+    int length = snprintf(aside, sizeof aside, "%s/%s.new", directory, name);
+    if (home_path(path, directory, name) != STATUS_OK || length >= HOME_PATH_BYTES_MAX) {
+        errno = ENAMETOOLONG;
+        return STATUS_IO;
+    }
+    int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return STATUS_IO;
+    }
+    bool is_written = write(fd, content.at, content.length) == (ssize_t)content.length;
+    if (close(fd) != 0 || !is_written || rename(aside, path) != 0) {
+        (void)unlink(aside);
+        return STATUS_IO;
+    }
+    return STATUS_OK;
+}
