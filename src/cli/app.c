@@ -1,0 +1,260 @@
+/* src/cli/app.c */
+#include "cli/app.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/hex.h"
+#include "cli/report.h"
+
+enum { APP_FILE_BYTES_MAX = 1 << 20, APP_NUMBER_TEXT_BYTES = 32 };
+
+void app_path(const struct app *app, const char *name, char path[FILE_PATH_BYTES])
+{
+    snprintf(path, FILE_PATH_BYTES, "%s/%s", app->directory, name);
+}
+
+enum status app_read(const struct app *app, const char *name, struct buffer *target)
+{
+    char path[FILE_PATH_BYTES];
+    app_path(app, name, path);
+    enum status status = file_read(target, path, APP_FILE_BYTES_MAX);
+    if (status != STATUS_OK) {
+        report_error("cannot read '%s': %s", path, file_reason(status));
+    }
+    return status;
+}
+
+enum status app_write(const struct app *app, const char *name, struct bytes bytes, mode_t mode)
+{
+    char path[FILE_PATH_BYTES];
+    app_path(app, name, path);
+    enum status status = file_replace(path, bytes, mode);
+    if (status != STATUS_OK) {
+        report_error("cannot write '%s': %s", path, file_reason(status));
+    }
+    return status;
+}
+
+static bool is_app(const char *directory)
+{
+    char path[FILE_PATH_BYTES];
+    struct stat stat_of;
+    snprintf(path, sizeof path, "%s/owner", directory);
+    return stat(path, &stat_of) == 0 && S_ISDIR(stat_of.st_mode);
+}
+
+enum status app_open(struct app *app, const struct command_line *line)
+{
+    *app = (struct app){.genesis_body = BUFFER_EMPTY};
+    const char *named = command_text(line, "app", NULL);
+    const char *directory = named != NULL ? named : is_app(".") ? "." : APP_DIRECTORY_DEFAULT;
+    if (strlen(directory) >= sizeof app->directory) {
+        report_error("cannot use app '%s': its path is too long", directory);
+        return STATUS_IO;
+    }
+    snprintf(app->directory, sizeof app->directory, "%s", directory);
+    if (!is_app(directory)) {
+        report_error(
+            "cannot find an app in '%s': make one with 'paranoid init', or name it with "
+            "--app DIR",
+            directory);
+        return STATUS_NOT_FOUND;
+    }
+    enum status status = app_read(app, APP_GENESIS, &app->genesis_body);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = genesis_decode(&app->genesis, buffer_bytes(&app->genesis_body));
+    if (status != STATUS_OK) {
+        report_error("cannot use app '%s': its file 'genesis' is %s", directory,
+                     status_text(status));
+    }
+    return status;
+}
+
+void app_release(struct app *app)
+{
+    buffer_release(&app->genesis_body);
+}
+
+/* ---- secrets ---- */
+
+static enum status read_secret(const struct app *app, const char *name,
+                               uint8_t secret[SECRET_BYTES])
+{
+    char path[FILE_PATH_BYTES];
+    struct stat stat_of;
+    app_path(app, name, path);
+    if (stat(path, &stat_of) == 0 && (stat_of.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        report_error("refusing key file '%s': it is open to others; run 'chmod 600 %s'", path,
+                     path);
+        return STATUS_DENIED;
+    }
+    struct buffer text = BUFFER_EMPTY;
+    enum status status = app_read(app, name, &text);
+    if (status == STATUS_OK) {
+        size_t length = text.length;
+        while (length > 0 && text.bytes[length - 1] == '\n') {
+            length--;
+        }
+        if (!hex_decode(secret, SECRET_BYTES, (const char *)text.bytes, length)) {
+            report_error("cannot use key file '%s': it does not hold 64 hexadecimal digits", path);
+            status = STATUS_MALFORMED;
+        }
+    }
+    buffer_release(&text);
+    return status;
+}
+
+enum status app_key(const struct app *app, const char *name, struct sign_key **key)
+{
+    uint8_t secret[SECRET_BYTES];
+    *key = NULL;
+    enum status status = read_secret(app, name, secret);
+    if (status == STATUS_OK) {
+        *key = sign_key_new_from_seed(secret);
+    }
+    buffer_wipe(secret, sizeof secret);
+    return status;
+}
+
+enum status app_seed(const struct app *app, struct secret **seed)
+{
+    uint8_t secret[SECRET_BYTES];
+    *seed = NULL;
+    enum status status = read_secret(app, APP_SEED, secret);
+    if (status == STATUS_OK) {
+        *seed = secret_new_copy(secret);
+    }
+    buffer_wipe(secret, sizeof secret);
+    return status;
+}
+
+enum status app_write_secret(const struct app *app, const char *name,
+                             const uint8_t secret[SECRET_BYTES])
+{
+    char text[2 * SECRET_BYTES + 2];
+    hex_encode(text, secret, SECRET_BYTES);
+    text[2 * SECRET_BYTES] = '\n';
+    enum status status = app_write(app, name, bytes_of(text, 2 * SECRET_BYTES + 1), 0600);
+    buffer_wipe(text, sizeof text);
+    return status;
+}
+
+/* ---- what only rises ---- */
+
+/* Read a small text file; "" when it does not exist. */
+static enum status read_small(const struct app *app, const char *name, char *text, size_t size)
+{
+    char path[FILE_PATH_BYTES];
+    struct buffer bytes = BUFFER_EMPTY;
+    app_path(app, name, path);
+    text[0] = '\0';
+    enum status status = file_read(&bytes, path, size - 1);
+    if (status == STATUS_OK) {
+        int length = (int)bytes.length;
+        while (length > 0 && bytes.bytes[length - 1] == '\n') {
+            length--;
+        }
+        snprintf(text, size, "%.*s", length, (const char *)bytes.bytes);
+    } else if (status == STATUS_NOT_FOUND) {
+        status = STATUS_OK;
+    } else {
+        report_error("cannot read '%s': %s", path, file_reason(status));
+    }
+    buffer_release(&bytes);
+    return status;
+}
+
+static enum status refuse_content(const struct app *app, const char *name, const char *wanted)
+{
+    report_error("cannot use '%s/%s': it does not hold %s; put back the file as it was",
+                 app->directory, name, wanted);
+    return STATUS_MALFORMED;
+}
+
+enum status app_number(const struct app *app, const char *name, uint64_t *number)
+{
+    char text[APP_NUMBER_TEXT_BYTES];
+    *number = 0;
+    enum status status = read_small(app, name, text, sizeof text);
+    if (status == STATUS_OK && text[0] != '\0' &&
+        !command_read_number(text, 0, UINT64_MAX, number)) {
+        status = refuse_content(app, name, "a number");
+    }
+    return status;
+}
+
+enum status app_raise(const struct app *app, const char *name, uint64_t number)
+{
+    char text[APP_NUMBER_TEXT_BYTES];
+    int length = snprintf(text, sizeof text, "%" PRIu64 "\n", number);
+    return app_write(app, name, bytes_of(text, (size_t)length), 0600);
+}
+
+enum status app_sync_load(const struct app *app, struct app_sync *sync)
+{
+    char text[APP_NUMBER_TEXT_BYTES + HASH_TEXT_BYTES];
+    *sync = (struct app_sync){.epoch = 0};
+    enum status status = read_small(app, APP_SYNC, text, sizeof text);
+    if (status != STATUS_OK || text[0] == '\0') {
+        return status;
+    }
+    char *space = strchr(text, ' ');
+    if (space == NULL || !hex_decode(sync->hash.bytes, HASH_BYTES, space + 1, strlen(space + 1))) {
+        return refuse_content(app, APP_SYNC, "an epoch and a hash");
+    }
+    *space = '\0';
+    if (!command_read_number(text, 0, UINT64_MAX, &sync->epoch)) {
+        return refuse_content(app, APP_SYNC, "an epoch and a hash");
+    }
+    return STATUS_OK;
+}
+
+enum status app_sync_save(const struct app *app, const struct app_sync *sync)
+{
+    struct app_sync known;
+    enum status status = app_sync_load(app, &known);
+    if (status != STATUS_OK || hash_is_zero(&sync->hash) ||
+        (!hash_is_zero(&known.hash) && sync->epoch <= known.epoch)) {
+        return status;
+    }
+    char hash[HASH_TEXT_BYTES], text[APP_NUMBER_TEXT_BYTES + HASH_TEXT_BYTES];
+    hash_text(&sync->hash, hash);
+    int length = snprintf(text, sizeof text, "%" PRIu64 " %s\n", sync->epoch, hash);
+    return app_write(app, APP_SYNC, bytes_of(text, (size_t)length), 0600);
+}
+
+enum status app_policy(const struct app *app, struct policy *policy)
+{
+    char error[POLICY_ERROR_BYTES_MAX];
+    struct buffer text = BUFFER_EMPTY;
+    enum status status = app_read(app, APP_POLICY, &text);
+    if (status == STATUS_OK) {
+        status = policy_parse(policy, buffer_bytes(&text), error);
+        if (status != STATUS_OK) {
+            report_error("cannot use policy '%s/%s': %s", app->directory, APP_POLICY,
+                         status == STATUS_MALFORMED ? error : status_text(status));
+        }
+    }
+    buffer_release(&text);
+    return status;
+}
+
+enum status app_program_directory(char path[FILE_PATH_BYTES])
+{
+    ssize_t length = readlink("/proc/self/exe", path, FILE_PATH_BYTES - 1);
+    if (length <= 0) {
+        report_error("cannot find the programs: /proc/self/exe cannot be read: %s",
+                     strerror(errno));
+        return STATUS_IO;
+    }
+    path[length] = '\0';
+    *strrchr(path, '/') = '\0';
+    return STATUS_OK;
+}

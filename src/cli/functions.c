@@ -1,0 +1,111 @@
+/* src/cli/functions.c */
+#include "cli/functions.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/app.h"
+#include "cli/report.h"
+#include "cli/survey.h"
+#include "host/host.h"
+
+/* Keep the highest version of each name, removed ones too: an older one does not come back. */
+static void note_function(void *context, const struct function_manifest *manifest,
+                          struct bytes code)
+{
+    json_t *functions = context;
+    const json_t *known = json_object_get(functions, manifest->name);
+    if (known != NULL &&
+        (uint64_t)json_integer_value(json_object_get(known, "version")) >= manifest->version) {
+        return;
+    }
+    json_object_set_new(
+        functions, manifest->name,
+        json_pack("{s:s, s:I, s:s, s:s, s:s, s:b, s:I, s:I}", "name", manifest->name, "version",
+                  (json_int_t)manifest->version, "runtime",
+                  manifest->runtime == FUNCTION_JS ? "js" : "wasm", "access",
+                  manifest->access == FUNCTION_PUBLIC ? "public" : "token", "durability",
+                  manifest->durability == FUNCTION_ASYNC ? "async" : "receipt", "removed",
+                  manifest->is_removed, "time_ms", (json_int_t)manifest->time_ms, "code_bytes",
+                  (json_int_t)code.length));
+}
+
+static void print_functions(json_t *functions, bool is_json)
+{
+    const char *name;
+    json_t *function, *list = json_array();
+    void *next;
+    json_object_foreach_safe(functions, next, name, function)
+    {
+        if (json_is_true(json_object_get(function, "removed"))) {
+            continue;
+        }
+        json_object_del(function, "removed");
+        json_array_append(list, function);
+    }
+    if (is_json) {
+        json_dumpf(list, stdout, JSON_COMPACT | JSON_SORT_KEYS);
+        putchar('\n');
+    } else {
+        size_t index;
+        printf("%-24s %-8s %-8s %8s %10s  %s\n", "NAME", "RUNTIME", "ACCESS", "TIME ms", "CODE",
+               "VERSION");
+        json_array_foreach(list, index, function)
+        {
+            printf("%-24s %-8s %-8s %8lld %10lld  %lld\n",
+                   json_string_value(json_object_get(function, "name")),
+                   json_string_value(json_object_get(function, "runtime")),
+                   json_string_value(json_object_get(function, "access")),
+                   json_integer_value(json_object_get(function, "time_ms")),
+                   json_integer_value(json_object_get(function, "code_bytes")),
+                   json_integer_value(json_object_get(function, "version")));
+        }
+    }
+    json_decref(list);
+}
+
+static int run(const struct command_line *line)
+{
+    int result = COMMAND_COULD_NOT;
+    struct app app;
+    struct secret *seed = NULL;
+    struct survey survey = {.record_count = 0};
+    json_t *functions = json_object();
+    char directory[FILE_PATH_BYTES];
+    if (app_open(&app, line) != STATUS_OK || app_seed(&app, &seed) != STATUS_OK) {
+        goto done;
+    }
+    survey.seed = seed;
+    survey.function = note_function;
+    survey.context = functions;
+    app_path(&app, APP_HOST "/" HOST_FILE_CAPSULE, directory);
+    enum status status =
+        survey_run(&survey, buffer_bytes(&app.genesis_body), directory, (uint64_t)time(NULL));
+    // An app that has never run has none; and the end of a log that is being written looks torn.
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND && status != STATUS_DAMAGED) {
+        report_error("refusing capsule in '%s': %s", directory, survey.reason);
+        result = COMMAND_NO;
+        goto done;
+    }
+    print_functions(functions, command_has(line, "json"));
+    result = COMMAND_OK;
+
+done:
+    survey_release(&survey);
+    json_decref(functions);
+    secret_free(seed);
+    app_release(&app);
+    return result;
+}
+
+const struct command functions_command = {
+    .name = "functions",
+    .arguments = "",
+    .summary = "List the functions that are deployed, as this machine's store has them.",
+    .status = "0 listed, 1 the capsule does not verify, 2 wrong usage, 3 could not",
+    .example = "paranoid functions",
+    .run = run,
+};

@@ -1,0 +1,193 @@
+/* src/cli/hosting.c */
+#define _GNU_SOURCE  // close_range
+#include "cli/hosting.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/report.h"
+#include "host/host.h"
+
+enum {
+    HOSTING_WORKERS = 2,
+    HOSTING_THREADS = 2,
+    HOSTING_WORDS_MAX = 32,
+    HOSTING_TAIL_BYTES = 4096,
+};
+
+/* Those of `host`, which are those of `up` and the one that only the program itself gives. */
+const struct command_option hosting_options[] = {
+    {.name = "workers",
+     .letter = 'w',
+     .value = "N",
+     .text = "worker enclaves (default: 2)",
+     .is_number = true,
+     .minimum = 1,
+     .maximum = HOST_WORKER_COUNT_MAX},
+    {.name = "threads",
+     .letter = 't',
+     .value = "T",
+     .text = "lambda threads of each (default: 2)",
+     .is_number = true,
+     .minimum = 1,
+     .maximum = HOST_LAMBDA_THREADS_MAX},
+    {.name = "port",
+     .letter = 'p',
+     .value = "P",
+     .text = "P for all workers, P+1.. for each (default: free ones)",
+     .is_number = true,
+     .minimum = 0,
+     .maximum = 65000},
+    {.name = "worker-program",
+     .value = "FILE",
+     .text = "run FILE as worker; the leader judges it as any other"},
+    {.name = "debug-enclave", .text = "let the simulated TEE say that enclaves can be debugged"},
+    {.name = "state", .value = "DIR", .text = "the host's state directory"},
+};
+
+/* ---- the owner's side: starting it ---- */
+
+/* The child after fork: only async-signal-safe calls, and then another program. */
+static _Noreturn void become_host(int log_fd, pid_t parent, char *const words[])
+{
+    sigset_t none;
+    sigemptyset(&none);
+    int null = open("/dev/null", O_RDWR);
+    // It ends with the owner's program, and a terminal's Ctrl-C is for that one alone.
+    bool is_ready = null >= 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent &&
+                    setpgid(0, 0) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0 &&
+                    dup2(null, STDIN_FILENO) >= 0 && dup2(log_fd, STDOUT_FILENO) >= 0 &&
+                    dup2(log_fd, STDERR_FILENO) >= 0 && close_range(3, ~0U, 0) == 0;
+    if (is_ready) {
+        execv("/proc/self/exe", words);
+    }
+    _exit(COMMAND_COULD_NOT);
+}
+
+enum status hosting_start(const struct app *app, const struct command_line *line, pid_t *pid)
+{
+    char state[FILE_PATH_BYTES], log[FILE_PATH_BYTES];
+    char name[] = "paranoid", verb[] = "host", end[] = "--";
+    char named[HOSTING_WORDS_MAX][64];
+    char *words[HOSTING_WORDS_MAX] = {name, verb};
+    size_t count = 2;
+    app_path(app, APP_HOST, state);
+    app_path(app, APP_HOST "/" HOSTING_LOG, log);
+    for (size_t i = 0; i < HOSTING_OPTION_COUNT; i++) {
+        const struct command_option *option = &hosting_options[i];
+        if (command_has(line, option->name)) {
+            snprintf(named[count], sizeof named[count], "--%s", option->name);
+            words[count] = named[count];
+            count++;
+            if (option->value != NULL) {
+                // exec takes what it will not change as if it might.
+                words[count++] = (char *)(uintptr_t)command_text(line, option->name, "");
+            }
+        }
+    }
+    char state_option[] = "--state";
+    words[count++] = state_option;
+    words[count++] = state;
+    words[count++] = end;
+    words[count] = NULL;
+
+    int log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (log_fd < 0) {
+        report_error("cannot write '%s': %s", log, strerror(errno));
+        return STATUS_IO;
+    }
+    pid_t parent = getpid();
+    *pid = fork();
+    if (*pid == 0) {
+        become_host(log_fd, parent, words);
+    }
+    close(log_fd);
+    if (*pid < 0) {
+        report_error("cannot start the host: %s", strerror(errno));
+        return STATUS_IO;
+    }
+    return STATUS_OK;
+}
+
+void hosting_last_line(const struct app *app, char text[HOSTING_LOG_LINE_BYTES])
+{
+    char path[FILE_PATH_BYTES];
+    char tail[HOSTING_TAIL_BYTES + 1];
+    app_path(app, APP_HOST "/" HOSTING_LOG, path);
+    text[0] = '\0';
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    off_t end = lseek(fd, 0, SEEK_END);
+    off_t start = end > HOSTING_TAIL_BYTES ? end - HOSTING_TAIL_BYTES : 0;
+    ssize_t length = pread(fd, tail, HOSTING_TAIL_BYTES, start);
+    close(fd);
+    while (length > 0 && tail[length - 1] == '\n') {
+        length--;
+    }
+    if (length <= 0) {
+        return;
+    }
+    tail[length] = '\0';
+    const char *line = strrchr(tail, '\n');
+    snprintf(text, HOSTING_LOG_LINE_BYTES, "%.*s", HOSTING_LOG_LINE_BYTES - 1,
+             line == NULL ? tail : line + 1);
+}
+
+/* ---- the host itself ---- */
+
+static void write_line(void *context, const char *text)
+{
+    struct timespec now;
+    (void)context;
+    clock_gettime(CLOCK_REALTIME, &now);
+    fprintf(stderr, "%lld.%03ld %s\n", (long long)now.tv_sec, now.tv_nsec / 1000000, text);
+}
+
+static int run(const struct command_line *line)
+{
+    char programs[FILE_PATH_BYTES], error[HOST_ERROR_BYTES_MAX] = "";
+    const struct log log = {.line = write_line};
+    const char *state = command_text(line, "state", NULL);
+    if (state == NULL) {
+        report_error("cannot start the host: --state DIR is missing; 'paranoid up' gives it");
+        return COMMAND_USAGE;
+    }
+    if (app_program_directory(programs) != STATUS_OK) {
+        return COMMAND_COULD_NOT;
+    }
+    const struct host_config config = {
+        .state_directory = state,
+        .program_directory = programs,
+        .worker_program = command_text(line, "worker-program", NULL),
+        .worker_count = (uint32_t)command_number(line, "workers", HOSTING_WORKERS),
+        .lambda_threads = (uint32_t)command_number(line, "threads", HOSTING_THREADS),
+        .base_port = (uint16_t)command_number(line, "port", 0),
+        .is_debug_enclave = command_has(line, "debug-enclave"),
+        .log = &log,
+    };
+    if (host_run(&config, error) != STATUS_OK) {
+        report_error("%s", error);
+        return COMMAND_COULD_NOT;
+    }
+    return COMMAND_OK;
+}
+
+const struct command hosting_command = {
+    .name = "host",
+    .arguments = "",
+    .summary = "Run the untrusted host. 'paranoid up' does so.",
+    .options = hosting_options,
+    .option_count = sizeof hosting_options / sizeof *hosting_options,
+    .example = "paranoid up",
+    .run = run,
+    .is_hidden = true,
+};

@@ -1,0 +1,339 @@
+/* src/cli/init.c */
+#include "cli/init.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "attest/simulated.h"
+#include "base/check.h"
+#include "base/random.h"
+#include "capsule/keys.h"
+#include "cli/measure.h"
+#include "cli/report.h"
+#include "crypto/certificate.h"
+#include "host/host.h"
+
+enum {
+    DAY_S = 24 * 3600,
+    TCB_LEVEL = 1,
+    TCB_AGE_S_MAX = 20 * DAY_S,
+    TCB_LIFE_S = 365 * DAY_S,
+    // Clocks differ: what is issued now should be valid for one that is behind.
+    TCB_BACKDATE_S = 3600,
+    PLATFORM_LIFE_S = 10 * 365 * DAY_S,
+};
+
+static uint64_t now_s(void)
+{
+    return (uint64_t)time(NULL);
+}
+
+static enum status make_directory(const struct app *app, const char *name, mode_t mode)
+{
+    char path[FILE_PATH_BYTES];
+    app_path(app, name, path);
+    if (mkdir(path, mode) != 0 && errno != EEXIST) {
+        report_error("cannot make directory '%s': %s", path, strerror(errno));
+        return STATUS_IO;
+    }
+    return STATUS_OK;
+}
+
+static enum status write_tcb(const struct app *app, const struct sign_key *vendor)
+{
+    const struct simulated_tcb tcb = {
+        .issued_s = now_s() - TCB_BACKDATE_S,
+        .next_update_s = now_s() + TCB_LIFE_S,
+        .levels = {{.tcb_level = TCB_LEVEL, .status = TCB_UP_TO_DATE}},
+        .level_count = 1,
+    };
+    struct buffer text = BUFFER_EMPTY;
+    enum status status = simulated_tcb_encode(&tcb, vendor, &text);
+    if (status == STATUS_OK) {
+        status = app_write(app, APP_HOST "/" HOST_FILE_TCB, buffer_bytes(&text), 0600);
+    }
+    buffer_release(&text);
+    return status;
+}
+
+enum status init_tcb(const struct app *app)
+{
+    struct sign_key *vendor = NULL;
+    struct buffer bytes = BUFFER_EMPTY;
+    struct simulated_tcb tcb;
+    char path[FILE_PATH_BYTES];
+    enum status status = app_key(app, APP_VENDOR_KEY, &vendor);
+    if (status != STATUS_OK) {
+        goto done;
+    }
+    const struct verify_key root = sign_key_public(vendor);
+    app_path(app, APP_HOST "/" HOST_FILE_TCB, path);
+    bool is_fresh = file_read(&bytes, path, EVIDENCE_COLLATERAL_BYTES_MAX) == STATUS_OK &&
+                    simulated_tcb_decode(&tcb, buffer_bytes(&bytes), &root) == STATUS_OK &&
+                    now_s() < tcb.issued_s + TCB_AGE_S_MAX;
+    if (!is_fresh) {
+        status = write_tcb(app, vendor);
+    }
+
+done:
+    buffer_release(&bytes);
+    sign_key_free(vendor);
+    return status;
+}
+
+/* What is drawn once, and on what all else rests. */
+struct roots {
+    struct sign_key *owner;
+    struct sign_key *vendor;
+    struct sign_key *store;
+    struct secret *seed;
+};
+
+static void roots_draw(struct roots *roots, const struct random *random)
+{
+    *roots = (struct roots){
+        .owner = sign_key_new(random),
+        .vendor = sign_key_new(random),
+        .store = sign_key_new(random),
+        .seed = secret_new_random(random),
+    };
+}
+
+static void roots_release(struct roots *roots)
+{
+    sign_key_free(roots->owner);
+    sign_key_free(roots->vendor);
+    sign_key_free(roots->store);
+    secret_free(roots->seed);
+}
+
+static enum status write_roots(const struct app *app, const struct roots *roots)
+{
+    enum status status = app_write_secret(app, APP_OWNER_KEY, sign_key_seed(roots->owner));
+    if (status == STATUS_OK) {
+        status = app_write_secret(app, APP_SEED, secret_bytes(roots->seed));
+    }
+    if (status == STATUS_OK) {
+        status = app_write_secret(app, APP_VENDOR_KEY, sign_key_seed(roots->vendor));
+    }
+    if (status == STATUS_OK) {
+        status = app_write(app, APP_HOST "/" HOST_FILE_STORE_KEY,
+                           bytes_of(sign_key_seed(roots->store), SIGN_SEED_BYTES), 0600);
+    }
+    return status;
+}
+
+static enum status write_platform(const struct app *app, const struct roots *roots,
+                                  const struct random *random)
+{
+    const struct simulated_terms terms = {
+        .tcb_level = TCB_LEVEL,
+        .not_before_s = now_s() - TCB_BACKDATE_S,
+        .not_after_s = now_s() + PLATFORM_LIFE_S,
+    };
+    uint8_t bytes[SIMULATED_PLATFORM_BYTES];
+    struct simulated_platform *platform = simulated_platform_new(random, roots->vendor, &terms);
+    simulated_platform_encode(platform, bytes);
+    enum status status =
+        app_write(app, APP_HOST "/" HOST_FILE_PLATFORM, bytes_of(bytes, sizeof bytes), 0600);
+    buffer_wipe(bytes, sizeof bytes);
+    simulated_platform_free(platform);
+    return status == STATUS_OK ? write_tcb(app, roots->vendor) : status;
+}
+
+static enum status write_policy(const struct app *app, const struct roots *roots,
+                                struct buffer *text)
+{
+    struct policy *policy = malloc(sizeof *policy);
+    CHECK(policy != NULL);
+    policy_init(policy);
+    policy->version = 1;
+    policy->allow_simulated = true;
+    policy->has_simulated_root = true;
+    policy->simulated_root = sign_key_public(roots->vendor);
+    enum status status = measure_into(policy);
+    if (status == STATUS_OK) {
+        status = policy_encode(policy, text);
+    }
+    if (status == STATUS_OK) {
+        status = app_write(app, APP_POLICY, buffer_bytes(text), 0644);
+    }
+    // The GENESIS carries it.
+    if (status == STATUS_OK) {
+        status = app_write(app, APP_POLICY_RECORDED, buffer_bytes(text), 0600);
+    }
+    free(policy);
+    return status == STATUS_OK ? app_raise(app, APP_POLICY_VERSION, 1) : status;
+}
+
+static enum status write_tls_root(const struct app *app, const struct roots *roots,
+                                  const struct hash *capsule)
+{
+    struct buffer der = BUFFER_EMPTY, pem = BUFFER_EMPTY;
+    struct p256_key *key = keys_tls_root(roots->seed);
+    enum status status = certificate_root(&der, key, capsule);
+    if (status == STATUS_OK) {
+        status = certificate_to_pem(&pem, buffer_bytes(&der));
+    }
+    if (status == STATUS_OK) {
+        status = app_write(app, APP_TLS_ROOT, buffer_bytes(&pem), 0644);
+    }
+    p256_key_free(key);
+    buffer_release(&der);
+    buffer_release(&pem);
+    return status;
+}
+
+/* GENESIS comes last of all files: a directory without it is no app yet, and can be made again. */
+static enum status write_genesis(const struct app *app, const struct roots *roots, const char *name,
+                                 struct bytes policy, struct hash *capsule)
+{
+    struct genesis genesis = {
+        .owner = sign_key_public(roots->owner),
+        .stores = {{.name = "store-1", .key = sign_key_public(roots->store)}},
+        .store_count = 1,
+        .receipt_count = 1,
+        .tolerated_count = 0,
+    };
+    char text[HASH_TEXT_BYTES + 1];
+    struct buffer body = BUFFER_EMPTY;
+    snprintf(genesis.app, sizeof genesis.app, "%s", name);
+    enum status status = genesis_encode(&body, &genesis, policy, roots->owner);
+    if (status != STATUS_OK) {
+        report_error("cannot make app '%s': GENESIS: %s", name, status_text(status));
+        goto done;
+    }
+    *capsule = hash_of(body.bytes, body.length);
+    hash_text(capsule, text);
+    text[HASH_TEXT_BYTES - 1] = '\n';
+    status = app_write(app, APP_CAPSULE_NAME, bytes_of(text, HASH_TEXT_BYTES), 0644);
+    if (status == STATUS_OK) {
+        status = write_tls_root(app, roots, capsule);
+    }
+    if (status == STATUS_OK) {
+        status = app_write(app, APP_HOST "/" HOST_FILE_GENESIS, buffer_bytes(&body), 0644);
+    }
+    if (status == STATUS_OK) {
+        status = app_write(app, APP_GENESIS, buffer_bytes(&body), 0644);
+    }
+
+done:
+    buffer_release(&body);
+    return status;
+}
+
+static enum status make_app(const struct app *app, const char *name, struct hash *capsule)
+{
+    const struct random random = random_kernel();
+    struct buffer policy = BUFFER_EMPTY;
+    struct roots roots;
+    roots_draw(&roots, &random);
+    enum status status = make_directory(app, "", 0755);
+    if (status == STATUS_OK) {
+        status = make_directory(app, "owner", 0700);
+    }
+    if (status == STATUS_OK) {
+        status = make_directory(app, APP_HOST, 0700);
+    }
+    if (status == STATUS_OK) {
+        status = make_directory(app, APP_HOST "/" HOST_FILE_CAPSULE, 0700);
+    }
+    if (status == STATUS_OK) {
+        status = write_policy(app, &roots, &policy);
+    }
+    if (status == STATUS_OK) {
+        status = write_roots(app, &roots);
+    }
+    if (status == STATUS_OK) {
+        status = write_platform(app, &roots, &random);
+    }
+    if (status == STATUS_OK) {
+        status = write_genesis(app, &roots, name, buffer_bytes(&policy), capsule);
+    }
+    buffer_release(&policy);
+    roots_release(&roots);
+    return status;
+}
+
+static bool name_is_valid(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 0 && length < GENESIS_NAME_BYTES_MAX &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
+               length;
+}
+
+static void report_made(const struct app *app, const struct hash *capsule, const char *name,
+                        bool is_json)
+{
+    char text[HASH_TEXT_BYTES];
+    hash_text(capsule, text);
+    if (is_json) {
+        printf("{\"app\":\"%s\",\"capsule\":\"%s\",\"tee\":\"simulated\"}\n", name, text);
+        return;
+    }
+    printf("app %s is in %s\ncapsule %s\n", name, app->directory, text);
+    printf(
+        "tee=simulated: no hardware TEE is used here, so whoever runs this machine can read "
+        "everything; policy.json allows that with \"allow_simulated\": true\n");
+    printf("keep %s/owner safe and to yourself: who has it, owns the app\n", app->directory);
+    printf("next: paranoid up --app %s\n", app->directory);
+}
+
+static int run(const struct command_line *line)
+{
+    struct app app = {.genesis_body = BUFFER_EMPTY};
+    struct stat stat_of;
+    struct hash capsule;
+    char path[FILE_PATH_BYTES];
+    const char *directory =
+        command_argument(line, 0, command_text(line, "app", APP_DIRECTORY_DEFAULT));
+    const char *name = command_text(line, "name", "app");
+    if (strlen(directory) >= sizeof app.directory) {
+        report_error("cannot make app '%s': its path is too long", directory);
+        return COMMAND_COULD_NOT;
+    }
+    if (!name_is_valid(name)) {
+        report_error("cannot make app '%s': a name has 1 to 63 letters, digits, '-' and '_'", name);
+        return COMMAND_USAGE;
+    }
+    snprintf(app.directory, sizeof app.directory, "%s", directory);
+    static const char *const signs[] = {APP_GENESIS, APP_SEED, APP_OWNER_KEY};
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+        app_path(&app, signs[i], path);
+        if (stat(path, &stat_of) == 0) {
+            report_error(
+                "cannot make an app in '%s': one is there already; name another "
+                "directory, or remove that one",
+                directory);
+            return COMMAND_COULD_NOT;
+        }
+    }
+    if (make_app(&app, name, &capsule) != STATUS_OK) {
+        return COMMAND_COULD_NOT;
+    }
+    report_made(&app, &capsule, name, command_has(line, "json"));
+    return COMMAND_OK;
+}
+
+static const struct command_option options[] = {
+    {.name = "name", .value = "NAME", .text = "what the app is called (default: app)"},
+};
+
+const struct command init_command = {
+    .name = "init",
+    .arguments = "[DIR]",
+    .argument_max = 1,
+    .summary = "Make an app: the owner's key, the master seed, a policy and its directory.",
+    .about =
+        "DIR (default: ./paranoid-app) gets owner/ with the secrets, host/ with what the\n"
+        "untrusted host may see, policy.json, and tls-root.pem, by which clients know the app.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .example = "paranoid init hello --name hello",
+    .run = run,
+};

@@ -1,0 +1,516 @@
+/* src/cli/inspect.c */
+#include "cli/inspect.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/hex.h"
+#include "cli/app.h"
+#include "cli/graph.h"
+#include "cli/report.h"
+#include "cli/service.h"
+#include "cli/survey.h"
+#include "host/host.h"
+
+enum {
+    INSPECT_LOG_DEFAULT = 50,
+    INSPECT_TRIES = 5,        // while the app writes to the very files
+    INSPECT_QUIET_MS = 2000,  // before progress shows
+    INSPECT_STEP_MS = 200,
+    INSPECT_GENESIS_BYTES_MAX = 1 << 20,
+    INSPECT_SHORT_BYTES = 4,  // of ids and hashes in tables
+};
+
+/* What is to be looked at. */
+struct inspection {
+    struct app app;
+    struct buffer genesis;
+    struct secret *seed;
+    char directory[FILE_PATH_BYTES];
+    bool is_running;
+    struct survey survey;
+    FILE *target;  // of export
+    int64_t started_ms;
+    int64_t shown_ms;
+    bool shows_progress;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- finding it ---- */
+
+/* The app's files, or those that the line names: then no app is needed. */
+static enum status open_inspection(struct inspection *it, const struct command_line *line,
+                                   const char *named_directory)
+{
+    *it = (struct inspection){.target = NULL};
+    const char *genesis = command_text(line, "genesis", NULL);
+    bool needs_app = named_directory == NULL || genesis == NULL || command_has(line, "keys");
+    enum status status = needs_app ? app_open(&it->app, line) : STATUS_OK;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (named_directory != NULL) {
+        snprintf(it->directory, sizeof it->directory, "%s", named_directory);
+    } else {
+        app_path(&it->app, APP_HOST "/" HOST_FILE_CAPSULE, it->directory);
+        json_t *ports = service_ports(&it->app);
+        it->is_running = ports != NULL;
+        json_decref(ports);
+    }
+    if (genesis == NULL) {
+        status =
+            buffer_append(&it->genesis, it->app.genesis_body.bytes, it->app.genesis_body.length);
+    } else {
+        status = file_read(&it->genesis, genesis, INSPECT_GENESIS_BYTES_MAX);
+        if (status != STATUS_OK) {
+            report_error("cannot read '%s': %s", genesis, file_reason(status));
+        }
+    }
+    if (status == STATUS_OK && command_has(line, "keys")) {
+        status = app_seed(&it->app, &it->seed);
+    }
+    return status;
+}
+
+static void close_inspection(struct inspection *it)
+{
+    survey_release(&it->survey);
+    secret_free(it->seed);
+    buffer_release(&it->genesis);
+    app_release(&it->app);
+}
+
+static void show_progress(void *context, const struct survey *survey,
+                          const struct store_place *place)
+{
+    struct inspection *it = context;
+    int64_t now = now_ms();
+    if (now - it->started_ms < INSPECT_QUIET_MS || now - it->shown_ms < INSPECT_STEP_MS) {
+        return;
+    }
+    it->shown_ms = now;
+    fprintf(stderr, "\rverified %zu records, segment %" PRIu32 ", %" PRIu64 " MiB ",
+            survey->record_count, place->segment, place->offset >> 20);
+}
+
+static enum status export_record(void *context, struct bytes record)
+{
+    struct inspection *it = context;
+    return fwrite(record.at, 1, record.length, it->target) == record.length ? STATUS_OK : STATUS_IO;
+}
+
+/* What a store is just writing looks torn for an instant. */
+static enum status survey_capsule(struct inspection *it)
+{
+    enum status status = STATUS_DAMAGED;
+    it->started_ms = now_ms();
+    for (int i = 0; i < (it->is_running ? INSPECT_TRIES : 1) && status == STATUS_DAMAGED; i++) {
+        survey_release(&it->survey);
+        it->survey = (struct survey){
+            .seed = it->seed,
+            .progress = it->shows_progress && isatty(STDERR_FILENO) ? show_progress : NULL,
+            .record = it->target == NULL ? NULL : export_record,
+            .context = it,
+        };
+        if (it->target != NULL) {
+            rewind(it->target);
+        }
+        status = survey_run(&it->survey, buffer_bytes(&it->genesis), it->directory,
+                            (uint64_t)time(NULL));
+    }
+    if (it->shown_ms != 0) {
+        fputc('\n', stderr);
+    }
+    return status;
+}
+
+/* A refusal is an answer; what cannot be read is not. */
+static int report_refusal(const struct inspection *it, enum status status)
+{
+    bool is_unread = status == STATUS_NOT_FOUND || status == STATUS_IO;
+    report_error("%s capsule in '%s': %s", is_unread ? "cannot read" : "refusing", it->directory,
+                 it->survey.reason[0] != '\0' ? it->survey.reason : status_text(status));
+    return is_unread ? COMMAND_COULD_NOT : COMMAND_NO;
+}
+
+/* ---- the facts ---- */
+
+static json_t *hex_of(const void *bytes, size_t length)
+{
+    char text[2 * HASH_BYTES + 1];
+    hex_encode(text, bytes, length);
+    return json_string(text);
+}
+
+static json_t *member_json(const struct survey *survey, const struct capsule_member *member)
+{
+    json_t *result =
+        json_pack("{s:o, s:s, s:I, s:I, s:I, s:b}", "writer",
+                  hex_of(member->id.bytes, WRITER_ID_BYTES), "role", member_role_text(member->role),
+                  "term", (json_int_t)member->term, "sequence", (json_int_t)member->head.sequence,
+                  "joined_epoch", (json_int_t)member->joined_epoch, "closed", member->is_closed);
+    size_t index = capsule_member_index(survey->capsule, member);
+    for (size_t i = 0; i < survey->evidence_count; i++) {
+        const struct survey_evidence *evidence = &survey->evidence[i];
+        if (evidence->writer == index) {
+            json_object_set_new(result, "tee",
+                                json_string(verdict_tee_text(evidence->verdict.tee)));
+            json_object_set_new(result, "evidence",
+                                json_string(evidence->verdict.is_admitted
+                                                ? "admitted"
+                                                : verdict_code(evidence->verdict.reason)));
+        }
+    }
+    return result;
+}
+
+static json_t *facts_of(const struct survey *survey)
+{
+    const struct genesis *genesis = capsule_genesis(survey->capsule);
+    const struct capsule_sync *sync = capsule_newest_sync(survey->capsule);
+    json_t *types = json_object(), *members = json_array();
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < survey->record_count; i++) {
+        const char *type = record_type_text(survey->records[i].type);
+        json_int_t count = json_integer_value(json_object_get(types, type));
+        json_object_set_new(types, type, json_integer(count + 1));
+        bytes += survey->records[i].bytes;
+    }
+    for (size_t i = 0; i < capsule_member_count(survey->capsule); i++) {
+        json_array_append_new(members, member_json(survey, capsule_member_at(survey->capsule, i)));
+    }
+    json_t *facts =
+        json_pack("{s:s, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:i, s:i}", "app", genesis->app,
+                  "capsule", hex_of(genesis->capsule.bytes, HASH_BYTES), "records",
+                  (json_int_t)survey->record_count, "bytes", (json_int_t)bytes, "types", types,
+                  "members", members, "term", (json_int_t)capsule_term(survey->capsule), "policy",
+                  (json_int_t)capsule_policy_version(survey->capsule), "stores",
+                  (int)genesis->store_count, "receipts", (int)genesis->receipt_count);
+    if (sync != NULL) {
+        json_object_set_new(
+            facts, "sync",
+            json_pack("{s:I, s:o, s:I, s:I}", "epoch", (json_int_t)sync->epoch, "hash",
+                      hex_of(sync->hash.bytes, HASH_BYTES), "lamport", (json_int_t)sync->lamport,
+                      "time_ms", (json_int_t)sync->time_ms));
+    }
+    if (survey->seed != NULL) {
+        json_object_set_new(facts, "opened", json_integer((json_int_t)survey->opened_count));
+        json_object_set_new(facts, "tuples", json_integer((json_int_t)survey->tuple_count));
+    }
+    return facts;
+}
+
+static void print_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_COMPACT | JSON_SORT_KEYS);
+    putchar('\n');
+    json_decref(value);
+}
+
+static void print_facts(const struct survey *survey)
+{
+    const struct genesis *genesis = capsule_genesis(survey->capsule);
+    const struct capsule_sync *sync = capsule_newest_sync(survey->capsule);
+    char text[HASH_TEXT_BYTES];
+    uint64_t bytes = 0, counts[RECORD_TYPE_COUNT] = {0};
+    for (size_t i = 0; i < survey->record_count; i++) {
+        bytes += survey->records[i].bytes;
+        counts[survey->records[i].type]++;
+    }
+    hash_text(&genesis->capsule, text);
+    printf("app       %s\ncapsule   %s\nterm      %" PRIu64 "\npolicy    %" PRIu64 "\n",
+           genesis->app, text, capsule_term(survey->capsule),
+           capsule_policy_version(survey->capsule));
+    printf("records   %zu, %" PRIu64 " bytes:", survey->record_count, bytes);
+    for (size_t i = 0; i < RECORD_TYPE_COUNT; i++) {
+        if (counts[i] > 0) {
+            printf(" %" PRIu64 " %s", counts[i], record_type_text((enum record_type)i));
+        }
+    }
+    printf("\nbranches  %zu\n", capsule_member_count(survey->capsule));
+    if (sync != NULL) {
+        hash_text(&sync->hash, text);
+        printf("sync      epoch %" PRIu64 ", %s\n", sync->epoch, text);
+    }
+    if (survey->seed != NULL) {
+        printf("opened    %" PRIu64 " bodies, %" PRIu64 " tuples\n", survey->opened_count,
+               survey->tuple_count);
+    }
+}
+
+static void print_members(const struct survey *survey)
+{
+    printf("%-10s %-9s %5s %9s %6s %-6s %s\n", "WRITER", "ROLE", "TERM", "RECORDS", "EPOCH",
+           "STATE", "EVIDENCE");
+    for (size_t i = 0; i < capsule_member_count(survey->capsule); i++) {
+        const struct capsule_member *member = capsule_member_at(survey->capsule, i);
+        const char *evidence = "-", *tee = "";
+        for (size_t j = 0; j < survey->evidence_count; j++) {
+            if (survey->evidence[j].writer == i) {
+                tee = verdict_tee_text(survey->evidence[j].verdict.tee);
+                evidence = survey->evidence[j].verdict.is_admitted
+                               ? "admitted"
+                               : verdict_code(survey->evidence[j].verdict.reason);
+            }
+        }
+        char id[2 * INSPECT_SHORT_BYTES + 1];
+        hex_encode(id, member->id.bytes, INSPECT_SHORT_BYTES);
+        printf("%-10s %-9s %5" PRIu64 " %9" PRIu64 " %6" PRIu64 " %-6s %s%s%s\n", id,
+               member_role_text(member->role), member->term, member->head.sequence,
+               member->joined_epoch, member->is_closed ? "closed" : "open", evidence,
+               tee[0] != '\0' ? " tee=" : "", tee);
+    }
+}
+
+/* ---- the commands ---- */
+
+static const struct command_option places[] = {
+    {.name = "genesis", .value = "FILE", .text = "the GENESIS body (default: the app's)"},
+    {.name = "keys", .text = "also open every sealed body, with the app's seed"},
+    {.name = "lines",
+     .letter = 'n',
+     .value = "N",
+     .text = "how many records (default: 50; 0: all)",
+     .is_number = true,
+     .maximum = UINT32_MAX},
+    {.name = "graph", .text = "draw the branches and where they join"},
+};
+enum { PLACE_OPTIONS = 2, LOG_OPTIONS = 4 };
+
+static int run_info(const struct command_line *line)
+{
+    int result = COMMAND_COULD_NOT;
+    struct inspection it;
+    if (open_inspection(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
+        enum status status = survey_capsule(&it);
+        result = status == STATUS_OK ? COMMAND_OK : report_refusal(&it, status);
+        if (result != COMMAND_COULD_NOT && command_has(line, "json")) {
+            print_json(facts_of(&it.survey));
+        } else if (result != COMMAND_COULD_NOT) {
+            print_facts(&it.survey);
+            print_members(&it.survey);
+        }
+    }
+    close_inspection(&it);
+    return result;
+}
+
+static int run_verify(const struct command_line *line)
+{
+    int result = COMMAND_COULD_NOT;
+    struct inspection it;
+    if (open_inspection(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
+        it.shows_progress = true;
+        enum status status = survey_capsule(&it);
+        result = status == STATUS_OK ? COMMAND_OK : report_refusal(&it, status);
+        if (result != COMMAND_COULD_NOT && command_has(line, "json")) {
+            json_t *facts = facts_of(&it.survey);
+            json_object_set_new(facts, "verified", json_boolean(result == COMMAND_OK));
+            json_object_set_new(facts, "reason",
+                                result == COMMAND_OK ? json_null() : json_string(it.survey.reason));
+            print_json(facts);
+        } else if (result == COMMAND_OK) {
+            print_facts(&it.survey);
+            printf(
+                "the capsule verifies: every record leads to the owner's signature; evidence of "
+                "%zu members admitted\n",
+                it.survey.evidence_count);
+        }
+    }
+    close_inspection(&it);
+    return result;
+}
+
+static void print_record(const struct survey *survey, size_t index, const char *picture)
+{
+    const struct survey_record *record = &survey->records[index];
+    const struct capsule_member *member = capsule_member_at(survey->capsule, record->writer);
+    char id[2 * INSPECT_SHORT_BYTES + 1], hash[2 * INSPECT_SHORT_BYTES + 1];
+    hex_encode(id, member->id.bytes, INSPECT_SHORT_BYTES);
+    hex_encode(hash, record->hash.bytes, INSPECT_SHORT_BYTES);
+    printf("%s%s%s %-8s %s %6" PRIu64 "  epoch %" PRIu64 ", %zu bytes", picture,
+           picture[0] != '\0' ? "  " : "", hash, record_type_text(record->type), id,
+           record->sequence, record->epoch, record->bytes);
+    for (size_t i = 0; i < record->parent_count; i++) {
+        uint32_t writer = survey->parents[record->parent_first + i];
+        if (writer < capsule_member_count(survey->capsule)) {
+            hex_encode(id, capsule_member_at(survey->capsule, writer)->id.bytes,
+                       INSPECT_SHORT_BYTES);
+            printf("%s%s", i == 0 ? ", joins " : " ", id);
+        }
+    }
+    putchar('\n');
+}
+
+static json_t *record_json(const struct survey *survey, size_t index)
+{
+    const struct survey_record *record = &survey->records[index];
+    const struct capsule_member *member = capsule_member_at(survey->capsule, record->writer);
+    json_t *parents = json_array();
+    for (size_t i = 0; i < record->parent_count; i++) {
+        uint32_t writer = survey->parents[record->parent_first + i];
+        if (writer < capsule_member_count(survey->capsule)) {
+            const struct capsule_member *parent = capsule_member_at(survey->capsule, writer);
+            json_array_append_new(parents, hex_of(parent->id.bytes, WRITER_ID_BYTES));
+        }
+    }
+    return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:I, s:I}", "hash",
+                     hex_of(record->hash.bytes, HASH_BYTES), "type", record_type_text(record->type),
+                     "writer", hex_of(member->id.bytes, WRITER_ID_BYTES), "sequence",
+                     (json_int_t)record->sequence, "epoch", (json_int_t)record->epoch, "bytes",
+                     (json_int_t)record->bytes, "joins", parents, "segment",
+                     (json_int_t)record->place.segment, "offset", (json_int_t)record->place.offset);
+}
+
+static void print_log(const struct survey *survey, uint64_t limit, bool draws)
+{
+    struct graph_record *records = calloc(survey->record_count + 1, sizeof *records);
+    struct buffer picture = BUFFER_EMPTY;
+    CHECK(records != NULL);
+    for (size_t i = 0; i < survey->record_count; i++) {
+        records[i] = (struct graph_record){
+            .writer = survey->records[i].writer,
+            .parents = survey->parents + survey->records[i].parent_first,
+            .parent_count = survey->records[i].parent_count,
+        };
+    }
+    struct graph *graph =
+        graph_new(records, survey->record_count, capsule_member_count(survey->capsule));
+    for (size_t i = 0; i < survey->record_count && (limit == 0 || i < limit); i++) {
+        size_t index = survey->record_count - 1 - i;
+        buffer_clear(&picture);
+        enum status status = draws ? graph_line(graph, index, &picture) : STATUS_OK;
+        if (status == STATUS_OK) {
+            status = buffer_append(&picture, "", 1);
+        }
+        CHECK(status == STATUS_OK);
+        print_record(survey, index, (const char *)picture.bytes);
+    }
+    graph_free(graph);
+    buffer_release(&picture);
+    free(records);
+}
+
+static int run_log(const struct command_line *line)
+{
+    int result = COMMAND_COULD_NOT;
+    struct inspection it;
+    uint64_t limit = command_number(line, "lines", INSPECT_LOG_DEFAULT);
+    if (open_inspection(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
+        enum status status = survey_capsule(&it);
+        result = status == STATUS_OK ? COMMAND_OK : report_refusal(&it, status);
+        if (result != COMMAND_COULD_NOT && command_has(line, "json")) {
+            for (size_t i = 0; i < it.survey.record_count && (limit == 0 || i < limit); i++) {
+                print_json(record_json(&it.survey, it.survey.record_count - 1 - i));
+            }
+        } else if (result != COMMAND_COULD_NOT) {
+            print_log(&it.survey, limit, command_has(line, "graph"));
+        }
+    }
+    close_inspection(&it);
+    return result;
+}
+
+static int run_export(const struct command_line *line)
+{
+    int result = COMMAND_COULD_NOT;
+    struct inspection it;
+    const char *path = line->arguments[0];
+    if (open_inspection(&it, line, command_argument(line, 1, NULL)) != STATUS_OK) {
+        goto done;
+    }
+    it.target = fopen(path, "wbx");
+    if (it.target == NULL) {
+        report_error("cannot write '%s': %s", path, strerror(errno));
+        goto done;
+    }
+    enum status status = survey_capsule(&it);
+    bool is_written = fclose(it.target) == 0;
+    if (status != STATUS_OK || !is_written) {
+        unlink(path);
+        result = status != STATUS_OK ? report_refusal(&it, status) : COMMAND_COULD_NOT;
+        if (!is_written) {
+            report_error("cannot write '%s': %s", path, strerror(errno));
+        }
+        goto done;
+    }
+    result = COMMAND_OK;
+    if (command_has(line, "json")) {
+        printf("{\"records\":%zu}\n", it.survey.record_count);
+    } else {
+        report_note("%zu records exported to %s", it.survey.record_count, path);
+    }
+
+done:
+    close_inspection(&it);
+    return result;
+}
+
+#define INSPECT_STATUS "0 it verifies, 1 it does not, 2 wrong usage, 3 it could not be read"
+
+const struct command inspect_info_command = {
+    .name = "capsule info",
+    .arguments = "[DIR]",
+    .argument_max = 1,
+    .summary = "Say what a capsule holds: records, branches, members, terms, the newest SYNC.",
+    .about = "DIR is a store's directory of segments (default: the app's). No key is needed.",
+    .options = places,
+    .option_count = PLACE_OPTIONS,
+    .status = INSPECT_STATUS,
+    .example = "paranoid capsule info",
+    .run = run_info,
+};
+
+const struct command inspect_verify_command = {
+    .name = "capsule verify",
+    .arguments = "[DIR]",
+    .argument_max = 1,
+    .summary =
+        "Verify a whole capsule offline: hashes, signatures, membership, receipts, evidence.",
+    .about =
+        "DIR is a store's directory of segments (default: the app's). A refusal names the\n"
+        "record, its file and offset, and what disagreed. No key is needed; --keys says more.",
+    .options = places,
+    .option_count = PLACE_OPTIONS,
+    .status = INSPECT_STATUS,
+    .example = "paranoid capsule verify --keys",
+    .run = run_verify,
+};
+
+const struct command inspect_log_command = {
+    .name = "capsule log",
+    .arguments = "[DIR]",
+    .argument_max = 1,
+    .summary = "List the records, newest first: hash, type, writer, sequence, epoch, size, joins.",
+    .options = places,
+    .option_count = LOG_OPTIONS,
+    .status = INSPECT_STATUS,
+    .example = "paranoid capsule log --graph -n 20",
+    .run = run_log,
+};
+
+const struct command inspect_export_command = {
+    .name = "capsule export",
+    .arguments = "FILE [DIR]",
+    .argument_min = 1,
+    .argument_max = 2,
+    .summary = "Write all records, one after the other, to a new file.",
+    .options = places,
+    .option_count = PLACE_OPTIONS,
+    .status = INSPECT_STATUS,
+    .example = "paranoid capsule export backup.records",
+    .run = run_export,
+};

@@ -1,0 +1,13 @@
+/* src/cli/kv.h */
+#ifndef CLI_KV_H
+#define CLI_KV_H
+
+#include "cli/command.h"
+
+/* kv: the shared state, by hand, over HTTPS. */
+extern const struct command kv_get_command;
+extern const struct command kv_put_command;
+extern const struct command kv_delete_command;
+extern const struct command kv_list_command;
+
+#endif

@@ -1,0 +1,78 @@
+/* src/cli/survey.h */
+#ifndef CLI_SURVEY_H
+#define CLI_SURVEY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attest/verdict.h"
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "base/status.h"
+#include "capsule/capsule.h"
+#include "capsule/function.h"
+#include "crypto/secret.h"
+#include "store/store.h"
+
+/*
+ * survey: walks a store's segments offline and judges every record from the GENESIS body on:
+ * formats, hashes, signatures, membership, receipts, cuts. With the seed it opens the sealed
+ * bodies, too. It changes nothing.
+ */
+enum { SURVEY_REASON_BYTES = 768 };
+
+/* What is kept of each record. */
+struct survey_record {
+    enum record_type type;
+    uint32_t writer;  // index among the capsule's members
+    uint64_t sequence;
+    uint64_t epoch;
+    size_t bytes;
+    struct hash hash;
+    struct store_place place;
+    size_t parent_first;  // in survey->parents
+    size_t parent_count;
+};
+
+/* Evidence of one member, judged by the policy that was in force for it. */
+struct survey_evidence {
+    uint32_t writer;
+    enum member_role role;
+    struct verdict verdict;
+    size_t record;  // the one that carries it
+};
+
+struct survey {
+    struct capsule *capsule;
+    const struct secret *seed;  // borrowed; NULL: bodies stay sealed
+    struct survey_record *records;
+    size_t record_count;
+    uint32_t *parents;  // writers of each record's parents
+    size_t parent_count;
+    struct survey_evidence *evidence;
+    size_t evidence_count;
+    uint64_t tuple_count;  // in opened bodies
+    uint64_t opened_count;
+    char reason[SURVEY_REASON_BYTES];  // of the refusal: which record, where, what disagreed
+
+    // For the caller, who may set them before survey_run().
+    void (*progress)(void *context, const struct survey *survey, const struct store_place *place);
+    void (*function)(void *context, const struct function_manifest *manifest, struct bytes code);
+    enum status (*record)(void *context, struct bytes record);
+    void *context;
+
+    // Its own.
+    struct survey_state *state;
+};
+
+/*
+ * Walk the segments in `directory`. STATUS_OK: every record verifies, what every SYNC and CLOSE
+ * names is there, and all evidence is admitted. STATUS_NOT_FOUND: there are no segments.
+ * STATUS_IO, STATUS_NO_MEMORY. Any other: refused, and `reason` says which record and why; then
+ * what came before it is in `survey`. Release it whatever comes back.
+ */
+MUST_CHECK enum status survey_run(struct survey *survey, struct bytes genesis_body,
+                                  const char *directory, uint64_t now_s);
+void survey_release(struct survey *survey);
+
+#endif
