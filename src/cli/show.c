@@ -41,7 +41,7 @@ static void print_enclave(const json_t *enclave)
     print_metric(metrics,
                  json_object_get(metrics, "joined_epoch") != NULL ? "joined_epoch" : "epoch", 7);
     print_metric(metrics, "keys", 9);
-    print_metric(metrics, "records_written", 9);
+    print_metric(metrics, "records_sealed", 9);
     print_number(json_object_get(enclave, "restarts"), 9);
     printf("  simulated\n");
 }
