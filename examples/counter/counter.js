@@ -16,7 +16,7 @@ function sumBelow(kv, prefix) {
             sum += Number(value);
         }
         cursor = page.cursor;
-    } while (cursor !== '');
+    } while (cursor !== undefined);
     return sum;
 }
 

@@ -11,7 +11,7 @@ function* entriesBelow(kv, prefix) {
         const page = kv.list(prefix, { cursor });
         yield* page.entries;
         cursor = page.cursor;
-    } while (cursor !== '');
+    } while (cursor !== undefined);
 }
 
 exports.handler = (event, ctx) => {
