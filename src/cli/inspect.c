@@ -20,7 +20,6 @@
 #include "host/host.h"
 
 enum {
-    INSPECT_LOG_DEFAULT = 50,
     INSPECT_TRIES = 5,        // while the app writes to the very files
     INSPECT_QUIET_MS = 2000,  // before progress shows
     INSPECT_STEP_MS = 200,
@@ -283,7 +282,7 @@ static const struct command_option places[] = {
     {.name = "lines",
      .letter = 'n',
      .value = "N",
-     .text = "how many records (default: 50; 0: all)",
+     .text = "the newest N records (default: all)",
      .is_number = true,
      .maximum = UINT32_MAX},
     {.name = "graph", .text = "draw the branches and where they join"},
@@ -337,9 +336,8 @@ static int run_verify(const struct command_line *line)
 static void print_record(const struct survey *survey, size_t index, const char *picture)
 {
     const struct survey_record *record = &survey->records[index];
-    const struct capsule_member *member = capsule_member_at(survey->capsule, record->writer);
     char id[2 * INSPECT_SHORT_BYTES + 1], hash[2 * INSPECT_SHORT_BYTES + 1];
-    hex_encode(id, member->id.bytes, INSPECT_SHORT_BYTES);
+    hex_encode(id, record->writer_id.bytes, INSPECT_SHORT_BYTES);
     hex_encode(hash, record->hash.bytes, INSPECT_SHORT_BYTES);
     printf("%s%s%s %-8s %s %6" PRIu64 "  epoch %" PRIu64 ", %zu bytes", picture,
            picture[0] != '\0' ? "  " : "", hash, record_type_text(record->type), id,
@@ -358,7 +356,6 @@ static void print_record(const struct survey *survey, size_t index, const char *
 static json_t *record_json(const struct survey *survey, size_t index)
 {
     const struct survey_record *record = &survey->records[index];
-    const struct capsule_member *member = capsule_member_at(survey->capsule, record->writer);
     json_t *parents = json_array();
     for (size_t i = 0; i < record->parent_count; i++) {
         uint32_t writer = survey->parents[record->parent_first + i];
@@ -369,7 +366,7 @@ static json_t *record_json(const struct survey *survey, size_t index)
     }
     return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:I, s:I}", "hash",
                      hex_of(record->hash.bytes, HASH_BYTES), "type", record_type_text(record->type),
-                     "writer", hex_of(member->id.bytes, WRITER_ID_BYTES), "sequence",
+                     "writer", hex_of(record->writer_id.bytes, WRITER_ID_BYTES), "sequence",
                      (json_int_t)record->sequence, "epoch", (json_int_t)record->epoch, "bytes",
                      (json_int_t)record->bytes, "joins", parents, "segment",
                      (json_int_t)record->place.segment, "offset", (json_int_t)record->place.offset);
@@ -380,15 +377,17 @@ static void print_log(const struct survey *survey, uint64_t limit, bool draws)
     struct graph_record *records = calloc(survey->record_count + 1, sizeof *records);
     struct buffer picture = BUFFER_EMPTY;
     CHECK(records != NULL);
+    // A stranger has a column of its own, behind those of the members.
+    uint32_t stranger = (uint32_t)capsule_member_count(survey->capsule);
     for (size_t i = 0; i < survey->record_count; i++) {
+        uint32_t writer = survey->records[i].writer;
         records[i] = (struct graph_record){
-            .writer = survey->records[i].writer,
+            .writer = writer == SURVEY_STRANGER ? stranger : writer,
             .parents = survey->parents + survey->records[i].parent_first,
             .parent_count = survey->records[i].parent_count,
         };
     }
-    struct graph *graph =
-        graph_new(records, survey->record_count, capsule_member_count(survey->capsule));
+    struct graph *graph = graph_new(records, survey->record_count, stranger + 1u);
     for (size_t i = 0; i < survey->record_count && (limit == 0 || i < limit); i++) {
         size_t index = survey->record_count - 1 - i;
         buffer_clear(&picture);
@@ -408,7 +407,7 @@ static int run_log(const struct command_line *line)
 {
     int result = COMMAND_COULD_NOT;
     struct inspection it;
-    uint64_t limit = command_number(line, "lines", INSPECT_LOG_DEFAULT);
+    uint64_t limit = command_number(line, "lines", 0);
     if (open_inspection(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
         enum status status = survey_capsule(&it);
         result = status == STATUS_OK ? COMMAND_OK : report_refusal(&it, status);

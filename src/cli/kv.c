@@ -10,7 +10,7 @@
 #include "cli/service.h"
 #include "host/host.h"
 
-enum { KV_HEADER_BYTES = 64 };
+enum { KV_HEADER_BYTES = 64, KV_PAGE_KEYS = 1000 };
 
 static const struct command_option options[] = {
     {.name = "worker",
@@ -24,6 +24,21 @@ static const struct command_option options[] = {
      .is_number = true,
      .minimum = 1,
      .maximum = UINT64_C(315360000000)},
+};
+
+static const struct command_option list_options[] = {
+    {.name = "worker",
+     .value = "I",
+     .text = "ask worker I, from 0 (default: any)",
+     .is_number = true,
+     .maximum = HOST_WORKER_COUNT_MAX - 1},
+    {.name = "limit",
+     .letter = 'n',
+     .value = "N",
+     .text = "at most N keys (default: all)",
+     .is_number = true,
+     .minimum = 1,
+     .maximum = UINT32_MAX},
 };
 
 /* The one request about a key. */
@@ -138,13 +153,14 @@ static enum status page_target(struct buffer *target, const char *prefix, const 
 
 /* One page; NULL: said why not. */
 static json_t *fetch_page(const struct service *service, struct client *client, const char *prefix,
-                          const char *cursor, int *result)
+                          const char *cursor, uint64_t limit, int *result)
 {
     struct client_response response = {.status = 0};
     struct buffer target = BUFFER_EMPTY;
     json_t *page = NULL;
     *result = COMMAND_COULD_NOT;
-    enum status status = page_target(&target, prefix, cursor, 1000);
+    enum status status =
+        page_target(&target, prefix, cursor, limit < KV_PAGE_KEYS ? limit : KV_PAGE_KEYS);
     if (status == STATUS_OK) {
         const struct client_request request = {
             .method = "GET", .target = (const char *)target.bytes, .headers = ""};
@@ -179,16 +195,18 @@ static int run_list(const struct command_line *line)
         goto done;
     }
     const char *cursor = NULL;
+    uint64_t left = command_number(line, "limit", UINT64_MAX);
     do {
-        page = fetch_page(&service, client, prefix, cursor, &result);
+        page = fetch_page(&service, client, prefix, cursor, left, &result);
         json_decref(previous);
         previous = page;
         if (page == NULL) {
             goto done;
         }
         json_array_extend(keys, json_object_get(page, "keys"));
+        left -= json_array_size(json_object_get(page, "keys"));
         cursor = json_string_value(json_object_get(page, "cursor"));
-    } while (cursor != NULL);
+    } while (cursor != NULL && left > 0);
     result = COMMAND_OK;
     if (command_has(line, "json")) {
         json_dumpf(keys, stdout, JSON_COMPACT);
@@ -254,8 +272,8 @@ const struct command kv_list_command = {
     .arguments = "[PREFIX]",
     .argument_max = 1,
     .summary = "List the keys, or those that begin with PREFIX, in order.",
-    .options = options,
-    .option_count = 1,
+    .options = list_options,
+    .option_count = 2,
     .status = "0 listed, 1 refused, 2 wrong usage, 3 could not ask",
     .example = "paranoid kv list user/",
     .run = run_list,

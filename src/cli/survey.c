@@ -5,16 +5,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "attest/evidence.h"
 #include "attest/policy.h"
 #include "base/check.h"
+#include "base/cursor.h"
 #include "capsule/keys.h"
 #include "capsule/seal.h"
 #include "capsule/sync.h"
 #include "capsule/term.h"
 #include "capsule/tuple.h"
 #include "store/disk.h"
+
+enum { SURVEY_ENTRY_HEAD_BYTES = 8 };  // before a record in its segment (docs/format/segment.md)
 
 /* Evidence on its way: judged when the time and the policy that count for it are known. */
 struct pending {
@@ -112,7 +116,8 @@ static enum status note_evidence(struct survey *survey, uint32_t writer, enum me
 static uint32_t index_of(const struct survey *survey, const struct writer_id *id)
 {
     const struct capsule_member *member = capsule_member_find(survey->capsule, id);
-    return member == NULL ? UINT32_MAX : (uint32_t)capsule_member_index(survey->capsule, member);
+    return member == NULL ? SURVEY_STRANGER
+                          : (uint32_t)capsule_member_index(survey->capsule, member);
 }
 
 /* A leader that published a policy was itself judged by it: the owner used what he had. */
@@ -263,7 +268,8 @@ static void keep_record(struct survey *survey, const struct record *record)
     survey->records = grown(survey->records, survey->record_count, sizeof *survey->records);
     survey->records[survey->record_count++] = (struct survey_record){
         .type = record->type,
-        .writer = index_of(survey, &record->writer),
+        .writer_id = record->writer,
+        .writer = SURVEY_STRANGER,
         .sequence = record->sequence,
         .epoch = record->epoch,
         .bytes = record->whole.length,
@@ -391,7 +397,7 @@ static enum status judge_all(struct survey *survey, uint64_t now_s)
             const struct survey_record *record = &survey->records[pending->record];
             char line[VERDICT_LINE_BYTES_MAX], writer[WRITER_ID_TEXT_BYTES];
             verdict_line(&verdict, line);
-            writer_id_text(&capsule_member_at(survey->capsule, record->writer)->id, writer);
+            writer_id_text(&record->writer_id, writer);
             return refuse(survey, STATUS_DENIED,
                           "record %" PRIu64 " of writer %s (%s, segment-%08" PRIu32
                           ", offset %" PRIu64 "): its evidence is not admitted: %s: %s",
@@ -401,6 +407,44 @@ static enum status judge_all(struct survey *survey, uint64_t now_s)
         }
     }
     return STATUS_OK;
+}
+
+/* A GENESIS comes before the TERM that says who wrote it, so writers are looked up at the end. */
+static void find_writers(struct survey *survey)
+{
+    for (size_t i = 0; i < survey->record_count; i++) {
+        survey->records[i].writer = index_of(survey, &survey->records[i].writer_id);
+    }
+}
+
+/* What lies at the place of the damage, if it can still be told: what its header claims. */
+static void describe_damage(struct survey *survey, const struct disk *disk,
+                            const struct store_place *place)
+{
+    char name[32], claim[128] = "";
+    uint8_t header[RECORD_HEADER_BYTES];
+    snprintf(name, sizeof name, "segment-%08" PRIu32, place->segment);
+    if (disk->read(disk->context, name, place->offset + SURVEY_ENTRY_HEAD_BYTES, header,
+                   sizeof header) == STATUS_OK) {
+        struct cursor in = cursor_over(header, sizeof header);
+        struct writer_id writer;
+        char text[WRITER_ID_TEXT_BYTES];
+        const uint8_t *magic = cursor_take(&in, 4);
+        uint8_t type = cursor_u8(&in);
+        cursor_take(&in, 11);
+        uint64_t sequence = cursor_u64(&in);
+        cursor_take(&in, 8);
+        cursor_copy(&in, writer.bytes, sizeof writer.bytes);
+        if (memcmp(magic, "PCR1", 4) == 0 && type < RECORD_TYPE_COUNT) {
+            writer_id_text(&writer, text);
+            snprintf(claim, sizeof claim, "; it says it is record %" PRIu64 " of writer %s (%s)",
+                     sequence, text, record_type_text((enum record_type)type));
+        }
+    }
+    (void)refuse(survey, STATUS_DAMAGED,
+                 "record %zu of the store (%s, offset %" PRIu64
+                 ") is not as it was written%s; the %zu before it are intact",
+                 survey->record_count + 1, name, place->offset, claim, survey->record_count);
 }
 
 enum status survey_run(struct survey *survey, struct bytes genesis_body, const char *directory,
@@ -425,15 +469,13 @@ enum status survey_run(struct survey *survey, struct bytes genesis_body, const c
     }
     struct store_place place = {.segment = 0};
     status = store_walk(&disk, visit, survey, &place);
-    disk_posix_close(posix);
-    if (status != STATUS_OK && survey->reason[0] == '\0') {
-        if (status == STATUS_NOT_FOUND) {
-            return refuse(survey, status, "there is no segment in '%s'", directory);
-        }
-        return refuse(survey, status,
-                      "segment-%08" PRIu32 ", offset %" PRIu64 ", after record %zu: %s",
-                      place.segment, place.offset, survey->record_count, status_text(status));
+    find_writers(survey);
+    if (status == STATUS_NOT_FOUND) {
+        (void)refuse(survey, status, "there is no segment in '%s'", directory);
+    } else if (status == STATUS_DAMAGED && survey->reason[0] == '\0') {
+        describe_damage(survey, &disk, &place);
     }
+    disk_posix_close(posix);
     if (status == STATUS_OK) {
         status = verify_complete(survey);
     }

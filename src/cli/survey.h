@@ -20,11 +20,13 @@
  * bodies, too. It changes nothing.
  */
 enum { SURVEY_REASON_BYTES = 768 };
+#define SURVEY_STRANGER UINT32_MAX
 
 /* What is kept of each record. */
 struct survey_record {
     enum record_type type;
-    uint32_t writer;  // index among the capsule's members
+    struct writer_id writer_id;
+    uint32_t writer;  // index among the capsule's members; SURVEY_STRANGER for a GENESIS alone
     uint64_t sequence;
     uint64_t epoch;
     size_t bytes;
