@@ -2,12 +2,14 @@
 #include "cli/up.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -25,6 +27,7 @@
 #include "cli/session.h"
 
 enum {
+    UP_QUIET_MS_MAX = 1500,       // until a host that was killed is gone
     UP_STEP_MS = 20,              // between two looks for the host's socket
     UP_START_MS_MAX = 15 * 1000,  // until the host listens
     UP_STEP_MS_MAX = 10 * 1000,   // of one step of a leader's handshake
@@ -126,6 +129,35 @@ static bool admits_program(const struct policy *policy, enum policy_role role)
     return false;
 }
 
+/*
+ * Wait until no other host holds the state directory: one that was killed needs a moment to be
+ * gone. The lock is the host's own (host/home.h), and given back at once.
+ */
+static enum status await_quiet(struct up *up)
+{
+    char path[FILE_PATH_BYTES];
+    app_path(&up->app, APP_HOST, path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        report_error("cannot open '%s': %s", path, strerror(errno));
+        return STATUS_IO;
+    }
+    int64_t due_ms = now_ms() + UP_QUIET_MS_MAX;
+    bool is_quiet;
+    while (!(is_quiet = flock(fd, LOCK_EX | LOCK_NB) == 0) && now_ms() < due_ms) {
+        (void)poll(NULL, 0, UP_STEP_MS);
+    }
+    close(fd);
+    if (!is_quiet) {
+        report_error(
+            "cannot start app '%s': it runs already; stop it with Ctrl-C where it was "
+            "started",
+            up->app.directory);
+        return STATUS_DENIED;
+    }
+    return STATUS_OK;
+}
+
 static enum status prepare(struct up *up)
 {
     up->policy = malloc(sizeof *up->policy);
@@ -143,13 +175,9 @@ static enum status prepare(struct up *up)
     if (status != STATUS_OK) {
         return status;
     }
-    status = post_open(&up->post, &up->app);
-    if (status == STATUS_OK) {
-        report_error(
-            "cannot start app '%s': it runs already; stop it with Ctrl-C where it was "
-            "started",
-            up->app.directory);
-        return STATUS_DENIED;
+    status = await_quiet(up);
+    if (status != STATUS_OK) {
+        return status;
     }
     status = init_tcb(&up->app);
     return status == STATUS_OK ? prepare_policy(up) : status;
