@@ -259,6 +259,36 @@ void sandbox_describe(enum sandbox_role role, void (*print)(void *context, const
     }
 }
 
+/* ---- the allocator ---- */
+
+enum { ARENA_BLOCK_COUNT = 16, ARENA_BLOCK_BYTES = 64 << 10 };
+
+/*
+ * When glibc first gives back memory of a thread's arena, it looks into
+ * /proc/sys/vm/overcommit_memory, once for the process. After the seal that is its end.
+ */
+static void *arena_shrink(void *context)
+{
+    void *volatile blocks[ARENA_BLOCK_COUNT];  // seen from outside, so that none is left out
+    for (size_t i = 0; i < ARENA_BLOCK_COUNT; i++) {
+        blocks[i] = malloc(ARENA_BLOCK_BYTES);
+    }
+    for (size_t i = ARENA_BLOCK_COUNT; i > 0; i--) {
+        free(blocks[i - 1]);
+    }
+    return context;
+}
+
+static enum status settle_allocator(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, arena_shrink, NULL) != 0) {
+        return STATUS_IO;
+    }
+    pthread_join(thread, NULL);
+    return STATUS_OK;
+}
+
 /* ---- capabilities and the file system ---- */
 
 static int drop_capabilities(void)
@@ -301,7 +331,7 @@ static void *jailer_run(void *context)
 enum status sandbox_begin(struct sandbox *sandbox)
 {
     *sandbox = (struct sandbox){.has_jailer = false};
-    if (sem_init(&sandbox->go, 0, 0) != 0) {
+    if (sem_init(&sandbox->go, 0, 0) != 0 || settle_allocator() != STATUS_OK) {
         return STATUS_IO;
     }
     // Never trust that the host gave us mounts of our own: what comes later

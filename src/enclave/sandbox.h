@@ -47,7 +47,8 @@ struct sandbox {
 
 /*
  * Leave the host's mounts for a copy of our own, drop every capability, and
- * rule out new privileges. STATUS_IO: capabilities could not be dropped.
+ * rule out new privileges. STATUS_IO: capabilities could not be dropped, or no
+ * thread could be started.
  */
 MUST_CHECK enum status sandbox_begin(struct sandbox *sandbox);
 

@@ -309,6 +309,28 @@ static void *thread_work(void *context)
     return context;
 }
 
+/* Many blocks, each too small to be mapped alone: freed from the end, the arena shrinks. */
+static void *thread_shrink(void *context)
+{
+    enum { COUNT = 64, BYTES = 64 << 10 };
+    void *volatile blocks[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        blocks[i] = malloc(BYTES);
+    }
+    for (size_t i = COUNT; i > 0; i--) {
+        free(blocks[i - 1]);
+    }
+    return context;
+}
+
+static int shrink_an_arena(void)
+{
+    pthread_t thread;
+    bool has_run = pthread_create(&thread, NULL, thread_shrink, NULL) == 0 &&
+                   pthread_join(thread, NULL) == 0;
+    return has_run ? WORKED : 1;
+}
+
 static int use_threads(void)
 {
     pthread_t threads[4];
@@ -405,6 +427,7 @@ static void a_sealed_process_can_work(void **state)
     for (size_t i = 0; i < 2; i++) {
         assert_works(roles[i], use_threads);
         assert_works(roles[i], grow_a_large_block);
+        assert_works(roles[i], shrink_an_arena);
         assert_works(roles[i], use_clone3);
         assert_works(roles[i], use_crypto);
         assert_works(roles[i], use_bells);
