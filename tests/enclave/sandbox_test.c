@@ -326,8 +326,8 @@ static void *thread_shrink(void *context)
 static int shrink_an_arena(void)
 {
     pthread_t thread;
-    bool has_run = pthread_create(&thread, NULL, thread_shrink, NULL) == 0 &&
-                   pthread_join(thread, NULL) == 0;
+    bool has_run =
+        pthread_create(&thread, NULL, thread_shrink, NULL) == 0 && pthread_join(thread, NULL) == 0;
     return has_run ? WORKED : 1;
 }
 
