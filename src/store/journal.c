@@ -599,12 +599,15 @@ static enum status walk_all(struct scan *scan, journal_visit *visit, void *conte
         struct outline outline;
         *place = (struct journal_place){.segment = scan->number};
         header.number = scan->number;
-        status = segment_outline(&outline, file, &header);
-        if (status == STATUS_OK) {
-            status = visit_records(file, scan->number, 0, outline.end, visit, context, place);
-        }
+        enum status outlined = segment_outline(&outline, file, &header);
+        // What lies before the damage is whole: the damaged record is named by its own place.
+        status = visit_records(file, scan->number, 0, outline.end, visit, context, place);
         if (status != STATUS_OK) {
             break;
+        }
+        if (outlined != STATUS_OK) {
+            place->offset = (uint32_t)outline.end;
+            return outlined;
         }
         bool is_sealed = outline.mark_end == outline.end && outline.end > 0;
         if (!outline.is_clean || (!scan->is_last && !is_sealed)) {
