@@ -349,13 +349,12 @@ static void end_by_client(struct connection *connection)
     }
 }
 
+/* Nothing is owed before it: read_on() would not have read. */
 static void receive_chunk(struct connection *connection, struct bytes chunk)
 {
     connection->proxy->counters.bytes_in += chunk.length;
     connection->untaken_bytes += (uint32_t)chunk.length;
-    // Past what is owed before it, or it would overtake.
-    bool is_first = !connection->owes_open && connection->owed_data.length == 0;
-    enum status status = is_first ? send_event(connection, FRAME_STREAM_DATA, chunk) : STATUS_FULL;
+    enum status status = send_event(connection, FRAME_STREAM_DATA, chunk);
     if (status == STATUS_FULL) {
         if (buffer_append(&connection->owed_data, chunk.at, chunk.length) != STATUS_OK) {
             connection_close(connection);

@@ -300,6 +300,11 @@ static void take_frame(struct fake *fake, struct bytes bytes)
     case FRAME_RECEIPT:
         fetch_all(fake);
         break;
+    case FRAME_FETCHED:
+        if (fake->role == MEMBER_WORKER) {
+            say(fake, FRAME_RECORD, 0, &nobody, bytes_text("for store and workers"));
+        }
+        break;
     case FRAME_STOP:
         _exit(0);
     default:

@@ -13,7 +13,8 @@
  * FAKE_ENCLAVE_SEED, "nonsense" let it break all rules of frames, "exit" end it.
  *
  * As worker: says HELLO, sends a JOIN, asks for evidence, and is then READY. It sends the bytes of
- * connections back in upper case and keeps to both windows.
+ * connections back in upper case and keeps to both windows. When it has fetched what a receipt
+ * speaks of, it sends a record that is none.
  *
  * Both count the frames they get, and report them as metrics "got_join", "got_receipt", …
  */

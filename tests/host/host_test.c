@@ -287,15 +287,23 @@ static void records_reach_store_and_workers_and_receipts_everyone(void **state)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         running_wait_metric(running, names[i], 1);
     }
-    // From the leader, and from the store.
+    // From the leader, from the store, and from the other worker.
     running_wait_metric(
-        running, "paranoid_enclave_got_record{role=\"worker\",index=\"0\",tee=\"simulated\"}", 2);
-    char *text = running_get(running, "/metrics", NULL);
-    assert_non_null(strstr(
-        text, "paranoid_enclave_got_record{role=\"leader\",index=\"0\",tee=\"simulated\"} 1\n"));
-    assert_non_null(strstr(
-        text, "paranoid_enclave_got_rts{role=\"leader\",index=\"0\",tee=\"simulated\"} 0\n"));
-    free(text);
+        running, "paranoid_enclave_got_record{role=\"worker\",index=\"0\",tee=\"simulated\"}", 3);
+    running_wait_metric(
+        running, "paranoid_enclave_got_record{role=\"worker\",index=\"1\",tee=\"simulated\"}", 3);
+    // Whatever else it got, it got before this.
+    running_tell(running->control, FRAME_JOIN, &frame_to_leader, bytes_text("and now?"));
+    running_wait_metric(
+        running, "paranoid_enclave_got_join{role=\"leader\",index=\"0\",tee=\"simulated\"}", 5);
+    assert_int_equal(running_metric(running,
+                                    "paranoid_enclave_got_record{role=\"leader\",index="
+                                    "\"0\",tee=\"simulated\"}"),
+                     1);
+    assert_int_equal(running_metric(running,
+                                    "paranoid_enclave_got_rts{role=\"leader\",index=\"0\","
+                                    "tee=\"simulated\"}"),
+                     0);
     stop(running);
 }
 
@@ -331,6 +339,13 @@ static void nonsense_from_an_enclave_is_dropped_and_counted(void **state)
                         "paranoid_host_enclave_frames_malformed_total{role=\"leader\",index=\"0\","
                         "tee=\"simulated\"}",
                         7);
+    running_tell(running->control, FRAME_JOIN, &frame_to_leader, bytes_text("all well?"));
+    running_wait_metric(
+        running, "paranoid_enclave_got_join{role=\"leader\",index=\"0\",tee=\"simulated\"}", 5);
+    assert_int_equal(running_metric(running,
+                                    "paranoid_host_enclave_frames_malformed_total{role="
+                                    "\"leader\",index=\"0\",tee=\"simulated\"}"),
+                     7);
     assert_echoes(running->base_port);
     stop(running);
 }

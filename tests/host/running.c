@@ -321,16 +321,18 @@ static double metric_value(const char *text, const char *name)
     return -1;
 }
 
+double running_metric(const struct running *running, const char *name)
+{
+    char *text = running_get(running, "/metrics", NULL);
+    double value = metric_value(text, name);
+    free(text);
+    return value;
+}
+
 void running_wait_metric(const struct running *running, const char *name, double value)
 {
     struct patience patience = {0};
-    for (;;) {
-        char *text = running_get(running, "/metrics", NULL);
-        double now = metric_value(text, name);
-        free(text);
-        if (now >= value) {
-            return;
-        }
+    while (running_metric(running, name) < value) {
         wait_more(&patience);
     }
 }

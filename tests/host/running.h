@@ -66,6 +66,8 @@ json_t *running_enclave(json_t *status, const char *role, int index);
 /* Wait until the metric (its whole name with labels) is at least `value`. */
 void running_wait_metric(const struct running *running, const char *name, double value);
 
+double running_metric(const struct running *running, const char *name);
+
 /* To and from the control socket. The frame borrows from `buffer`. */
 int running_control(const struct running *running);
 void running_tell(int control, enum frame_kind kind, const struct writer_id *peer,
