@@ -18,6 +18,7 @@
 #include "wire/frame.h"
 
 enum { CONNECTIONS_MAX = 4096, KIND_COUNT = 32, CHUNK_BYTES = 64 << 10 };
+enum { FLOOD_BYTES = FAKE_ENCLAVE_FLOOD_BYTES };
 
 static const struct writer_id nobody = {.bytes = {0}};
 
@@ -26,7 +27,9 @@ struct echo {
     uint64_t connection;  // 0: free
     struct buffer bytes;
     size_t unreported;  // sent, and not yet known to have left
-    uint32_t untaken;   // received, and not yet reported
+    uint32_t received;  // and not yet sent back
+    uint32_t untaken;   // sent back, and not yet reported
+    bool is_ending;     // to be closed when all of it is sent
 };
 
 struct fake {
@@ -86,6 +89,12 @@ static void say_stream(struct fake *fake, uint64_t connection, enum frame_stream
     send_parts(&fake->wall.stream, parts, 2);
 }
 
+static void echo_close(struct echo *echo)
+{
+    buffer_release(&echo->bytes);
+    *echo = (struct echo){.bytes = BUFFER_EMPTY};
+}
+
 /* Send what the window has room for; then the host may send more too. */
 static void echo_on(struct fake *fake, struct echo *echo)
 {
@@ -96,7 +105,9 @@ static void echo_on(struct fake *fake, struct echo *echo)
         say_stream(fake, echo->connection, FRAME_STREAM_DATA, bytes_of(echo->bytes.bytes, length));
         buffer_consume(&echo->bytes, length);
         echo->unreported += length;
-        echo->untaken += (uint32_t)length;
+        uint32_t taken = length < echo->received ? (uint32_t)length : echo->received;
+        echo->received -= taken;
+        echo->untaken += taken;
     }
     if (echo->untaken >= FRAME_STREAM_WINDOW_BYTES / 2 ||
         (echo->bytes.length == 0 && echo->untaken > 0)) {
@@ -105,27 +116,32 @@ static void echo_on(struct fake *fake, struct echo *echo)
         say_stream(fake, echo->connection, FRAME_STREAM_SENT, bytes_of(count, sizeof count));
         echo->untaken = 0;
     }
+    if (echo->is_ending && echo->bytes.length == 0) {
+        say_stream(fake, echo->connection, FRAME_STREAM_CLOSE, bytes_of(NULL, 0));
+        echo_close(echo);
+    }
 }
 
-static void echo_close(struct echo *echo)
+static bool ends_with(struct bytes bytes, const char *word)
 {
-    buffer_release(&echo->bytes);
-    *echo = (struct echo){.bytes = BUFFER_EMPTY};
+    size_t length = strlen(word);
+    return bytes.length >= length && memcmp(bytes.at + bytes.length - length, word, length) == 0;
 }
 
 static void take_data(struct fake *fake, struct echo *echo, struct bytes bytes)
 {
-    CHECK(echo->bytes.length + echo->untaken + bytes.length <= FRAME_STREAM_WINDOW_BYTES);
-    CHECK(buffer_reserve(&echo->bytes, bytes.length) == STATUS_OK);
+    CHECK(echo->received + echo->untaken + bytes.length <= FRAME_STREAM_WINDOW_BYTES);
+    echo->received += (uint32_t)bytes.length;
+    CHECK(buffer_reserve(&echo->bytes, FLOOD_BYTES + bytes.length) == STATUS_OK);
     make_upper(echo->bytes.bytes + echo->bytes.length, bytes);
     echo->bytes.length += bytes.length;
-    // "bye" ends a connection from this side, behind its own echo.
-    bool is_bye = bytes.length >= 4 && memcmp(bytes.at + bytes.length - 4, "bye\n", 4) == 0;
-    echo_on(fake, echo);
-    if (is_bye) {
-        say_stream(fake, echo->connection, FRAME_STREAM_CLOSE, bytes_of(NULL, 0));
-        echo_close(echo);
+    if (ends_with(bytes, "flood\n")) {
+        memset(echo->bytes.bytes + echo->bytes.length, 'F', FLOOD_BYTES);
+        echo->bytes.length += FLOOD_BYTES;
+        echo->is_ending = true;
     }
+    echo->is_ending = echo->is_ending || ends_with(bytes, "bye\n");
+    echo_on(fake, echo);
 }
 
 static void take_stream(struct fake *fake, struct bytes bytes)

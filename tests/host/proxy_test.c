@@ -217,6 +217,28 @@ static void the_last_bytes_leave_when_the_worker_closes(void **state)
     }
 }
 
+static void a_slow_client_gets_all_that_the_worker_sent_before_it_closed(void **state)
+{
+    const struct running *running = *state;
+    int fd = running_connect(running->base_port);
+    int receive_bytes = 16 << 10;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+    running_write(fd, "flood\n", 6);
+    uint8_t *chunk = malloc(CHUNK_BYTES);
+    assert_int_equal(running_read(fd, chunk, 6), 6);
+    uint64_t got = 0;
+    size_t now;
+    while ((now = running_read(fd, chunk, 4096)) > 0) {
+        for (size_t i = 0; i < now; i++) {
+            CHECK(chunk[i] == 'F');
+        }
+        got += now;
+    }
+    assert_int_equal(got, FAKE_ENCLAVE_FLOOD_BYTES);
+    free(chunk);
+    close(fd);
+}
+
 static void who_comes_before_a_worker_is_ready_waits(void **state)
 {
     struct running *running = *state;
@@ -302,6 +324,8 @@ int main(int argc, char **argv)
                                         teardown),
         cmocka_unit_test_setup_teardown(the_last_bytes_leave_when_the_worker_closes, setup_ready,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            a_slow_client_gets_all_that_the_worker_sent_before_it_closed, setup_ready, teardown),
         cmocka_unit_test_setup_teardown(who_comes_before_a_worker_is_ready_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(clients_that_vanish_leave_nothing_behind, setup_ready,
                                         teardown),
