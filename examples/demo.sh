@@ -51,7 +51,12 @@ untrusted() {
     done
 }
 
-is_alive() { kill -0 "$1" 2>/dev/null; }
+# is_alive PID: it runs. One that has ended may wait to be buried, by whoever inherited it.
+is_alive() {
+    case $(sed -n 's/^State:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null) in
+    Z* | X* | '') return 1 ;;
+    esac
+}
 
 clean_up() {
     status=$?
@@ -180,13 +185,20 @@ repeated=0
 while read -r part attempts; do
     done_count=$((done_count + 1))
     [ "$attempts" = 1 ] || repeated=$((repeated + 1))
-    printf '\r%3s of %s parts' "$done_count" "$part_count"
+    if [ -t 1 ]; then
+        printf '\r%3s of %s parts' "$done_count" "$part_count"
+    elif [ $((done_count % 16)) = 0 ]; then
+        say "$done_count of $part_count parts"
+    fi
     if [ "$done_count" = $((part_count / 2)) ]; then
         # shellcheck disable=SC2046
         set -- $(family "$up_pid" | sort -n)
         kill -9 "$@"
         printf '\nkill -9 of all processes of the app: %s\n' "$*"
         wait "$up_pid" 2>/dev/null
+        for pid in "$@"; do
+            while is_alive "$pid"; do sleep 0.01; done
+        done
         crashed=$(date +%s%N)
         start_app
         printf 'paranoid up: every worker answers again after %s ms\n' \
@@ -268,10 +280,20 @@ wait "$control_pid" 2>/dev/null
 control_pid=
 [ "$found" = 1 ] || fail "the search does not find what is there"
 say "Searching for $(wc -l <"$work/pieces") pieces: words that occur once in the text, such as" \
-    "$(grep -x '[a-z]*' "$work/pieces" | head -n 3 | tr '\n' ' ')," \
+    "$(grep -x '[a-z]*' "$work/pieces" | head -n 3 | paste -s -d , - | sed 's/,/, /g')," \
     "whole lines of it, and lines of the function's code." \
     "(Not for $(sort -u "$work/known" | wc -l) that the host's own libraries contain.)"
 say "In a process that was given one of them: $(head -n 1 "$work/control" | cut -c 1-60)…"
+for pid in $(family "$up_pid"); do
+    case $(tr '\0' ' ' <"/proc/$pid/cmdline") in
+    *paranoid-enclave-js*) worker_pid=$pid ;;
+    esac
+done
+# Of a real enclave not even root could read it.
+if ! tools/memory_search --for "$work/pieces" --pid "$worker_pid" >"$work/inside" 2>/dev/null &&
+    [ -s "$work/inside" ]; then
+    say "In a worker, whose simulated TEE does not keep root out: $(tail -n 1 "$work/inside")"
+fi
 # shellcheck disable=SC2046
 tools/memory_search --for "$work/pieces" $(untrusted $(family "$up_pid") | sed 's/^/--pid=/') >"$work/found" ||
     fail "in the host's memory: $(head -n 1 "$work/found")"

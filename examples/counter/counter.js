@@ -9,7 +9,7 @@
 
 function sumBelow(kv, prefix) {
     let sum = 0;
-    let cursor = '';
+    let cursor;
     do {
         const page = kv.list(prefix, { cursor });
         for (const { value } of page.entries) {

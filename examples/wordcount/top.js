@@ -6,7 +6,7 @@
 // The header x-parts says how many parts were summed.
 
 function* entriesBelow(kv, prefix) {
-    let cursor = '';
+    let cursor;
     do {
         const page = kv.list(prefix, { cursor });
         yield* page.entries;
