@@ -17,11 +17,12 @@ static void must(const struct capsule_world *world, enum status status)
     CHECK(status == STATUS_OK);
 }
 
-void capsule_world_init(struct capsule_world *world, uint64_t seed, uint32_t store_count,
-                        uint32_t receipt_count, uint32_t tolerated_count)
+static void init_world(struct capsule_world *world, uint64_t seed, uint32_t store_count,
+                       uint32_t receipt_count, uint32_t tolerated_count, struct bytes policy,
+                       struct bytes evidence)
 {
     crypto_init();
-    *world = (struct capsule_world){.time_ms = 1700000000000};
+    *world = (struct capsule_world){.time_ms = 1700000000000, .evidence = evidence};
     world->random = random_seeded(&world->seeded, seed);
     world->owner = sign_key_new(&world->random);
     world->data_key = secret_new_random(&world->random);
@@ -37,10 +38,23 @@ void capsule_world_init(struct capsule_world *world, uint64_t seed, uint32_t sto
         genesis->stores[i].key = sign_key_public(world->store_keys[i]);
         snprintf(genesis->stores[i].name, sizeof genesis->stores[i].name, "store-%u", i + 1);
     }
-    must(world, genesis_encode(&world->genesis_body, genesis, bytes_text("{}"), world->owner));
+    must(world, genesis_encode(&world->genesis_body, genesis, policy, world->owner));
     must(world, genesis_decode(genesis, buffer_bytes(&world->genesis_body)));
     world->name = genesis->capsule;
     must(world, capsule_new(&world->capsule, buffer_bytes(&world->genesis_body)));
+}
+
+void capsule_world_init(struct capsule_world *world, uint64_t seed, uint32_t store_count,
+                        uint32_t receipt_count, uint32_t tolerated_count)
+{
+    init_world(world, seed, store_count, receipt_count, tolerated_count, bytes_text("{}"),
+               bytes_text("evidence of an enclave"));
+}
+
+void capsule_world_init_attested(struct capsule_world *world, uint64_t seed, uint32_t store_count,
+                                 struct bytes policy, struct bytes evidence)
+{
+    init_world(world, seed, store_count, store_count, 0, policy, evidence);
 }
 
 void capsule_world_release(struct capsule_world *world)
@@ -162,7 +176,7 @@ static void append_term(struct capsule_world *world, uint64_t number)
         .leader = world->leader->public_key,
         .sync = world->sync,
         .sync_epoch = world->sync_epoch,
-        .evidence = bytes_text("evidence of a leader"),
+        .evidence = world->evidence,
     };
     world->leader->term = number;
     capsule_world_draft(world, &draft, world->leader, RECORD_TERM);
@@ -196,7 +210,7 @@ struct capsule_world_writer *capsule_world_admit(struct capsule_world *world, en
         .role = role,
         .policy_version = (uint32_t)capsule_policy_version(world->capsule),
         .sync = world->sync,
-        .evidence = bytes_text("evidence of a member"),
+        .evidence = world->evidence,
         .collateral = bytes_text("collateral"),
     };
     random_fill(&world->random, member.tls_key.bytes, sizeof member.tls_key.bytes);

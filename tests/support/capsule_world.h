@@ -57,6 +57,7 @@ struct capsule_world {
     struct sign_key *store_keys[GENESIS_STORES_MAX];
     struct genesis genesis;
     struct buffer genesis_body;
+    struct bytes evidence;  // of every enclave; borrowed
     struct hash name;
     struct secret *data_key;  // of key epoch 0
 
@@ -78,6 +79,10 @@ struct capsule_world {
 /* N stores of which W give receipts and f may lie. */
 void capsule_world_init(struct capsule_world *world, uint64_t seed, uint32_t store_count,
                         uint32_t receipt_count, uint32_t tolerated_count);
+/* The same, with a policy and with evidence for all enclaves, which is borrowed: else both mean
+ * nothing. */
+void capsule_world_init_attested(struct capsule_world *world, uint64_t seed, uint32_t store_count,
+                                 struct bytes policy, struct bytes evidence);
 void capsule_world_release(struct capsule_world *world);
 
 /* The bytes of record `index`; borrowed until the next record is made. */
