@@ -19,8 +19,9 @@
 static void reads_status_length_and_fields(void **state)
 {
     (void)state;
-    static const char text[] = "HTTP/1.1 404 Not Found\r\ncontent-LENGTH:  12 \r\n"
-                               "X-Paranoid-Version: a.b\r\nConnection: close\r\n\r\nbody";
+    static const char text[] =
+        "HTTP/1.1 404 Not Found\r\ncontent-LENGTH:  12 \r\n"
+        "X-Paranoid-Version: a.b\r\nConnection: close\r\n\r\nbody";
     struct client_head head;
     struct bytes value;
     assert_int_equal(client_head_parse(&head, bytes_text(text)), STATUS_OK);
@@ -81,8 +82,7 @@ static void a_head_without_end_is_refused_at_its_bound(void **state)
     assert_non_null(text);
     memset(text, 'x', CLIENT_HEAD_BYTES_MAX + 1);
     memcpy(text, start, sizeof start - 1);
-    assert_int_equal(client_head_parse(&head, bytes_of(text, CLIENT_HEAD_BYTES_MAX)),
-                     STATUS_EMPTY);
+    assert_int_equal(client_head_parse(&head, bytes_of(text, CLIENT_HEAD_BYTES_MAX)), STATUS_EMPTY);
     assert_int_equal(client_head_parse(&head, bytes_of(text, CLIENT_HEAD_BYTES_MAX + 1)),
                      STATUS_MALFORMED);
     free(text);

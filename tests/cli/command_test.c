@@ -159,10 +159,10 @@ static void help_names_every_option(void **state)
     assert_non_null(target);
     command_help(&bake, target);
     fclose(target);
-    static const char *const pieces[] = {"usage: paranoid bake", "CAKE [PLATE]", "Bake a cake.",
-                                         "-n, --count N",        "--prefix P",   "-f, --follow",
-                                         "--app DIR",            "--json",       "--help",
-                                         "Exit status:",         "paranoid bake lemon"};
+    static const char *const pieces[] = {
+        "usage: paranoid bake", "CAKE [PLATE]", "Bake a cake.", "-n, --count N", "--prefix P",
+        "-f, --follow",         "--app DIR",    "--json",       "--help",        "Exit status:",
+        "paranoid bake lemon"};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         assert_non_null(strstr(text, pieces[i]));
     }

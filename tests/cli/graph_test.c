@@ -60,11 +60,8 @@ static void a_column_is_free_again_after_its_last_record(void **state)
     (void)state;
     static const uint32_t first[] = {1};
     const struct graph_record records[] = {
-        {.writer = 0},
-        {.writer = 1},
-        {.writer = 0, .parents = first, .parent_count = 1},
-        {.writer = 2},
-        {.writer = 0},
+        {.writer = 0}, {.writer = 1}, {.writer = 0, .parents = first, .parent_count = 1},
+        {.writer = 2}, {.writer = 0},
     };
     static const char *const lines[] = {"*  ", "| *", "*-+", "| *", "*  "};
     expect(records, 5, 3, lines);
