@@ -441,6 +441,13 @@ static void describe_damage(struct survey *survey, const struct disk *disk,
                      sequence, text, record_type_text((enum record_type)type));
         }
     }
+    if (place->offset == 0) {
+        (void)refuse(survey, STATUS_DAMAGED,
+                     "the header of %s is not as it was written; the %zu records before it are "
+                     "intact",
+                     name, survey->record_count);
+        return;
+    }
     (void)refuse(survey, STATUS_DAMAGED,
                  "record %zu of the store (%s, offset %" PRIu64
                  ") is not as it was written%s; the %zu before it are intact",

@@ -243,6 +243,9 @@ static void p2_every_flipped_byte_is_refused_and_its_place_named(void **state)
         assert_non_null(strstr(f->survey.reason, "segment-00000001"));
         snprintf(named, sizeof named, "record %zu ", index + 1);
         // What lies beyond the last record is a mark or nothing.
+        if (offset < 64) {
+            assert_non_null(strstr(f->survey.reason, "header of segment-00000001"));
+        }
         if (offset >= 64 && offset < last_end) {
             assert_non_null(strstr(f->survey.reason, named));
         }
