@@ -73,7 +73,8 @@ enum status lead_run(struct enclave *enclave)
         .log = &enclave->log,
     };
     enum status status = leader_new(&leader, &config);
-    uint64_t metrics_us = 0;
+    uint64_t metrics_us = 0;      // when they were sent last
+    bool has_old_metrics = true;  // something has happened since
     while (status == STATUS_OK) {
         uint64_t wake_us;
         enum status received = receive_all(enclave, leader);
@@ -90,12 +91,17 @@ enum status lead_run(struct enclave *enclave)
             break;
         }
         uint64_t now_us = enclave_now_us();
-        if (now_us >= metrics_us + LEAD_METRICS_US) {
+        if (has_old_metrics && now_us >= metrics_us + LEAD_METRICS_US) {
+            has_old_metrics = false;
             metrics_us = now_us;
             status = send_metrics(enclave, leader);
         }
+        if (has_old_metrics && metrics_us + LEAD_METRICS_US < wake_us) {
+            wake_us = metrics_us + LEAD_METRICS_US;
+        }
         if (status == STATUS_OK) {
             status = port_wait(&enclave->wall.data, enclave_timeout_ms(wake_us, now_us));
+            has_old_metrics = has_old_metrics || status == STATUS_OK;
             status = status == STATUS_TIMEOUT ? STATUS_OK : status;
         }
     }

@@ -18,8 +18,9 @@ static const struct writer_id everyone;
 struct opener {
     struct worker *worker;
     struct scl_open_job job;
-    uint64_t tick_us;  // when the scl wants to be ticked
-    uint64_t metrics_us;
+    uint64_t tick_us;      // when the scl wants to be ticked
+    uint64_t metrics_us;   // when they were sent last
+    bool has_old_metrics;  // something has happened since
     uint64_t begun_us;
     bool has_news;  // something was received that others may wait for
 };
@@ -371,7 +372,9 @@ static enum status tick(struct opener *opener)
     if (worker->renew_us != 0 && now_us >= worker->renew_us) {
         status = ask_renewal(worker);
     }
-    if (status == STATUS_OK && now_us >= opener->metrics_us + OPEN_METRICS_US) {
+    if (status == STATUS_OK && opener->has_old_metrics &&
+        now_us >= opener->metrics_us + OPEN_METRICS_US) {
+        opener->has_old_metrics = false;
         opener->metrics_us = now_us;
         status = send_metrics(worker);
     }
@@ -384,7 +387,9 @@ static uint64_t wake_us(const struct opener *opener)
     if (worker->certificate.length == 0) {
         return opener->begun_us + OPEN_JOIN_TIMEOUT_US;
     }
-    return opener->tick_us < worker->renew_us ? opener->tick_us : worker->renew_us;
+    uint64_t due_us = opener->tick_us < worker->renew_us ? opener->tick_us : worker->renew_us;
+    uint64_t metrics_us = opener->metrics_us + OPEN_METRICS_US;
+    return opener->has_old_metrics && metrics_us < due_us ? metrics_us : due_us;
 }
 
 void worker_open_run(struct worker *worker)
@@ -408,6 +413,7 @@ void worker_open_run(struct worker *worker)
         }
         if (opener.has_news) {
             opener.has_news = false;
+            opener.has_old_metrics = true;
             worker_changed(worker);
         }
         if (status == STATUS_OK) {
