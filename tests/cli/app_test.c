@@ -1,0 +1,115 @@
+/* tests/cli/app_test.c */
+
+/*
+ * Goal: what the owner keeps only rises, survives as a whole or not at all, and is read back as it
+ * was; a secret that others may read, and a file that holds something else, are refused.
+ * Method: an app directory of its own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/app.h"
+#include "crypto/crypto.h"
+
+static int setup(void **state)
+{
+    static struct app app;
+    char path[FILE_PATH_BYTES];
+    const char *temporary = getenv("TMPDIR");
+    crypto_init();
+    snprintf(app.directory, sizeof app.directory, "%s/app.XXXXXX",
+             temporary == NULL ? "/tmp" : temporary);
+    assert_non_null(mkdtemp(app.directory));
+    app_path(&app, "owner", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    *state = &app;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    static const char *const names[] = {APP_TERM, APP_SYNC, APP_SEED, "owner", ""};
+    char path[FILE_PATH_BYTES];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        app_path(*state, names[i], path);
+        if (unlink(path) != 0) {
+            rmdir(path);
+        }
+    }
+    return 0;
+}
+
+static void put(const struct app *app, const char *name, const char *text)
+{
+    assert_int_equal(app_write(app, name, bytes_text(text), 0600), STATUS_OK);
+}
+
+static void a_number_is_0_at_first_and_then_what_it_was_raised_to(void **state)
+{
+    uint64_t number = 7;
+    assert_int_equal(app_number(*state, APP_TERM, &number), STATUS_OK);
+    assert_int_equal(number, 0);
+    assert_int_equal(app_raise(*state, APP_TERM, 41), STATUS_OK);
+    assert_int_equal(app_number(*state, APP_TERM, &number), STATUS_OK);
+    assert_int_equal(number, 41);
+    // A damaged one is not taken for "none yet": a term would be signed twice.
+    put(*state, APP_TERM, "4x\n");
+    assert_int_equal(app_number(*state, APP_TERM, &number), STATUS_MALFORMED);
+}
+
+static void p8_the_newest_sync_is_kept_and_no_older_one_replaces_it(void **state)
+{
+    const struct app_sync newer = {.epoch = 9, .hash = hash_of("9", 1)};
+    const struct app_sync older = {.epoch = 8, .hash = hash_of("8", 1)};
+    const struct app_sync none = {.epoch = 0};
+    struct app_sync known;
+    assert_int_equal(app_sync_load(*state, &known), STATUS_OK);
+    assert_true(hash_is_zero(&known.hash));
+    assert_int_equal(app_sync_save(*state, &newer), STATUS_OK);
+    assert_int_equal(app_sync_save(*state, &older), STATUS_OK);
+    assert_int_equal(app_sync_save(*state, &none), STATUS_OK);
+    assert_int_equal(app_sync_load(*state, &known), STATUS_OK);
+    assert_int_equal(known.epoch, 9);
+    assert_true(hash_equal(&known.hash, &newer.hash));
+    put(*state, APP_SYNC, "9 abc\n");
+    assert_int_equal(app_sync_load(*state, &known), STATUS_MALFORMED);
+}
+
+static void a_secret_comes_back_unless_others_may_read_it(void **state)
+{
+    const uint8_t bytes[SECRET_BYTES] = {1, 2, 3};
+    struct secret *seed;
+    char path[FILE_PATH_BYTES];
+    app_path(*state, APP_SEED, path);
+    assert_int_equal(app_seed(*state, &seed), STATUS_NOT_FOUND);
+    assert_int_equal(app_write_secret(*state, APP_SEED, bytes), STATUS_OK);
+    assert_int_equal(app_seed(*state, &seed), STATUS_OK);
+    assert_memory_equal(secret_bytes(seed), bytes, sizeof bytes);
+    secret_free(seed);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(app_seed(*state, &seed), STATUS_DENIED);
+    assert_null(seed);
+    assert_int_equal(chmod(path, 0600), 0);
+    put(*state, APP_SEED, "abcd\n");
+    assert_int_equal(app_seed(*state, &seed), STATUS_MALFORMED);
+}
+
+int main(void)
+{
+#define WITH_APP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_APP(a_number_is_0_at_first_and_then_what_it_was_raised_to),
+        WITH_APP(p8_the_newest_sync_is_kept_and_no_older_one_replaces_it),
+        WITH_APP(a_secret_comes_back_unless_others_may_read_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
