@@ -172,7 +172,7 @@ grep -v -i -x -F -f "$work/known" "$work/candidates" >"$work/pieces" || fail "th
 
 # ---- 2 ----
 
-chapter "Counting $(wc -c <"$text") bytes in $part_count parts, $at_once at a time; the end of the world comes half way"
+chapter "Counting $(wc -c <"$text") bytes in $part_count parts, $at_once at a time; all is killed half way"
 mkdir "$work/parts"
 split -n "l/$part_count" -d -a 3 "$text" "$work/parts/"
 mkfifo "$work/counted"
@@ -289,10 +289,10 @@ for pid in $(family "$up_pid"); do
     *paranoid-enclave-js*) worker_pid=$pid ;;
     esac
 done
-# Of a real enclave not even root could read it.
+# Of a real enclave nobody could read it.
 if ! tools/memory_search --for "$work/pieces" --pid "$worker_pid" >"$work/inside" 2>/dev/null &&
     [ -s "$work/inside" ]; then
-    say "In a worker, whose simulated TEE does not keep root out: $(tail -n 1 "$work/inside")"
+    say "In a worker's memory, which a simulated TEE hides from nobody: $(tail -n 1 "$work/inside")"
 fi
 # shellcheck disable=SC2046
 tools/memory_search --for "$work/pieces" $(untrusted $(family "$up_pid") | sed 's/^/--pid=/') >"$work/found" ||
@@ -303,4 +303,4 @@ find "$app/host" -type f -exec tools/memory_search --for "$work/pieces" "$work/u
 say "In the store, the host's other files and its log: $(tail -n 1 "$work/found")"
 
 chapter "All of it held"
-say "The enclaves' TEE was simulated (tee=simulated): on this machine, root can still read an enclave's memory."
+say "The TEE was simulated (tee=simulated): whoever runs the host can still read an enclave's memory, as shown above."
