@@ -91,3 +91,17 @@ anchors() {
     done
     [ "$missing" = 0 ]
 }
+
+@test "every test that the threat model lists for a promise is named after it" {
+    missing=0
+    while read -r _ promise _ rest; do
+        number=${promise#P}
+        for file in $(echo "$rest" | grep -o '`tests/[^`]*`' | tr -d '`'); do
+            if ! grep -q -e "static void p${number}_" -e "@test \"p${number} " "$file"; then
+                echo "$promise: no test in $file"
+                missing=1
+            fi
+        done
+    done < <(sed -n '/^## Tests of each promise/,/^## What/p' docs/threat_model.md | grep '^| P')
+    [ "$missing" = 0 ]
+}
