@@ -443,7 +443,10 @@ static void count_sent(struct connection *connection, size_t length)
     connection->unsent_bytes -= length;
     if (connection->state == OPEN) {
         connection->owed_sent += (uint32_t)length;
-        owe(connection);
+        // Less goes with the next DATA: a report of its own would wake the worker for nothing.
+        if (connection->owed_sent >= FRAME_STREAM_REPORT_BYTES) {
+            owe(connection);
+        }
     }
 }
 

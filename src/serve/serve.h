@@ -27,11 +27,14 @@
  * SERVE_OUTPUT_TAKEN has reported, and is cut off beyond it; a connection holds
  * back its output when SERVE_WINDOW_BYTES of it have not been reported by
  * serve_sent(), and stops taking input while it does, or while it waits for
- * pipeline_count_max answers.
+ * pipeline_count_max answers. Less than SERVE_REPORT_BYTES may stay unreported.
  *
  * One thread uses a serve. The bytes of a request may be read by any other until its answer.
  */
-enum { SERVE_WINDOW_BYTES = FRAME_STREAM_WINDOW_BYTES };
+enum {
+    SERVE_WINDOW_BYTES = FRAME_STREAM_WINDOW_BYTES,
+    SERVE_REPORT_BYTES = FRAME_STREAM_REPORT_BYTES,
+};
 
 struct serve;
 

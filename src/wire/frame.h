@@ -184,7 +184,8 @@ MUST_CHECK enum status frame_hello_decode(struct frame_hello *hello, struct byte
  * STREAM: events of TCP connection `connection`, which the host names. Both
  * directions have a window: the host may be FRAME_STREAM_WINDOW_BYTES ahead of
  * what the enclave has reported by SENT (and is cut off beyond that), and the
- * enclave as far ahead of what the host has.
+ * enclave as far ahead of what the host has. A report may wait for the next DATA
+ * of its connection while it is below FRAME_STREAM_REPORT_BYTES: most wake nobody.
  * Connection 8, event 1, bytes: the rest; none with OPEN and CLOSE, 4 with SENT.
  */
 enum frame_stream_event {
@@ -199,7 +200,11 @@ struct frame_stream {
     struct bytes bytes;
 };
 MUST_CHECK enum status frame_stream_decode(struct frame_stream *stream, struct bytes body);
-enum { FRAME_STREAM_PREFIX_BYTES = 9, FRAME_STREAM_WINDOW_BYTES = 256 * 1024 };
+enum {
+    FRAME_STREAM_PREFIX_BYTES = 9,
+    FRAME_STREAM_WINDOW_BYTES = 256 * 1024,
+    FRAME_STREAM_REPORT_BYTES = 64 * 1024
+};
 /* The part of a STREAM body before its bytes: senders gather. */
 void frame_stream_prefix(uint8_t target[FRAME_STREAM_PREFIX_BYTES], uint64_t connection,
                          enum frame_stream_event event);

@@ -693,13 +693,37 @@ static void an_idle_connection_ends_quietly(void **state)
     assert_true(f->client.is_closed);
 }
 
-static void a_client_that_takes_nothing_is_cut_off(void **state)
+/* More than the host may leave unreported. */
+static void answer_much(struct fixture *f, uint64_t request)
+{
+    static uint8_t much[2 * SERVE_REPORT_BYTES];
+    const struct response response = {.status = 200, .body = bytes_of(much, sizeof much)};
+    serve_respond(f->serve, request, &response, START_MS);
+}
+
+static void a_small_answer_that_is_not_reported_holds_nobody_up(void **state)
 {
     struct fixture *f = *state;
     connect_client(f);
     f->client.is_slow = true;
     say(f, GET("/a"));
     answer(f, take(f, "/a"), "x");
+    client_pump(&f->client, f->serve, START_MS);
+    (void)serve_tick(f->serve, START_MS + 59999);
+    client_pump(&f->client, f->serve, START_MS);
+    assert_false(f->client.is_closed);
+    (void)serve_tick(f->serve, START_MS + 60000);
+    client_pump(&f->client, f->serve, START_MS);
+    assert_true(f->client.is_closed);
+}
+
+static void a_client_that_takes_nothing_is_cut_off(void **state)
+{
+    struct fixture *f = *state;
+    connect_client(f);
+    f->client.is_slow = true;
+    say(f, GET("/a"));
+    answer_much(f, take(f, "/a"));
     client_pump(&f->client, f->serve, START_MS);
     // One byte is enough to go on waiting.
     serve_sent(f->serve, f->client.connection, 1, START_MS + 20000);
@@ -778,6 +802,7 @@ int main(void)
         TEST(slow_heads_and_bodies_get_a_408),
         TEST(a_byte_now_and_then_does_not_move_the_deadline),
         TEST(an_idle_connection_ends_quietly),
+        TEST(a_small_answer_that_is_not_reported_holds_nobody_up),
         TEST(a_client_that_takes_nothing_is_cut_off),
         TEST(many_connections_do_not_mix),
     };
