@@ -616,9 +616,9 @@ static enum status connection_continue(struct connection *connection)
 
 static enum wait connection_wait(const struct connection *connection)
 {
-    // The host may be slow to report the last bytes; they hold nobody up.
-    bool has_output = plain_left(connection) + cipher_left(connection) > 0;
-    if (has_output || connection->unsent_bytes >= SERVE_REPORT_BYTES) {
+    // Less than that leaves at once, and the host may be slow to report it.
+    if (plain_left(connection) + cipher_left(connection) + connection->unsent_bytes >=
+        SERVE_REPORT_BYTES) {
         return WAIT_SENT;
     }
     if (connection->is_ending) {
