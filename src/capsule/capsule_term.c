@@ -176,16 +176,18 @@ static enum status verify_not_rolled_back(struct capsule *capsule,
 static enum status verify_may_begin(struct capsule *capsule, const struct capsule_member *leader,
                                     const struct record *record)
 {
+    enum status answer = STATUS_OK;
     for (size_t i = 0; i < capsule->branch_count; i++) {
         const struct branch *other = &capsule->branches[i];
         if (other->member.role == MEMBER_LEADER && other->member.term < leader->term) {
             enum status status = verify_complete(capsule, other, record);
-            if (status != STATUS_OK) {
-                return status;
+            if (status == STATUS_GAP) {
+                return status;  // what is missing of it may close those that seem to be open
             }
+            answer = status == STATUS_OK ? answer : status;
         }
     }
-    return verify_not_rolled_back(capsule, leader, record);
+    return answer == STATUS_OK ? verify_not_rolled_back(capsule, leader, record) : answer;
 }
 
 bool capsule_term_is_begun_by(const struct capsule *capsule, const struct record *record)

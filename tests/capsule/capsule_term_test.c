@@ -296,6 +296,36 @@ static void a_term_overtaken_by_the_next_is_still_taken_before_that_one_begins(v
     capsule_free(replica);
 }
 
+static void a_predecessor_closed_by_one_that_is_not_whole_here_is_waited_for(void **state)
+{
+    struct capsule_world *world = *state;
+    capsule_world_start(world);
+    struct capsule_world_writer *first = world->leader;
+    capsule_world_admit(world, MEMBER_WORKER);
+    size_t second_at = world->record_count;
+    capsule_world_restart(world);
+    struct capsule_world_writer *second = world->leader;
+    capsule_world_close(world, first);
+    capsule_world_sync(world);
+    size_t third_at = world->record_count;
+    capsule_world_restart(world);
+    capsule_world_close(world, second);
+    capsule_world_sync(world);
+
+    struct capsule *replica = replica_of(world, second_at + 1);
+    for (size_t i = third_at; i < third_at + 2; i++) {
+        assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, i)), STATUS_OK);
+    }
+    assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, third_at + 2)),
+                     STATUS_GAP);
+    for (size_t i = second_at + 1; i < third_at; i++) {
+        assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, i)), STATUS_OK);
+    }
+    assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, third_at + 2)),
+                     STATUS_OK);
+    capsule_free(replica);
+}
+
 static void a_term_below_one_that_has_begun_has_ended(void **state)
 {
     struct capsule_world *world = *state;
@@ -466,6 +496,7 @@ int main(void)
         TEST(a_leader_that_leaves_its_predecessor_open_may_write_nothing),
         TEST(a_predecessor_that_only_came_needs_no_close),
         TEST(a_term_overtaken_by_the_next_is_still_taken_before_that_one_begins),
+        TEST(a_predecessor_closed_by_one_that_is_not_whole_here_is_waited_for),
         TEST(a_term_below_one_that_has_begun_has_ended),
         TEST(a_leader_starts_above_the_epoch_that_its_term_names),
         TEST(p8_a_leader_without_the_sync_that_the_owner_knew_may_not_begin),
