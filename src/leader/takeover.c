@@ -298,6 +298,20 @@ static uint64_t lamport_of(struct leader *leader, const struct record *record)
     return lamport;
 }
 
+/* A branch that was closed and never listed has yet to join a SYNC: ours. */
+static enum status load_sync(struct leader *leader, const struct record *record)
+{
+    struct sync_body sync;
+    enum status status = sync_decode(&sync, record->body);
+    for (uint32_t i = 0; status == STATUS_OK && i < sync.head_count; i++) {
+        struct sync_head head = sync_head_at(&sync, i);
+        const struct capsule_member *member =
+            capsule_member_find(leader->capsule, &head.branch.writer);
+        leader_peer_of(leader, member)->is_listed_closed = (head.flags & SYNC_FLAG_CLOSED) != 0;
+    }
+    return status;
+}
+
 static enum status load_one(struct leader *leader, const struct record *record, bool is_vouched)
 {
     enum status status = is_vouched ? capsule_accept_vouched(leader->capsule, record)
@@ -316,6 +330,9 @@ static enum status load_one(struct leader *leader, const struct record *record, 
     }
     if (record->type == RECORD_FUNCTION) {
         return load_function(leader, record);
+    }
+    if (record->type == RECORD_SYNC) {
+        return load_sync(leader, record);
     }
     const struct capsule_member *member = capsule_member_find(leader->capsule, &record->writer);
     if (record->type != RECORD_DATA && record->type != RECORD_EOE) {
@@ -403,12 +420,10 @@ enum status takeover_receive_records(struct leader *leader, uint32_t request, st
 
 /* ---- the first records of a term ---- */
 
-static enum status close_open_branches(struct leader *leader, uint64_t now_us)
+/* What loading has told of each branch, for the first SYNC. */
+static void note_loaded(struct leader *leader)
 {
-    enum status status = STATUS_OK;
-    size_t count = capsule_member_count(leader->capsule);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+    for (size_t i = 0; i < capsule_member_count(leader->capsule); i++) {
         struct leader_peer *peer = &leader->peers[i];
         struct record last;
         if (peer->last_data.length > 0 &&
@@ -416,12 +431,35 @@ static enum status close_open_branches(struct leader *leader, uint64_t now_us)
             peer->closed_lamport = lamport_of(leader, &last);
         }
         buffer_release(&peer->last_data);
-        peer->is_listed_closed = member->is_closed;
-        if (member->is_closed || writer_id_equal(&member->id, &leader->id)) {
-            continue;
+    }
+}
+
+static enum status close_if_open(struct leader *leader, const struct capsule_member *member,
+                                 uint64_t now_us)
+{
+    if (member->is_closed || writer_id_equal(&member->id, &leader->id)) {
+        return STATUS_OK;
+    }
+    return write_close(leader, &member->id, member->head, SYNC_CLOSE_RESTART,
+                       buffer_bytes(&leader->all.fences), now_us);
+}
+
+/*
+ * Predecessors first: before, a leader may write nothing else. One that died between its TERM and
+ * its first SYNC has left branches open that are older than its own.
+ */
+static enum status close_open_branches(struct leader *leader, uint64_t now_us)
+{
+    enum status status = STATUS_OK;
+    size_t count = capsule_member_count(leader->capsule);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        if (member->role == MEMBER_LEADER) {
+            status = close_if_open(leader, member, now_us);
         }
-        status = write_close(leader, &member->id, member->head, SYNC_CLOSE_RESTART,
-                             buffer_bytes(&leader->all.fences), now_us);
+    }
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = close_if_open(leader, capsule_member_at(leader->capsule, i), now_us);
     }
     return status;
 }
@@ -479,6 +517,7 @@ static enum status write_first_records(struct leader *leader, struct leader_time
                               time.now_us);
     }
     if (status == STATUS_OK) {
+        note_loaded(leader);
         status = close_open_branches(leader, time.now_us);
     }
     if (status == STATUS_OK && leader->policy_body.length > 0) {

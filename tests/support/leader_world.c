@@ -37,23 +37,38 @@ static struct leader_time time_of(const struct leader_world *world)
 
 /* ---- the store ---- */
 
-static void keep(struct leader_world *world, const struct record *record)
+static struct head *head_of(struct leader_world *world, const struct writer_id *writer)
 {
     uint32_t i = 0;
-    while (i < world->head_count && !writer_id_equal(&world->heads[i].writer, &record->writer)) {
+    while (i < world->head_count && !writer_id_equal(&world->heads[i].writer, writer)) {
         i++;
     }
     CHECK(i < sizeof world->heads / sizeof *world->heads);
-    if (i < world->head_count && record->sequence <= world->heads[i].head.sequence) {
+    if (i == world->head_count) {
+        world->heads[world->head_count++] = (struct branch_head){.writer = *writer};
+    }
+    return &world->heads[i].head;
+}
+
+static void keep(struct leader_world *world, const struct record *record)
+{
+    if (world->store_room == 0) {
         return;
     }
-    world->heads[i] = (struct branch_head){
-        .writer = record->writer,
-        .head = {.sequence = record->sequence, .hash = record->hash},
-    };
-    world->head_count += i == world->head_count;
+    struct head *head = head_of(world, &record->writer);
+    if (record->sequence <= head->sequence) {
+        return;
+    }
+    world->store_room--;
+    *head = (struct head){.sequence = record->sequence, .hash = record->hash};
     world->record_counts[record->type]++;
     must(buffer_append(&world->stored, record->whole.at, record->whole.length));
+    if (record->type == RECORD_MEMBER) {
+        struct member_body member;
+        must(member_decode(&member, record->body));
+        struct writer_id id = writer_id_of(&member.key);
+        (void)head_of(world, &id);  // a fence speaks of empty branches, too
+    }
 }
 
 static void sign_state(struct leader_world *world, enum receipt_kind kind, uint64_t term,
@@ -300,7 +315,7 @@ static void start_leader(struct leader_world *world)
 void leader_world_init(struct leader_world *world, uint64_t seed)
 {
     crypto_init();
-    *world = (struct leader_world){.now_us = 1000};
+    *world = (struct leader_world){.now_us = 1000, .store_room = SIZE_MAX};
     world->random = random_seeded(&world->seeded, seed);
     world->owner = sign_key_new(&world->random);
     world->judge_key = world->owner;

@@ -76,6 +76,7 @@ struct leader_world {
 
     // The store.
     bool is_store_silent;
+    size_t store_room;  // so many records more, then it takes none
     struct buffer stored;
     struct branch_head heads[32];
     uint32_t head_count;

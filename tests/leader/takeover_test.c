@@ -1,0 +1,85 @@
+/* tests/leader/takeover_test.c */
+
+/*
+ * Goal: a leader may die at any record while it takes over, and the next one goes on.
+ * Method: one leader after another against a store that keeps the first n records of a
+ * term and then no more (leader_world).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/support/leader_world.h"
+
+/* Whether the last SYNC in the store lists this writer as closed. */
+static bool is_listed_closed(const struct leader_world *world, const struct writer_id *id)
+{
+    bool is_listed = false;
+    struct bytes records = buffer_bytes(&world->stored);
+    while (records.length > 0) {
+        struct record record;
+        struct sync_body sync;
+        size_t length = record_length(records.at, records.length);
+        assert_int_equal(record_decode(&record, records.at, length), STATUS_OK);
+        records = bytes_of(records.at + length, records.length - length);
+        if (record.type != RECORD_SYNC) {
+            continue;
+        }
+        assert_int_equal(sync_decode(&sync, record.body), STATUS_OK);
+        for (uint32_t i = 0; i < sync.head_count; i++) {
+            struct sync_head head = sync_head_at(&sync, i);
+            is_listed = is_listed || (writer_id_equal(&head.branch.writer, id) &&
+                                      (head.flags & SYNC_FLAG_CLOSED) != 0);
+        }
+    }
+    return is_listed;
+}
+
+static void p9_a_leader_may_die_at_any_record_of_its_takeover(void **state)
+{
+    (void)state;
+    // TERM, CLOSE of the leader, CLOSE of the worker, SYNC.
+    for (size_t kept = 0; kept <= 4; kept++) {
+        struct leader_world *world = malloc(sizeof *world);
+        struct leader_world_joiner joiner;
+        assert_non_null(world);
+        leader_world_init(world, 5);
+        leader_world_begin(world);
+        leader_world_lead(world, 1);
+        leader_world_joiner_init(world, &joiner);
+        leader_world_join(world, &joiner, MEMBER_WORKER, &world->capsule);
+        assert_true(joiner.is_granted);
+        struct writer_id first = world->leader_id;
+
+        leader_world_restart(world);
+        world->store_room = kept;
+        leader_world_lead(world, 2);
+        assert_int_equal(leader_is_leading(world->leader), kept == 4);
+        struct writer_id second = world->leader_id;
+
+        leader_world_restart(world);
+        world->store_room = SIZE_MAX;
+        leader_world_lead(world, 3);
+        assert_int_equal(world->status, STATUS_OK);
+        assert_true(leader_is_leading(world->leader));
+        // What was closed joins a SYNC, whoever closed it: the floor rests on that.
+        assert_true(is_listed_closed(world, &first));
+        assert_true(is_listed_closed(world, &joiner.id));
+        assert_int_equal(is_listed_closed(world, &second), kept > 0);
+        leader_world_joiner_release(&joiner);
+        leader_world_release(world);
+        free(world);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(p9_a_leader_may_die_at_any_record_of_its_takeover),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
