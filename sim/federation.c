@@ -29,6 +29,7 @@ struct letter {
     size_t from;
     size_t to;
     uint64_t life;  // of the receiver: a letter to the dead is lost
+    uint64_t sender_life;
     struct buffer frame;
 };
 
@@ -146,6 +147,7 @@ static void post(struct federation *f, size_t from, size_t to, struct bytes fram
     letter->from = from;
     letter->to = to;
     letter->life = life_of(f, to);
+    letter->sender_life = life_of(f, from);
     CHECK(buffer_append(&letter->frame, frame.at, frame.length) == STATUS_OK);
     struct letter **link = &f->letters;
     while (*link != NULL &&
@@ -428,9 +430,13 @@ static void owner_receive(struct federation *f, const struct frame *frame)
     if (frame->kind == FRAME_CHANNEL) {
         CHECK(channel_open(f->owner_channel, &plain, frame->body) == STATUS_OK);
         CHECK(message_decode(&answer, buffer_bytes(&plain)) == STATUS_OK);
-        CHECK(answer.kind == MESSAGE_ANSWER && answer.answer.status == STATUS_OK);
-        f->sync = answer.answer.sync;
-        f->sync_epoch = answer.answer.sync_epoch;
+        CHECK(answer.kind == MESSAGE_ANSWER);
+        // A leader that lost frames while it took over gives up; it is not to find a rollback.
+        CHECK(answer.answer.status != STATUS_FORGED);
+        if (answer.answer.status == STATUS_OK) {
+            f->sync = answer.answer.sync;
+            f->sync_epoch = answer.answer.sync_epoch;
+        }
         buffer_release(&plain);
         return;
     }
@@ -499,6 +505,11 @@ void federation_start_leader(struct federation *f)
     buffer_release(&call);
 }
 
+bool federation_has_leader(const struct federation *f)
+{
+    return f->has_leader;
+}
+
 bool federation_is_leading(const struct federation *f)
 {
     return f->has_leader && leader_is_leading(f->leader);
@@ -548,6 +559,11 @@ size_t federation_start_worker(struct federation *f)
     post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_JOIN, 0, &worker->id, buffer_bytes(&message));
     buffer_release(&message);
     return index;
+}
+
+bool federation_is_alive(const struct federation *f, size_t worker)
+{
+    return f->workers[worker].is_alive;
 }
 
 bool federation_is_ready(const struct federation *f, size_t worker)
@@ -714,7 +730,9 @@ static void deliver(struct federation *f, struct letter *letter)
 {
     struct frame frame;
     struct bytes bytes = buffer_bytes(&letter->frame);
-    if (letter->life != life_of(f, letter->to)) {
+    // The owner's connections end with the leader they lead to.
+    bool is_cut_off = letter->to == PLACE_OWNER && letter->sender_life != life_of(f, letter->from);
+    if (letter->life != life_of(f, letter->to) || is_cut_off) {
         return;
     }
     f->delivered_count++;

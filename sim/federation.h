@@ -22,7 +22,7 @@
  * other; `drop_percent` of those that enclaves send to each other and to the
  * store get lost.
  */
-enum { FEDERATION_WORKERS_MAX = 16 };
+enum { FEDERATION_WORKERS_MAX = 64 };
 
 struct federation;
 
@@ -38,13 +38,16 @@ struct federation_config {
 struct federation *federation_new(const struct federation_config *config);
 void federation_free(struct federation *federation);
 
-/* Start a leader and let the owner give it the next term. */
+/* Start a leader and let the owner give it the next term. One that cannot take over ends. */
 void federation_start_leader(struct federation *federation);
+bool federation_has_leader(const struct federation *federation);
 bool federation_is_leading(const struct federation *federation);
 
 /* Start a worker; returns its index. It joins, catches up and is ready. */
 size_t federation_start_worker(struct federation *federation);
 bool federation_is_ready(const struct federation *federation, size_t worker);
+/* False: killed, or ended by itself because its branch was closed. */
+bool federation_is_alive(const struct federation *federation, size_t worker);
 
 /* kill -9: nothing of it is left. */
 void federation_kill_leader(struct federation *federation);
