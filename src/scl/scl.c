@@ -111,6 +111,7 @@ struct scl {
     struct writer_id introductions[SCL_INTRODUCTIONS_MAX];
     size_t introduction_count;
     size_t introductions_waiting;  // so many in a row wait for another's record
+    bool may_lack;                 // the leader has named heads that may not be here
     uint64_t checked_us;           // when what is missing was asked for last
     struct scl_fetch fetches[SCL_FETCHES_MAX];
     uint32_t last_request;
@@ -975,6 +976,7 @@ static enum status finish_one(struct scl *scl, const struct scl_open_job *job, s
     }
     if (record->type != RECORD_EOE) {
         unblock(scl);
+        scl->may_lack = true;
     }
     return STATUS_OK;
 }
@@ -1193,8 +1195,10 @@ static void fetch_missing(struct scl *scl, uint64_t now_us)
     struct branch_head wanted;
     uint64_t from;
     size_t place = 0;
+    scl->may_lack = false;
     while (capsule_missing(scl->capsule, &place, &wanted, &from) == STATUS_OK) {
         fetch_branch(scl, &wanted.writer, wanted.head.sequence, now_us);
+        scl->may_lack = true;
     }
     for (size_t i = 0; i < scl->required_count; i++) {
         if (!has_reached(scl, &scl->required[i])) {
@@ -1223,7 +1227,7 @@ static bool is_behind(const struct scl *scl)
 {
     const struct capsule_sync *newest = capsule_newest_sync(scl->capsule);
     const struct capsule_sync *joined = capsule_joined_sync(scl->capsule);
-    return holdback_count(scl->holdback) > 0 || newest != joined ||
+    return holdback_count(scl->holdback) > 0 || newest != joined || scl->may_lack ||
            (scl->is_log_done && !scl_is_ready(scl));
 }
 

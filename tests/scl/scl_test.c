@@ -861,13 +861,12 @@ static void an_eoe_leaves_under_a_flood_of_puts(void **state)
         assert_int_equal(seal_begin(f), STATUS_OK);
         if (i < 2) {
             last = put(f, "key", i == 0 ? "1" : "2");  // while the sealer works
+            assert_int_equal(last.own_sequence, 3);    // the record that it really will be in
         }
         struct record record = seal_end(f);
         assert_int_equal(record.type, types[i]);
         assert_int_equal(record.sequence, i + 1);
     }
-    // What was put meanwhile rests on the record that it really is in.
-    assert_int_equal(last.own_sequence, 3);
     receipt(f, 0, f->own, 3);
     assert_true(scl_is_durable(f->scl, &last));
     fixture_free(f);
@@ -1273,6 +1272,29 @@ static void what_a_sync_lists_is_asked_for(void **state)
     fixture_free(f);
 }
 
+static void what_a_cut_names_is_asked_for(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct frame_fetch fetch;
+    uint32_t request;
+    get_ready(f);
+    tick(f, 100 * MS);
+    capsule_world_put(&f->world, f->a, "key", "value");
+    capsule_world_close(&f->world, f->a);
+    assert_int_equal(feed(f, f->world.record_count - 1), STATUS_OK);
+    tick(f, 0);
+    assert_true(f->wake_us <= f->now_us + 50 * MS);
+    tick(f, 50 * MS);
+    assert_true(take_fetch(f, &fetch, &request));
+    assert_true(writer_id_equal(&fetch.writer, &f->a->id));
+    assert_int_equal(fetch.to, 1);
+    assert_int_equal(feed(f, f->world.record_count - 2), STATUS_OK);
+    tick(f, 100 * MS);
+    assert_int_equal(f->wake_us, UINT64_MAX);
+    fixture_free(f);
+}
+
 static void p6_serves_only_when_it_has_reached_what_the_leader_named(void **state)
 {
     (void)state;
@@ -1337,6 +1359,7 @@ int main(void)
         cmocka_unit_test(a_gap_is_asked_for_once_at_a_time),
         cmocka_unit_test(p5_a_gap_is_asked_for_while_other_branches_go_on),
         cmocka_unit_test(what_a_sync_lists_is_asked_for),
+        cmocka_unit_test(what_a_cut_names_is_asked_for),
         cmocka_unit_test(p6_serves_only_when_it_has_reached_what_the_leader_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
