@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/encoder.h"
 #include "capsule/receipt.h"
 #include "crypto/crypto.h"
 
@@ -274,17 +275,29 @@ static void tick_and_deliver(struct leader_world *world)
     buffer_release(&bytes);
 }
 
+void leader_world_give(struct leader_world *world, struct bytes frame)
+{
+    if (world->status != STATUS_OK) {
+        return;
+    }
+    world->status = leader_receive(world->leader, frame, time_of(world));
+    tick_and_deliver(world);
+}
+
 void leader_world_send(struct leader_world *world, enum frame_kind kind, uint32_t request,
                        const struct writer_id *peer, struct bytes body)
 {
     struct buffer frame = BUFFER_EMPTY;
-    if (world->status != STATUS_OK) {
-        return;
-    }
     must(frame_encode(&frame, kind, request, peer, body));
-    world->status = leader_receive(world->leader, buffer_bytes(&frame), time_of(world));
+    if (world->tape != NULL) {
+        uint8_t length[4];
+        struct encoder out = encoder_over(length, sizeof length);
+        encoder_u32(&out, (uint32_t)frame.length);
+        must(buffer_append(world->tape, length, sizeof length));
+        must(buffer_append(world->tape, frame.bytes, frame.length));
+    }
+    leader_world_give(world, buffer_bytes(&frame));
     buffer_release(&frame);
-    tick_and_deliver(world);
 }
 
 void leader_world_run(struct leader_world *world, uint64_t us)

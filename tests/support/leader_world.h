@@ -73,6 +73,7 @@ struct leader_world {
     enum status status;  // the last of leader_receive() and leader_tick()
     uint64_t now_us;
     uint64_t wake_us;
+    struct buffer *tape;  // NULL, or receives every frame that the leader does, behind its length
 
     // The store.
     bool is_store_silent;
@@ -109,6 +110,8 @@ void leader_world_restart(struct leader_world *world);
 /* Hand one frame to the leader and do what follows. */
 void leader_world_send(struct leader_world *world, enum frame_kind kind, uint32_t request,
                        const struct writer_id *peer, struct bytes body);
+/* The same with a whole frame, or what is none. */
+void leader_world_give(struct leader_world *world, struct bytes frame);
 /* Let time pass, in steps of 10 ms. */
 void leader_world_run(struct leader_world *world, uint64_t us);
 
