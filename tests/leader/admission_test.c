@@ -55,6 +55,7 @@ static void join_and_be_refused(struct leader_world *world, const char *reason)
     leader_world_joiner_init(world, &joiner);
     leader_world_join(world, &joiner, MEMBER_WORKER, &world->capsule);
     assert_refused(world, &joiner, reason);
+    world->joiner = NULL;
     leader_world_joiner_release(&joiner);
 }
 

@@ -79,7 +79,7 @@ static void sign_state(struct leader_world *world, enum receipt_kind kind, uint6
                         world->store_key));
 }
 
-static void receive_record(struct leader_world *world, struct bytes bytes)
+void leader_world_store(struct leader_world *world, struct bytes bytes)
 {
     struct record record;
     struct buffer receipt = BUFFER_EMPTY;
@@ -95,6 +95,9 @@ static void receive_record(struct leader_world *world, struct bytes bytes)
 
 static void receive_fence(struct leader_world *world, struct bytes body)
 {
+    if (world->is_store_silent) {
+        return;
+    }
     struct frame_fence fence;
     struct buffer answer = BUFFER_EMPTY;
     must(frame_fence_decode(&fence, body));
@@ -105,6 +108,10 @@ static void receive_fence(struct leader_world *world, struct bytes body)
 
 static void receive_fetch(struct leader_world *world, uint32_t request)
 {
+    world->fetch_count++;
+    if (world->is_store_silent) {
+        return;
+    }
     const struct frame_fetched fetched = {.next = 1000, .is_end = 1};
     struct buffer end = BUFFER_EMPTY, records = BUFFER_EMPTY;
     must(buffer_append(&records, world->stored.bytes, world->stored.length));
@@ -222,7 +229,9 @@ static void deliver(struct leader_world *world, const struct frame *frame)
     struct buffer evidence = BUFFER_EMPTY;
     switch (frame->kind) {
     case FRAME_RECORD:
-        receive_record(world, frame->body);
+        if (!world->is_store_deaf_to_leader) {
+            leader_world_store(world, frame->body);
+        }
         break;
     case FRAME_FENCE:
         receive_fence(world, frame->body);

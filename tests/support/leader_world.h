@@ -77,6 +77,8 @@ struct leader_world {
 
     // The store.
     bool is_store_silent;
+    bool is_store_deaf_to_leader;  // it takes what others write
+    size_t fetch_count;
     size_t store_room;  // so many records more, then it takes none
     struct buffer stored;
     struct branch_head heads[32];
@@ -112,6 +114,8 @@ void leader_world_send(struct leader_world *world, enum frame_kind kind, uint32_
                        const struct writer_id *peer, struct bytes body);
 /* The same with a whole frame, or what is none. */
 void leader_world_give(struct leader_world *world, struct bytes frame);
+/* A record of another writer reaches the store. */
+void leader_world_store(struct leader_world *world, struct bytes record);
 /* Let time pass, in steps of 10 ms. */
 void leader_world_run(struct leader_world *world, uint64_t us);
 

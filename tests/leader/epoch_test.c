@@ -1,0 +1,263 @@
+/* tests/leader/epoch_test.c */
+
+/*
+ * Goal: an epoch begins for what stores hold, lists only that, waits for those who live, and
+ * raises clock and floor no further than the listed heads allow.
+ * Method: one leader and one worker's branch, written by hand (leader_world); the test decides
+ * what reaches the store and what the leader.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "capsule/receipt.h"
+#include "tests/support/leader_world.h"
+
+static const struct writer_id everyone;
+
+struct fixture {
+    struct leader_world world;
+    struct leader_world_joiner worker;
+    struct head head;
+    struct buffer record;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    leader_world_init(&f->world, 3);
+    leader_world_begin(&f->world);
+    leader_world_lead(&f->world, 1);
+    leader_world_joiner_init(&f->world, &f->worker);
+    leader_world_join(&f->world, &f->worker, MEMBER_WORKER, &f->world.capsule);
+    assert_true(f->worker.is_granted);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    buffer_release(&f->record);
+    leader_world_joiner_release(&f->worker);
+    leader_world_release(&f->world);
+    free(f);
+    return 0;
+}
+
+static const struct capsule_sync *newest(const struct fixture *f)
+{
+    return capsule_newest_sync(leader_capsule(f->world.leader));
+}
+
+/* The worker's next record: an EOE for the epoch after the newest SYNC, which it has joined. */
+static void write_eoe(struct fixture *f, uint64_t lamport)
+{
+    const struct capsule_sync *sync = newest(f);
+    struct hash parents[2], hash;
+    struct buffer body = BUFFER_EMPTY;
+    const struct eoe eoe = {.epoch = sync->epoch + 1, .lamport = lamport, .sync = sync->hash};
+    struct record_fields fields = {
+        .type = RECORD_EOE,
+        .sequence = f->head.sequence + 1,
+        .epoch = sync->epoch + 1,
+        .writer = f->worker.id,
+        .capsule = f->world.capsule,
+        .parents = parents,
+    };
+    if (f->head.sequence > 0) {
+        parents[fields.parent_count++] = f->head.hash;
+        parents[fields.parent_count++] = sync->hash;
+    }
+    buffer_clear(&f->record);
+    CHECK(sync_eoe_encode(&body, &eoe, NULL) == STATUS_OK);
+    CHECK(record_encode(&f->record, &hash, &fields, buffer_bytes(&body), f->worker.key) ==
+          STATUS_OK);
+    f->head = (struct head){.sequence = fields.sequence, .hash = hash};
+    buffer_release(&body);
+}
+
+static void tell_leader(struct fixture *f)
+{
+    leader_world_send(&f->world, FRAME_RECORD, 0, &f->worker.id, buffer_bytes(&f->record));
+}
+
+static void tell_store(struct fixture *f)
+{
+    leader_world_store(&f->world, buffer_bytes(&f->record));
+}
+
+/* The store's receipt makes the leader ask for the epoch's end. */
+static void tell_store_and_await_rts(struct fixture *f)
+{
+    size_t rts_count = f->world.rts_count;
+    tell_store(f);
+    for (int i = 0; i < 100 && f->world.rts_count == rts_count; i++) {
+        leader_world_run(&f->world, 10000);
+    }
+    assert_int_equal(f->world.rts_count, rts_count + 1);
+}
+
+static void an_epoch_joins_what_the_store_holds(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t epoch = newest(f)->epoch;
+    leader_world_run(&f->world, 2000000);
+    assert_int_equal(newest(f)->epoch, epoch);
+    assert_int_equal(f->world.rts_count, 0);
+
+    write_eoe(f, 700);
+    tell_store_and_await_rts(f);
+    assert_int_equal(f->world.rts_count, 1);
+    tell_leader(f);
+    leader_world_run(&f->world, 10000);
+    assert_int_equal(newest(f)->epoch, epoch + 1);
+    assert_int_equal(newest(f)->lamport, 700);
+    leader_world_run(&f->world, 3000000);
+    assert_int_equal(newest(f)->epoch, epoch + 1);
+}
+
+static void an_eoe_that_no_store_holds_is_not_listed(void **state)
+{
+    struct fixture *f = *state;
+    write_eoe(f, 700);
+    tell_store_and_await_rts(f);
+    uint64_t epoch = newest(f)->epoch;
+    write_eoe(f, 900);
+    tell_leader(f);
+    leader_world_run(&f->world, 240000);
+    assert_int_equal(newest(f)->epoch, epoch);  // it waits
+    leader_world_run(&f->world, 10000);         // and goes on without
+    assert_int_equal(newest(f)->epoch, epoch + 1);
+    assert_int_equal(f->world.status, STATUS_OK);
+}
+
+static void a_forged_receipt_begins_no_epoch(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer bytes = BUFFER_EMPTY;
+    const struct branch_head head = {.writer = f->worker.id,
+                                     .head = {.sequence = 1000, .hash = hash_of("no record", 9)}};
+    CHECK(receipt_encode(&bytes, RECEIPT_DURABLE, &f->world.capsule, 1, &head, 1,
+                         f->world.store_key) == STATUS_OK);
+    bytes.bytes[bytes.length - 1] ^= 1;
+    leader_world_send(&f->world, FRAME_RECEIPT, 0, &everyone, buffer_bytes(&bytes));
+    leader_world_run(&f->world, 3000000);
+    assert_int_equal(f->world.rts_count, 0);
+    buffer_release(&bytes);
+}
+
+static void the_next_epoch_waits_until_the_last_sync_is_held(void **state)
+{
+    struct fixture *f = *state;
+    write_eoe(f, 700);
+    tell_store_and_await_rts(f);
+    f->world.is_store_silent = true;
+    tell_leader(f);
+    leader_world_run(&f->world, 10000);
+    uint64_t epoch = newest(f)->epoch;
+    size_t rts_count = f->world.rts_count;
+    f->world.is_store_silent = false;
+    f->world.is_store_deaf_to_leader = true;
+    write_eoe(f, 800);
+    tell_store(f);
+    leader_world_run(&f->world, 3000000);
+    assert_int_equal(f->world.rts_count, rts_count);
+    f->world.is_store_deaf_to_leader = false;
+    leader_world_run(&f->world, 1000000);
+    assert_true(f->world.rts_count > rts_count);
+    assert_true(newest(f)->epoch > epoch);
+}
+
+static void the_floor_stays_below_what_an_unlisted_eoe_left_behind(void **state)
+{
+    struct fixture *f = *state;
+    // Listed: an EOE that had joined nothing but what its MEMBER named.
+    write_eoe(f, 700);
+    tell_store_and_await_rts(f);
+    tell_leader(f);
+    leader_world_run(&f->world, 10000);
+    assert_int_equal(newest(f)->lamport, 700);
+    uint64_t floor = newest(f)->floor;
+
+    // It joins that SYNC and says so, but only the leader hears it.
+    write_eoe(f, 900);
+    tell_leader(f);
+    struct leader_world_joiner other;
+    leader_world_joiner_init(&f->world, &other);
+    leader_world_join(&f->world, &other, MEMBER_WORKER, &f->world.capsule);
+    assert_true(other.is_granted);
+    leader_world_send(&f->world, FRAME_GONE, 0, &other.id, bytes_of(NULL, 0));
+    uint64_t epoch = newest(f)->epoch;
+    leader_world_run(&f->world, 1500000);
+    assert_true(newest(f)->epoch > epoch);
+    assert_int_equal(newest(f)->floor, floor);
+    leader_world_joiner_release(&other);
+}
+
+static void a_closed_branch_raises_the_clock(void **state)
+{
+    struct fixture *f = *state;
+    write_eoe(f, 5000);
+    tell_store(f);
+    leader_world_send(&f->world, FRAME_GONE, 0, &f->worker.id, bytes_of(NULL, 0));
+    leader_world_run(&f->world, 1500000);
+    assert_true(capsule_member_find(leader_capsule(f->world.leader), &f->worker.id)->is_closed);
+    assert_int_equal(newest(f)->lamport, 5000);
+    assert_int_equal(newest(f)->floor, 5000);  // nobody is left who could write below
+}
+
+static void p2_a_fence_counts_only_if_a_store_signed_it_for_this_term(void **state)
+{
+    (void)state;
+    struct leader_world *world = malloc(sizeof *world);
+    struct buffer bytes = BUFFER_EMPTY;
+    assert_non_null(world);
+    leader_world_init(world, 3);
+    leader_world_begin(world);
+    world->is_store_silent = true;
+    leader_world_lead(world, 1);
+    struct sign_key *unknown = sign_key_new(&world->random);
+    for (int i = 0; i < 3; i++) {
+        buffer_clear(&bytes);
+        CHECK(receipt_encode(&bytes, i == 0 ? RECEIPT_DURABLE : RECEIPT_FENCE, &world->capsule,
+                             i == 1 ? 2 : 1, NULL, 0,
+                             i == 2 ? unknown : world->store_key) == STATUS_OK);
+        leader_world_send(world, FRAME_FENCED, 0, &everyone, buffer_bytes(&bytes));
+    }
+    buffer_clear(&bytes);
+    CHECK(receipt_encode(&bytes, RECEIPT_FENCE, &world->capsule, 1, NULL, 0, world->store_key) ==
+          STATUS_OK);
+    bytes.bytes[bytes.length - 1] ^= 1;
+    leader_world_send(world, FRAME_FENCED, 0, &everyone, buffer_bytes(&bytes));
+    assert_int_equal(world->fetch_count, 0);
+    bytes.bytes[bytes.length - 1] ^= 1;
+    leader_world_send(world, FRAME_FENCED, 0, &everyone, buffer_bytes(&bytes));
+    assert_int_equal(world->fetch_count, 1);
+    sign_key_free(unknown);
+    buffer_release(&bytes);
+    leader_world_release(world);
+    free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(an_epoch_joins_what_the_store_holds),
+        TEST(an_eoe_that_no_store_holds_is_not_listed),
+        TEST(a_forged_receipt_begins_no_epoch),
+        TEST(the_next_epoch_waits_until_the_last_sync_is_held),
+        TEST(the_floor_stays_below_what_an_unlisted_eoe_left_behind),
+        TEST(a_closed_branch_raises_the_clock),
+#undef TEST
+        cmocka_unit_test(p2_a_fence_counts_only_if_a_store_signed_it_for_this_term),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
