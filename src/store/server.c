@@ -8,8 +8,6 @@
 #include "store/store_internal.h"
 #include "wire/frame.h"
 
-enum { RUN_RECORDS_MAX = 1024 };
-
 /* A record that came and is not in the store yet. */
 struct arrival {
     uint64_t client;
@@ -34,7 +32,6 @@ struct server {
     size_t arrival_bytes;
     uint64_t arrivals_ever;
     bool has_new;
-    struct record run[RUN_RECORDS_MAX];
     struct budget budgets[SERVER_CLIENTS_MAX];
     size_t budget_count;
     struct buffer body;  // of the answer being made
@@ -146,22 +143,6 @@ static uint64_t head_sequence(const struct server *server, const struct writer_i
     return member == NULL ? 0 : member->head.sequence;
 }
 
-/* The arrivals from `start` on that are of one type and follow each other, into server->run. */
-static size_t gather_run(struct server *server, size_t start, size_t end)
-{
-    size_t count = 0;
-    for (size_t i = start; i < end && count < RUN_RECORDS_MAX; i++) {
-        const struct record *record = &server->arrivals[i]->record;
-        const struct record *before = count > 0 ? &server->run[count - 1] : NULL;
-        if (before != NULL &&
-            (record->sequence != before->sequence + 1 || record->type != before->type)) {
-            break;
-        }
-        server->run[count++] = *record;
-    }
-    return count;
-}
-
 /* Tell the sender, or everyone, why a record was not taken. */
 static void refuse_arrival(struct server *server, const struct arrival *arrival, enum status status,
                            const struct buffer *proof)
@@ -186,16 +167,14 @@ static enum status append_branch(struct server *server, size_t start, size_t end
 {
     struct buffer proof = BUFFER_EMPTY;
     enum status status = STATUS_OK;
-    for (size_t i = start; i < end;) {
+    for (size_t i = start; i < end; i++) {
         const struct arrival *arrival = server->arrivals[i];
         if (arrival->record.sequence > head_sequence(server, &arrival->record.writer) + 1 &&
             arrival->record.type != RECORD_TERM) {
             break;
         }
-        size_t count = gather_run(server, i, end);
-        size_t taken = 0;
         buffer_clear(&proof);
-        status = store_append_run(server->store, server->run, count, &taken, &proof);
+        status = store_append(server->store, &arrival->record, &proof);
         if (status == STATUS_IO || status == STATUS_GAP) {
             break;
         }
@@ -203,11 +182,8 @@ static enum status append_branch(struct server *server, size_t start, size_t end
             *has_grown = true;
         } else {
             refuse_arrival(server, arrival, status, &proof);
-            taken = 1;
         }
-        for (size_t end_of_taken = i + taken; i < end_of_taken; i++) {
-            arrival_drop(server, i);
-        }
+        arrival_drop(server, i);
     }
     buffer_release(&proof);
     return status == STATUS_IO ? STATUS_IO : STATUS_OK;

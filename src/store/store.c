@@ -14,8 +14,9 @@
 /*
  * Invariants:
  *  1. The log's order is an order in which the capsule accepts its records.
- *  2. Whenever the journal is synced, the newest record of every branch has been verified by its
- *     own signature (take_run()). So a replay needs one verification per branch, not per record.
+ *  2. Every record has been verified by its own signature before it is written (take()): whoever
+ *     reads the log later can hold each record to account. A replay of one's own log needs one
+ *     verification per branch: its newest record vouches for those before it.
  *  3. A receipt names only what was synced (store_commit()).
  *  4. What a fence says is on the disk before it is signed (store_fence()).
  */
@@ -35,9 +36,6 @@ struct store {
     struct store_counters counters;
     bool is_dead;
 };
-
-// Runs are kept whole within a segment: this bounds what a segment leaves unused at its end.
-enum { RUN_BYTES_MAX = 4 << 20 };
 
 static const struct genesis_store *store_self(const struct store *store)
 {
@@ -93,80 +91,17 @@ static enum status make_room(struct store *store, uint64_t bytes)
     return die(store, status, "cannot make room");
 }
 
-// ---- runs ----
+// ---- records ----
 
-/* Whether `next` can follow in a run: nothing about it depends on other branches. */
-static bool is_run_of_two(const struct record *previous, const struct record *next)
+/* Take the next record of a known writer. */
+static enum status take(struct store *store, const struct record *record)
 {
-    return previous->type == RECORD_DATA && next->type == RECORD_DATA && next->parent_count == 1 &&
-           next->sequence == previous->sequence + 1 && next->epoch == previous->epoch &&
-           writer_id_equal(&next->writer, &previous->writer) &&
-           hash_equal(&next->capsule, &previous->capsule);
+    enum status status = make_room(store, segment_entry_bytes(record->whole.length));
+    if (status == STATUS_OK) {
+        status = capsule_accept(store->capsule, record);
+    }
+    return status == STATUS_OK ? keep(store, record) : status;
 }
-
-/* How many of these may be taken as one run, by their form. */
-static size_t run_length(const struct store *store, const struct record *records, size_t count)
-{
-    const struct capsule_member *member = capsule_member_find(store->capsule, &records[0].writer);
-    if (member == NULL) {
-        return 1;
-    }
-    uint64_t last = member->is_closed ? member->cut.sequence : UINT64_MAX;
-    uint64_t bytes = segment_entry_bytes(records[0].whole.length);
-    size_t length = 1;
-    while (length < count && is_run_of_two(&records[length - 1], &records[length]) &&
-           records[length].sequence <= last) {
-        bytes += segment_entry_bytes(records[length].whole.length);
-        if (bytes > RUN_BYTES_MAX) {
-            break;
-        }
-        length++;
-    }
-    return length;
-}
-
-/*
- * Take the next `count` records of a known writer, all vouched for by the last. A record that
- * is refused in mid-run leaves the one before it as the newest of its branch, so that one must
- * have a sound signature of its own: invariant 2.
- */
-static enum status take_run(struct store *store, const struct record *records, size_t count,
-                            size_t *taken_count)
-{
-    enum status status = capsule_verify_run(store->capsule, records, count);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        bytes += segment_entry_bytes(records[i].whole.length);
-    }
-    status = make_room(store, bytes);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct verify_key key = capsule_member_find(store->capsule, &records[0].writer)->key;
-    for (size_t i = 0; i < count; i++) {
-        status = capsule_accept_vouched(store->capsule, &records[i]);
-        if (status != STATUS_OK) {
-            break;
-        }
-        status = keep(store, &records[i]);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        ++*taken_count;
-    }
-    if (status == STATUS_OK || *taken_count == 0) {
-        return status;
-    }
-    if (record_verify(&records[*taken_count - 1], &key) != STATUS_OK) {
-        return die(store, status, "a run ended at a record without a sound signature");
-    }
-    return STATUS_OK;
-}
-
-// ---- single records ----
 
 /* A record at a place that is taken: the very same, or proof of a fork. */
 static enum status compare(struct store *store, const struct capsule_member *member,
@@ -192,16 +127,8 @@ static enum status compare(struct store *store, const struct capsule_member *mem
     if (record_verify(record, &member->key) != STATUS_OK) {
         return STATUS_FORGED;
     }
-    size_t before = proof->length;
     status = receipt_fork_encode(proof, here.whole, record->whole);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct bytes made = bytes_of(proof->bytes + before, proof->length - before);
-    if (receipt_fork_verify(made, &member->key) != STATUS_OK) {
-        proof->length = before;  // ours was taken on the word of a descendant
-    }
-    return STATUS_FORKED;
+    return status == STATUS_OK ? STATUS_FORKED : status;
 }
 
 /* Whose the GENESIS is, and whether it is signed, only the TERM after it tells. */
@@ -241,58 +168,37 @@ static enum status take_stranger(struct store *store, const struct record *recor
     return status == STATUS_OK ? keep(store, record) : status;
 }
 
-static enum status append_run(struct store *store, const struct record *records, size_t count,
-                              size_t *taken_count, struct buffer *proof)
+static enum status append(struct store *store, const struct record *record, struct buffer *proof)
 {
-    const struct record *first = &records[0];
-    const struct capsule_member *member = capsule_member_find(store->capsule, &first->writer);
-    bool is_ours = hash_equal(&first->capsule, capsule_name(store->capsule));
+    const struct capsule_member *member = capsule_member_find(store->capsule, &record->writer);
+    bool is_ours = hash_equal(&record->capsule, capsule_name(store->capsule));
 
-    if (is_ours && member != NULL && first->sequence <= member->head.sequence) {
-        return compare(store, member, first, proof);
+    if (is_ours && member != NULL && record->sequence <= member->head.sequence) {
+        return compare(store, member, record, proof);
     }
     bool is_cut = member != NULL && member->is_closed;
-    if (!is_cut && fence_covers(&store->fence, &first->writer, member)) {
+    if (!is_cut && fence_covers(&store->fence, &record->writer, member)) {
         return STATUS_GAP;
     }
-    if (is_ours && member == NULL) {
-        enum status status;
-        if (first->type == RECORD_GENESIS) {
-            status = take_genesis(store, first);
-        } else if (first->type == RECORD_TERM) {
-            status = take_stranger(store, first);
-        } else {
-            status = STATUS_GAP;
-        }
-        *taken_count = status == STATUS_OK ? 1 : 0;
-        return status;
+    if (!is_ours || member != NULL) {
+        return take(store, record);
     }
-    size_t length = is_ours ? run_length(store, records, count) : 1;
-    if (length > 1 && take_run(store, records, length, taken_count) == STATUS_OK) {
-        return STATUS_OK;
+    if (record->type == RECORD_GENESIS) {
+        return take_genesis(store, record);
     }
-    return store->is_dead ? STATUS_IO : take_run(store, records, 1, taken_count);
-}
-
-enum status store_append_run(struct store *store, const struct record *records, size_t count,
-                             size_t *taken_count, struct buffer *proof)
-{
-    CHECK(count >= 1);
-    *taken_count = 0;
-    if (store->is_dead) {
-        return STATUS_IO;
-    }
-    enum status status = append_run(store, records, count, taken_count, proof);
-    if (status != STATUS_OK && status != STATUS_STALE && status != STATUS_GAP) {
-        store->counters.refused_count++;
-    }
-    return status;
+    return record->type == RECORD_TERM ? take_stranger(store, record) : STATUS_GAP;
 }
 
 enum status store_append(struct store *store, const struct record *record, struct buffer *proof)
 {
-    size_t taken_count;
-    return store_append_run(store, record, 1, &taken_count, proof);
+    if (store->is_dead) {
+        return STATUS_IO;
+    }
+    enum status status = append(store, record, proof);
+    if (status != STATUS_OK && status != STATUS_STALE && status != STATUS_GAP) {
+        store->counters.refused_count++;
+    }
+    return status;
 }
 
 // ---- replay ----
@@ -396,28 +302,6 @@ static enum status tail_read(struct store *store, struct tail *tail)
 }
 
 /*
- * How many records from `first` on the capsule accepts as one run. A torn tail may end in the
- * middle of a run whose vouching end is lost: then the run is as long as its own signatures carry
- * it.
- */
-static size_t tail_accept_run(struct store *store, const struct record *records, size_t count)
-{
-    bool is_known = capsule_member_find(store->capsule, &records[0].writer) != NULL;
-    if (!is_known) {
-        return capsule_accept(store->capsule, &records[0]) == STATUS_OK ? 1 : 0;
-    }
-    size_t length = run_length(store, records, count);
-    while (length > 0 && capsule_verify_run(store->capsule, records, length) != STATUS_OK) {
-        length--;
-    }
-    size_t taken = 0;
-    while (taken < length && capsule_accept_vouched(store->capsule, &records[taken]) == STATUS_OK) {
-        taken++;
-    }
-    return taken;
-}
-
-/*
  * Judge the tail and settle it: all of it when it is whole; up to the first record that does not
  * fit when it is torn. A GENESIS whose TERM was torn off waits for it in memory, as at first.
  */
@@ -426,15 +310,10 @@ static enum status replay_tail(struct store *store)
     struct tail tail = {.records = NULL};
     enum status status = tail_read(store, &tail);
     size_t done = 0;
-    while (status == STATUS_OK && done < tail.count) {
-        size_t taken = tail_accept_run(store, &tail.records[done], tail.count - done);
-        if (taken == 0) {
-            break;
-        }
-        for (size_t i = done; i < done + taken && status == STATUS_OK; i++) {
-            status = note(store, &tail.records[i], &tail.places[i], false);
-        }
-        done += taken;
+    while (status == STATUS_OK && done < tail.count &&
+           capsule_accept(store->capsule, &tail.records[done]) == STATUS_OK) {
+        status = note(store, &tail.records[done], &tail.places[done], false);
+        done++;
     }
     if (status != STATUS_OK) {
         goto done;

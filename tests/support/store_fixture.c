@@ -63,28 +63,16 @@ enum status store_fixture_append(struct store_fixture *f, struct bytes bytes)
 
 enum status store_fixture_append_range(struct store_fixture *f, size_t first, size_t end)
 {
-    enum { RUN_MAX = 8 };
-    while (first < end) {
-        // As a server would: what follows each other in one branch goes together.
-        struct record run[RUN_MAX];
-        size_t count = 0;
-        while (count < RUN_MAX && first + count < end) {
-            struct bytes bytes = capsule_world_record(&f->world, first + count);
-            CHECK(record_decode(&run[count], bytes.at, bytes.length) == STATUS_OK);
-            if (count > 0 && (!writer_id_equal(&run[count].writer, &run[0].writer) ||
-                              run[count].sequence != run[count - 1].sequence + 1)) {
-                break;
-            }
-            count++;
-        }
-        size_t taken = 0;
-        enum status status = store_append_run(f->store, run, count, &taken, &f->proof);
-        if (status == STATUS_STALE && run[0].type == RECORD_GENESIS) {
-            taken = 1;  // torn from its TERM, it waits in memory
-        } else if (status != STATUS_OK) {
+    for (size_t i = first; i < end; i++) {
+        struct record record;
+        struct bytes bytes = capsule_world_record(&f->world, i);
+        CHECK(record_decode(&record, bytes.at, bytes.length) == STATUS_OK);
+        enum status status = store_append(f->store, &record, &f->proof);
+        // A GENESIS torn from its TERM waits in memory.
+        bool waits = status == STATUS_STALE && record.type == RECORD_GENESIS;
+        if (status != STATUS_OK && !waits) {
             return status;
         }
-        first += taken;
     }
     return STATUS_OK;
 }
