@@ -20,6 +20,7 @@
 #include "cli/measure.h"
 #include "cli/report.h"
 #include "cli/show.h"
+#include "cli/token.h"
 #include "cli/up.h"
 #include "crypto/crypto.h"
 
@@ -34,7 +35,8 @@ static const struct command *const commands[] = {
     &inspect_info_command, &inspect_verify_command,
     &inspect_log_command,  &inspect_export_command,
     &judge_command,        &measure_command,
-    &doctor_command,       &hosting_command,
+    &doctor_command,       &token_command,
+    &hosting_command,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
