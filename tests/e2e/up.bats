@@ -1,0 +1,150 @@
+#!/usr/bin/env bats
+# `paranoid up`: it stops as asked, leaves nothing behind, and brings back what dies.
+load helpers
+
+setup() { make_app "$BATS_TEST_TMPDIR/app"; }
+
+teardown() {
+    kill_app
+    if mountpoint -q "$app/host/capsule"; then
+        umount "$app/host/capsule"
+    fi
+}
+
+put() { request_status "$1" "/kv/$2" -X PUT --data-binary "$3"; }
+
+# Whether the worker says that; not an error while it is down.
+says() { [ "$(request "$1" "/kv/$2" 2>/dev/null)" = "$3" ]; }
+
+stops_on() {  # SIGNAL
+    local family status=0
+    start_app --workers 2
+    [ "$(put 0 key "$1")" = 204 ]
+    family=$(family_of "$up")
+    [ "$(echo "$family" | wc -l)" = 5 ]  # up, host, leader, two workers
+    kill "-$1" "$up"
+    wait "$up" || status=$?
+    up=
+    cat "$up_log"
+    [ "$status" = 0 ]
+    # shellcheck disable=SC2086
+    is_gone $family
+    [ ! -e "$app/host/host.json" ]
+    [ ! -e "$app/host/host.sock" ]
+}
+
+@test "SIGINT and SIGTERM stop everything, with status 0, and the next start has the state" {
+    stops_on INT
+    stops_on TERM
+    start_app --workers 1
+    says 0 key TERM
+    grep -q 'https://localhost:[0-9]*/function/' "$up_log"
+}
+
+@test "a second one for the same app is refused, and the first goes on" {
+    start_app --workers 1
+    run paranoid up --app "$app"
+    echo "$output"
+    [ "$status" = 3 ]
+    [[ $output == *"runs already"* ]]
+    [ "$(put 0 key value)" = 204 ]
+}
+
+@test "when up is killed its host and enclaves end, and when the host is killed up says so" {
+    start_app --workers 1
+    local family status=0
+    family=$(family_of "$up")
+    kill -9 "$up"
+    wait "$up" || true
+    # shellcheck disable=SC2086
+    until_true 10 is_gone $family
+
+    start_app --workers 1
+    family=$(family_of "$up")
+    kill -9 "$(host_number pid)"
+    wait "$up" || status=$?
+    up=
+    tail -n 5 "$up_log"
+    [ "$status" = 3 ]
+    tail -n 1 "$up_log" | grep -q 'signal 9'
+    # shellcheck disable=SC2086
+    until_true 5 is_gone $family
+}
+
+# What a restarted enclave has to show: another process, ready again.
+is_replaced() {  # ROLE INDEX OLD_PID
+    local line
+    line=$(enclaves 2>/dev/null | grep "^$1 $2 ready ") || return 1
+    [ "$(echo "$line" | cut -d' ' -f4)" != "$3" ]
+}
+
+@test "p9 a killed worker comes back with the same state, while the other serves" {
+    start_app --workers 2
+    [ "$(put 0 one first)" = 204 ]
+    [ "$(put 1 two second)" = 204 ]
+    local old
+    old=$(enclave_pid worker 0)
+    kill -9 "$old"
+    [ "$(put 1 three third)" = 204 ]
+    until_true 20 is_replaced worker 0 "$old"
+    for key in one:first two:second three:third; do
+        until_true 10 says 0 "${key%:*}" "${key#*:}"
+        says 1 "${key%:*}" "${key#*:}"
+    done
+    [ "$(put 0 four fourth)" = 204 ]
+    until_true 10 says 1 four fourth
+}
+
+@test "p9 a killed leader is followed by another term, and everything serves again" {
+    start_app --workers 2
+    [ "$(put 0 one first)" = 204 ]
+    local old
+    old=$(enclave_pid leader 0)
+    kill -9 "$old"
+    until_true 30 is_replaced leader 0 "$old"
+    client ready --app "$app" --pid "$up"
+    until_true 10 says 0 one first
+    until_true 10 says 1 one first
+    [ "$(put 1 two second)" = 204 ]
+    until_true 10 says 0 two second
+    grep -q 'leads term 2' "$up_log"
+    # Who is deployed now is taken by the new leader.
+    deploy echo <<<"exports.handler = (event) => event.body;"
+    wait_for_function echo
+    [ "$(request 1 /function/echo -d x)" = x ]
+    stop_app
+    paranoid capsule verify --app "$app"
+}
+
+# ---- a full disk ----
+
+takes_writes() { [ "$(put 0 after-the-flood yes)" = 204 ]; }
+
+@test "p9 a full disk is an answer: 503 no_space, nothing damaged, and well again with space" {
+    if ! mount -t tmpfs -o size=80m,mode=700 tmpfs "$app/host/capsule"; then
+        skip "only root may mount the small disk that this needs"
+    fi
+    start_app --workers 2
+    local taken
+    taken=$(client fill --app "$app" --limit 400)
+    echo "$taken values of 1 MiB taken"
+    [ "$taken" -ge 50 ]
+    [ "$taken" -lt 100 ]
+    [ "$(put 0 one-more value)" = 503 ]
+    [ "$(error_code)" = no_space ]
+    # Reads go on, and the other worker says the same.
+    client filled --app "$app" --limit "$taken" --worker 1
+    [ "$(put 1 one-more value)" = 503 ]
+    kill -0 "$up"
+
+    mount -o remount,size=400m "$app/host/capsule"
+    until_true 30 takes_writes
+    [ "$(put 1 one-more value)" = 204 ]
+    stop_app
+    run paranoid capsule verify --app "$app"
+    echo "$output"
+    [ "$status" = 0 ]
+    start_app --workers 2
+    client filled --app "$app" --limit "$taken" --worker 1
+    says 0 after-the-flood yes
+}
