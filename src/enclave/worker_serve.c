@@ -523,23 +523,36 @@ static void server_init(struct server *server, struct worker *worker)
     }
 }
 
+/* Whether there was any. */
+static bool begin_all(struct server *server)
+{
+    struct serve_request request;
+    bool has_begun = false;
+    while (serve_request(server->serve, &request) == STATUS_OK) {
+        begin(server, &request);
+        has_begun = true;
+    }
+    return has_begun;
+}
+
 void *worker_serve_run(void *context)
 {
     static struct server server;
     server_init(&server, context);
     while (true) {
-        struct serve_request request;
         receive_all(&server);
         take_renewed(&server);
-        while (serve_request(server.serve, &request) == STATUS_OK) {
-            begin(&server, &request);
-        }
+        (void)begin_all(&server);
         take_finished(&server);
         settle_behind(&server);
         settle_evidence(&server);
         settle_held(&server);
         int timeout = timeout_ms(&server);
         send_output(&server);
+        // An answer makes room for the next request of its connection, which may be here already.
+        if (begin_all(&server)) {
+            continue;
+        }
         enum status status = port_wait(&server.worker->enclave->wall.stream, timeout);
         if (status != STATUS_OK && status != STATUS_TIMEOUT) {
             worker_end(server.worker, "the wall is broken", status);

@@ -20,7 +20,8 @@
  *
  *     events in     serve_open, serve_receive, serve_sent, serve_close, serve_tick
  *     events out    serve_output, until STATUS_EMPTY, after any call on a serve
- *     requests out  serve_request, until STATUS_EMPTY, after any event in
+ *     requests out  serve_request, until STATUS_EMPTY, after any event in and after the outputs:
+ *                   what was answered may have let in the next request of its connection
  *     answers in    serve_respond, in any order; they leave in the order of the requests
  *
  * Both directions have a window. The host may be SERVE_WINDOW_BYTES ahead of what
