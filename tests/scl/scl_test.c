@@ -215,7 +215,7 @@ static enum status answer_fetch(struct fixture *f, uint32_t request, uint64_t ne
 static void end_log(struct fixture *f)
 {
     struct frame_fetch fetch;
-    uint32_t request;
+    uint32_t request = 0;
     tick(f, 0);
     assert_true(take_fetch(f, &fetch, &request));
     assert_int_equal(answer_fetch(f, request, f->world.record_count + 1, 1), STATUS_OK);
@@ -1037,7 +1037,7 @@ static void p6_a_token_of_a_later_term_or_epoch_is_not_reached(void **state)
     struct fixture *f = fixture_new(1, 1);
     char name[9], text[SCL_VERSION_BYTES_MAX];
     get_ready(f);
-    snprintf(name, sizeof name, "%s", token_of(f, text));
+    snprintf(name, sizeof name, "%.8s", token_of(f, text));
     const struct {
         const char *rest;
         enum status status;
@@ -1080,7 +1080,7 @@ static void p6_a_token_beyond_a_cut_is_lost(void **state)
     get_ready(f);
     capsule_world_put(&f->world, f->a, "key", "1");
     feed_rest(f);
-    snprintf(name, sizeof name, "%s", token_of(f, at));
+    snprintf(name, sizeof name, "%.8s", token_of(f, at));
     snprintf(token, sizeof token, "%s.1.0.%02x%02x%02x%02x-2", name, f->a->id.bytes[0],
              f->a->id.bytes[1], f->a->id.bytes[2], f->a->id.bytes[3]);
     assert_int_equal(reaches(f, token), STATUS_GAP);
@@ -1152,7 +1152,7 @@ static void the_log_is_fetched_in_pages(void **state)
     (void)state;
     struct fixture *f = fixture_new(1, 1);
     struct frame_fetch fetch;
-    uint32_t request, again = 0;
+    uint32_t request = 0, again = 0;
     tick(f, 0);
     assert_true(take_fetch(f, &fetch, &request));
     assert_true(writer_id_equal(&fetch.writer, &everyone));
@@ -1187,7 +1187,7 @@ static void a_gap_is_asked_for_once_at_a_time(void **state)
     (void)state;
     struct fixture *f = fixture_new(1, 1);
     struct frame_fetch fetch;
-    uint32_t request, again = 0;
+    uint32_t request = 0, again = 0;
     get_ready(f);
     tick(f, 50 * MS);
     for (int i = 0; i < 5; i++) {
