@@ -477,7 +477,10 @@ void leader_world_lead(struct leader_world *world, uint64_t number)
 
 void leader_world_joiner_init(struct leader_world *world, struct leader_world_joiner *joiner)
 {
-    *joiner = (struct leader_world_joiner){.key = sign_key_new(&world->random)};
+    *joiner = (struct leader_world_joiner){
+        .world = world,
+        .key = sign_key_new(&world->random),
+    };
     joiner->public_key = sign_key_public(joiner->key);
     joiner->id = writer_id_of(&joiner->public_key);
     joiner->tls_key = p256_key_new();
@@ -485,6 +488,9 @@ void leader_world_joiner_init(struct leader_world *world, struct leader_world_jo
 
 void leader_world_joiner_release(struct leader_world_joiner *joiner)
 {
+    if (joiner->world->joiner == joiner) {
+        joiner->world->joiner = NULL;
+    }
     sign_key_free(joiner->key);
     p256_key_free(joiner->tls_key);
     join_applicant_free(joiner->applicant);

@@ -33,6 +33,7 @@ struct leader_world_evidence {
 };
 
 struct leader_world_joiner {
+    struct leader_world *world;  // where it lives
     struct sign_key *key;
     struct verify_key public_key;
     struct writer_id id;
