@@ -110,6 +110,10 @@ static enum status compare(struct store *store, const struct capsule_member *mem
     const struct journal_place *place =
         record_index_find(&store->index, &record->writer, record->sequence);
     CHECK(place != NULL);
+    // Another length, another record: a stranger's few bytes must not cost the reading of ours.
+    if (record->whole.length != place->length && record_verify(record, &member->key) != STATUS_OK) {
+        return STATUS_FORGED;
+    }
     buffer_clear(&store->scratch);
     enum status status = journal_load(store->journal, place, &store->scratch);
     if (status != STATUS_OK) {

@@ -221,6 +221,22 @@ static void p8_a_second_record_for_a_place_gives_a_fork_proof(void **state)
     buffer_release(&other);
 }
 
+/* Of another length than what is here: were that read, its damage would stop the store. */
+static void p2_a_forged_claim_to_a_taken_place_costs_no_reading(void **state)
+{
+    struct store_fixture *f = *state;
+    take_from(f, 0);
+    disk_fake_file(f->fake, "segment-00000001")->bytes[200] ^= 1;  // in the GENESIS
+    struct capsule_world_draft draft;
+    capsule_world_draft(&f->world, &draft, f->world.leader, RECORD_MEMBER);
+    draft.fields.sequence = 1;
+    draft.fields.parent_count = 0;
+    draft.key = f->a->key;
+    capsule_world_build(&f->world, &draft);
+    assert_int_equal(store_fixture_append(f, buffer_bytes(&f->world.tried)), STATUS_FORGED);
+    assert_int_equal(store_fixture_commit(f), STATUS_EMPTY);
+}
+
 /* What a store keeps, whoever reads it later can hold to account, record by record. */
 static void p2_a_spoilt_signature_is_refused_though_a_descendant_vouches(void **state)
 {
@@ -484,6 +500,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             p2_a_spoilt_signature_is_refused_though_a_descendant_vouches, setup, teardown),
+        cmocka_unit_test_setup_teardown(p2_a_forged_claim_to_a_taken_place_costs_no_reading, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(reads_within_the_bounds_that_were_asked_for, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(p2_what_changed_on_the_disk_is_not_given_out, setup,
