@@ -509,8 +509,9 @@ enum status store_prepare(struct store *store)
     return status == STATUS_OK ? STATUS_OK : die(store, status, "cannot prepare");
 }
 
-/* Whether the one who asks leads the highest term that this store knows of. */
-static enum status verify_asker(const struct store *store, const struct frame_fence *ask)
+/* Whether the one who asks, `leader`, leads the highest term that this store knows of. */
+static enum status verify_asker(const struct store *store, const struct frame_fence *ask,
+                                struct verify_key *leader)
 {
     const struct genesis *genesis = capsule_genesis(store->capsule);
     struct term term;
@@ -525,26 +526,24 @@ static enum status verify_asker(const struct store *store, const struct frame_fe
     if (term.number < obeyed_term(store)) {
         return STATUS_CLOSED;
     }
-    const struct capsule_member *leader = capsule_leader(store->capsule);
-    bool is_other_than_accepted = leader != NULL && leader->term == term.number &&
-                                  !verify_key_equal(&leader->key, &term.leader);
+    *leader = term.leader;
+    const struct capsule_member *accepted = capsule_leader(store->capsule);
+    bool is_other_than_accepted = accepted != NULL && accepted->term == term.number &&
+                                  !verify_key_equal(&accepted->key, leader);
     bool is_other_than_obeyed =
-        store->fence.term == term.number && !verify_key_equal(&store->fence.leader, &term.leader);
+        store->fence.term == term.number && !verify_key_equal(&store->fence.leader, leader);
     return is_other_than_accepted || is_other_than_obeyed ? STATUS_CLOSED : STATUS_OK;
 }
 
 /* The fence as it will be. Writers that a cut has closed need no mention any more. */
 static enum status plan_fence(const struct store *store, const struct frame_fence *ask,
-                              struct fence *plan)
+                              const struct verify_key *leader, struct fence *plan)
 {
-    const struct genesis *genesis = capsule_genesis(store->capsule);
-    struct term term;
-    enum status status = term_decode(&term, ask->term_body, &genesis->owner, &genesis->capsule);
-    CHECK(status == STATUS_OK);  // verify_asker() has seen it
+    enum status status = STATUS_OK;
     *plan = (struct fence){
-        .term = term.number,
-        .leader = term.leader,
-        .fenced_below = writer_id_is_zero(&ask->writer) ? term.number : store->fence.fenced_below,
+        .term = ask->term,
+        .leader = *leader,
+        .fenced_below = writer_id_is_zero(&ask->writer) ? ask->term : store->fence.fenced_below,
     };
     for (uint32_t i = 0; i < store->fence.writer_count && status == STATUS_OK; i++) {
         const struct writer_id *writer = &store->fence.writers[i];
@@ -597,12 +596,13 @@ enum status store_fence(struct store *store, const struct frame_fence *ask, stru
     }
     struct fence plan = FENCE_EMPTY;
     uint32_t head_count = 0;
-    enum status status = verify_asker(store, ask);
+    struct verify_key leader;
+    enum status status = verify_asker(store, ask, &leader);
     if (status == STATUS_OK) {
         status = list_fenced(store, ask, &head_count);
     }
     if (status == STATUS_OK) {
-        status = plan_fence(store, ask, &plan);
+        status = plan_fence(store, ask, &leader, &plan);
     }
     if (status == STATUS_OK) {
         status = sync_journal(store);
