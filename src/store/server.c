@@ -161,7 +161,7 @@ static void refuse_arrival(struct server *server, const struct arrival *arrival,
 
 /*
  * Give the store what it can take of one writer's arrivals, which lie in order. What waits for an
- * ancestor stays; all else is dropped. STATUS_IO, STATUS_NO_MEMORY.
+ * ancestor stays; all else is dropped. STATUS_IO: the store is dead.
  */
 static enum status append_branch(struct server *server, size_t start, size_t end, bool *has_grown)
 {
@@ -240,15 +240,28 @@ static void hold_back(struct server *server)
     compact(server);
 }
 
+static int compare_age(const void *left, const void *right)
+{
+    const struct arrival *a = *(struct arrival *const *)left;
+    const struct arrival *b = *(struct arrival *const *)right;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+static bool is_too_much(const struct server *server, size_t held_count)
+{
+    return held_count > SERVER_HELD_RECORDS_MAX || server->arrival_bytes > SERVER_HELD_BYTES_MAX;
+}
+
+/* The oldest give way. Those that stay have lost their order; the next round sorts anyway. */
 static void drop_oldest(struct server *server)
 {
-    size_t oldest = 0;
-    for (size_t i = 1; i < server->arrival_count; i++) {
-        if (server->arrivals[i]->number < server->arrivals[oldest]->number) {
-            oldest = i;
-        }
+    if (!is_too_much(server, server->arrival_count)) {
+        return;
     }
-    arrival_drop(server, oldest);
+    qsort(server->arrivals, server->arrival_count, sizeof(struct arrival *), compare_age);
+    for (size_t i = 0; is_too_much(server, server->arrival_count - i); i++) {
+        arrival_drop(server, i);
+    }
     compact(server);
 }
 
@@ -275,10 +288,7 @@ static enum status append_arrivals(struct server *server)
         compact(server);
     }
     hold_back(server);
-    while (server->arrival_count > SERVER_HELD_RECORDS_MAX ||
-           server->arrival_bytes > SERVER_HELD_BYTES_MAX) {
-        drop_oldest(server);
-    }
+    drop_oldest(server);
     return STATUS_OK;
 }
 
