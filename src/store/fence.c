@@ -24,22 +24,6 @@ void fence_release(struct fence *fence)
     *fence = FENCE_EMPTY;
 }
 
-enum status fence_copy(struct fence *target, const struct fence *source)
-{
-    *target = *source;
-    target->writers = NULL;
-    if (source->writer_count == 0) {
-        return STATUS_OK;
-    }
-    target->writers = calloc(source->writer_count, sizeof *source->writers);
-    if (target->writers == NULL) {
-        *target = FENCE_EMPTY;
-        return STATUS_NO_MEMORY;
-    }
-    memcpy(target->writers, source->writers, source->writer_count * sizeof *source->writers);
-    return STATUS_OK;
-}
-
 static enum status fence_decode(struct fence *fence, struct bytes bytes, const struct hash *capsule)
 {
     struct cursor in = cursor_over(bytes.at, bytes.length);

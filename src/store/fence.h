@@ -37,8 +37,6 @@ struct fence {
 
 void fence_release(struct fence *fence);
 
-MUST_CHECK enum status fence_copy(struct fence *target, const struct fence *source);
-
 /* STATUS_OK also when nothing was ever fenced. STATUS_DAMAGED, STATUS_IO, STATUS_NO_MEMORY. */
 MUST_CHECK enum status fence_load(struct fence *fence, const struct disk *disk,
                                   const struct hash *capsule);
