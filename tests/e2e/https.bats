@@ -121,6 +121,7 @@ raw() { python3 "$BATS_TEST_DIRNAME/raw_http.py" "$app" "$1"; }
 @test "a connection is kept, requests are pipelined, and answered in their order" {
     raw keep_alive
     raw pipelined
+    raw pipelined_at_once
 }
 
 @test "chunked bodies arrive whole, and HEAD has no body" {

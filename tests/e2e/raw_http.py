@@ -37,6 +37,15 @@ def pipelined(app, port):
     sender.join()
 
 
+def pipelined_at_once(app, port):
+    """More than may wait, in one write, and nobody else who wakes the worker."""
+    connection = app.connect(port, timeout=5)
+    assert connection.ask("PUT", "/kv/often", b"read often").status == 204
+    connection.stream.sendall(connection.encode("GET", "/kv/often") * 500)
+    for _ in range(500):
+        assert connection.receive().body == b"read often"
+
+
 def chunked(app, port):
     connection = app.connect(port)
     head = f"POST /function/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n" \
@@ -96,7 +105,7 @@ def ambiguous(app, port):
 
 
 CASES = {case.__name__: case for case in
-         (keep_alive, pipelined, chunked, head, slow, silent, ambiguous)}
+         (keep_alive, pipelined, pipelined_at_once, chunked, head, slow, silent, ambiguous)}
 
 if __name__ == "__main__":
     app = client.App(sys.argv[1])
