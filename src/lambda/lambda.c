@@ -1214,11 +1214,6 @@ const char *lambda_function_name(const struct lambda_function *function)
     return function->name;
 }
 
-uint64_t lambda_function_version(const struct lambda_function *function)
-{
-    return function->version;
-}
-
 void *lambda_function_owner(const struct lambda_function *function)
 {
     return function->owner;

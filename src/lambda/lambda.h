@@ -136,7 +136,6 @@ MUST_CHECK enum status lambda_function_new(struct lambda_engine *engine,
 void lambda_function_free(struct lambda_function *function);
 
 const char *lambda_function_name(const struct lambda_function *function);
-uint64_t lambda_function_version(const struct lambda_function *function);
 void *lambda_function_owner(const struct lambda_function *function);
 
 struct lambda_header {

@@ -204,11 +204,6 @@ struct memtable *scl_memtable(struct scl *scl)
     return scl->memtable;
 }
 
-struct writer_id scl_id(const struct scl *scl)
-{
-    return scl->id;
-}
-
 /* What waited may go on now. */
 static void unblock(struct scl *scl)
 {

@@ -51,7 +51,6 @@ void scl_free(struct scl *scl);
 
 const struct capsule *scl_capsule(const struct scl *scl);
 struct memtable *scl_memtable(struct scl *scl);
-struct writer_id scl_id(const struct scl *scl);
 
 /* A data key from the leader (copied). Later epochs replace it for new records. */
 MUST_CHECK enum status scl_add_key(struct scl *scl, uint32_t key_epoch,

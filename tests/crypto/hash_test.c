@@ -20,7 +20,6 @@
 #include "crypto/crypto.h"
 #include "crypto/hash.h"
 #include "crypto/hash512.h"
-#include "crypto/hasher.h"
 #include "tests/crypto/vectors.h"
 
 enum { THREAD_COUNT = 4, ROUND_COUNT = 200 };
@@ -67,39 +66,13 @@ static void a_cut_anywhere_changes_nothing(void **state)
 {
     (void)state;
     size_t length = strlen(LONG_TEXT);
-    struct hasher *hasher = hasher_new();
     for (size_t cut = 0; cut <= length; cut++) {
         const struct bytes parts[] = {
             bytes_of(LONG_TEXT, cut),
             bytes_of(LONG_TEXT + cut, length - cut),
         };
         assert_hash(hash_of_parts(parts, 2), LONG_HASH);
-        hasher_begin(hasher);
-        hasher_add(hasher, LONG_TEXT, cut);
-        hasher_add(hasher, LONG_TEXT + cut, length - cut);
-        assert_hash(hasher_end(hasher), LONG_HASH);
     }
-    hasher_free(hasher);
-    hasher_free(NULL);
-}
-
-static void a_hash_begun_by_a_hasher_survives_other_hashes(void **state)
-{
-    (void)state;
-    struct hasher *hasher = hasher_new();
-    hasher_begin(hasher);
-    hasher_add(hasher, LONG_TEXT, 10);
-    (void)hash_of("abc", 3);
-    hasher_add(hasher, LONG_TEXT + 10, strlen(LONG_TEXT) - 10);
-    assert_hash(hasher_end(hasher), LONG_HASH);
-
-    // An abandoned hash leaves nothing behind.
-    hasher_begin(hasher);
-    hasher_add(hasher, "noise", 5);
-    hasher_begin(hasher);
-    hasher_add(hasher, LONG_TEXT, strlen(LONG_TEXT));
-    assert_hash(hasher_end(hasher), LONG_HASH);
-    hasher_free(hasher);
 }
 
 static void *hash_in_thread(void *argument)
@@ -191,7 +164,6 @@ int main(void)
         cmocka_unit_test(sha256_gives_the_examples_of_the_standard),
         cmocka_unit_test(sha512_gives_the_example_of_the_standard),
         cmocka_unit_test(a_cut_anywhere_changes_nothing),
-        cmocka_unit_test(a_hash_begun_by_a_hasher_survives_other_hashes),
         cmocka_unit_test(threads_hash_without_disturbing_each_other),
         cmocka_unit_test(hmac_sha256_agrees_with_wycheproof),
         cmocka_unit_test(hmac_takes_an_empty_key_and_an_empty_message),
