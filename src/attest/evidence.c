@@ -13,19 +13,18 @@ enum status evidence_encode(const struct evidence *evidence, struct buffer *targ
     CHECK(evidence->quote.length <= EVIDENCE_QUOTE_BYTES_MAX);
     CHECK(evidence->collateral.length <= EVIDENCE_COLLATERAL_BYTES_MAX);
     size_t length = EVIDENCE_HEADER_BYTES + evidence->quote.length + evidence->collateral.length;
-    enum status status = buffer_reserve(target, length);
+    struct encoder out;
+    enum status status = encoder_begin(&out, target, length);
     if (status != STATUS_OK) {
         return status;
     }
-    struct encoder out = encoder_over(target->bytes + target->length, length);
     encoder_u32(&out, EVIDENCE_MAGIC);
     encoder_u32(&out, (uint32_t)evidence->tee);
     encoder_u32(&out, (uint32_t)evidence->quote.length);
     encoder_u32(&out, (uint32_t)evidence->collateral.length);
     encoder_bytes(&out, evidence->quote.at, evidence->quote.length);
     encoder_bytes(&out, evidence->collateral.at, evidence->collateral.length);
-    CHECK(!out.failed && out.length == length);
-    target->length += length;
+    encoder_finish(&out, target);
     return STATUS_OK;
 }
 

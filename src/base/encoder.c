@@ -3,9 +3,27 @@
 
 #include <string.h>
 
+#include "base/check.h"
+
 struct encoder encoder_over(void *start, size_t capacity)
 {
     return (struct encoder){.start = start, .capacity = capacity};
+}
+
+enum status encoder_begin(struct encoder *out, struct buffer *target, size_t length)
+{
+    enum status status = buffer_reserve(target, length);
+    if (status == STATUS_OK) {
+        *out = encoder_over(target->bytes + target->length, length);
+    }
+    return status;
+}
+
+void encoder_finish(const struct encoder *out, struct buffer *target)
+{
+    CHECK(!out->failed && out->length == out->capacity);
+    CHECK(out->start == target->bytes + target->length);
+    target->length += out->length;
 }
 
 uint8_t *encoder_reserve(struct encoder *out, size_t length)

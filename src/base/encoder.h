@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/bytes.h"
+#include "base/status.h"
 
 /*
  * encoder: writes little-endian fields into memory of the caller's. Like the
@@ -21,6 +23,15 @@ struct encoder {
 };
 
 struct encoder encoder_over(void *start, size_t capacity);
+
+/*
+ * Write `length` bytes behind the end of `target`, which has them from encoder_finish() on; nobody
+ * else changes it in between. STATUS_NO_MEMORY: nothing changed.
+ */
+MUST_CHECK enum status encoder_begin(struct encoder *out, struct buffer *target, size_t length);
+
+/* All of them are written: anything else is a mistake of ours. */
+void encoder_finish(const struct encoder *out, struct buffer *target);
 
 void encoder_u8(struct encoder *out, uint8_t value);
 void encoder_u16(struct encoder *out, uint16_t value);

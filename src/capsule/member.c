@@ -19,12 +19,12 @@ enum status member_encode(struct buffer *body, const struct member_body *member)
     CHECK(is_sound(member));
     size_t needed = MEMBER_FIXED_BYTES + LENGTH_BYTES + member->evidence.length + LENGTH_BYTES +
                     member->collateral.length;
-    enum status status = buffer_reserve(body, needed);
+    static const uint8_t reserved[3];
+    struct encoder out;
+    enum status status = encoder_begin(&out, body, needed);
     if (status != STATUS_OK) {
         return status;
     }
-    static const uint8_t reserved[3];
-    struct encoder out = encoder_over(body->bytes + body->length, needed);
     encoder_bytes(&out, member->key.bytes, sizeof member->key.bytes);
     encoder_u8(&out, (uint8_t)member->role);
     encoder_bytes(&out, reserved, sizeof reserved);
@@ -35,8 +35,7 @@ enum status member_encode(struct buffer *body, const struct member_body *member)
     encoder_bytes(&out, member->evidence.at, member->evidence.length);
     encoder_u32(&out, (uint32_t)member->collateral.length);
     encoder_bytes(&out, member->collateral.at, member->collateral.length);
-    CHECK(!out.failed && out.length == needed);
-    body->length += needed;
+    encoder_finish(&out, body);
     return STATUS_OK;
 }
 

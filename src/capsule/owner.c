@@ -42,18 +42,17 @@ enum status owner_encode(struct buffer *body, enum record_type type, struct byte
     if (status != STATUS_OK) {
         goto done;
     }
-    status = buffer_reserve(body, needed);
+    struct encoder out;
+    status = encoder_begin(&out, body, needed);
     if (status != STATUS_OK) {
         goto done;
     }
     struct signature signature = sign_make(owner, OWNER_PURPOSE, buffer_bytes(&message));
-    struct encoder out = encoder_over(body->bytes + body->length, needed);
     encoder_u32(&out, (uint32_t)json.length);
     encoder_bytes(&out, json.at, json.length);
     encoder_bytes(&out, signature.bytes, sizeof signature.bytes);
     encoder_bytes(&out, payload.at, payload.length);
-    CHECK(!out.failed && out.length == needed);
-    body->length += needed;
+    encoder_finish(&out, body);
 
 done:
     buffer_release(&message);

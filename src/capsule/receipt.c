@@ -36,14 +36,13 @@ enum status receipt_encode(struct buffer *target, enum receipt_kind kind,
 {
     CHECK(head_count <= RECEIPT_HEADS_MAX);
     size_t said_bytes = RECEIPT_FIXED_BYTES + (size_t)head_count * BRANCH_HEAD_BYTES;
-    enum status status = buffer_reserve(target, said_bytes + SIGN_SIGNATURE_BYTES);
+    struct encoder out;
+    enum status status = encoder_begin(&out, target, said_bytes + SIGN_SIGNATURE_BYTES);
     if (status != STATUS_OK) {
         return status;
     }
-    uint8_t *start = target->bytes + target->length;
     struct verify_key public_key = sign_key_public(store_key);
     struct writer_id store = writer_store_id_of(&public_key);
-    struct encoder out = encoder_over(start, said_bytes + SIGN_SIGNATURE_BYTES);
     encoder_bytes(&out, store.bytes, sizeof store.bytes);
     encoder_u64(&out, term);
     encoder_u32(&out, head_count);
@@ -51,12 +50,11 @@ enum status receipt_encode(struct buffer *target, enum receipt_kind kind,
         CHECK(writer_head_is_sound(&heads[i].head));
         writer_head_encode(&out, &heads[i]);
     }
-    struct statement statement = statement_of(capsule, bytes_of(start, said_bytes));
+    struct statement statement = statement_of(capsule, bytes_of(out.start, out.length));
     struct signature signature =
         sign_make(store_key, purpose_of(kind), bytes_of(statement.bytes, sizeof statement.bytes));
     encoder_bytes(&out, signature.bytes, sizeof signature.bytes);
-    CHECK(!out.failed && out.length == said_bytes + SIGN_SIGNATURE_BYTES);
-    target->length += out.length;
+    encoder_finish(&out, target);
     return STATUS_OK;
 }
 
@@ -111,17 +109,16 @@ enum status receipt_fork_encode(struct buffer *target, struct bytes first, struc
 {
     CHECK(first.length <= RECORD_BYTES_MAX && second.length <= RECORD_BYTES_MAX);
     size_t needed = LENGTH_BYTES + first.length + LENGTH_BYTES + second.length;
-    enum status status = buffer_reserve(target, needed);
+    struct encoder out;
+    enum status status = encoder_begin(&out, target, needed);
     if (status != STATUS_OK) {
         return status;
     }
-    struct encoder out = encoder_over(target->bytes + target->length, needed);
     encoder_u32(&out, (uint32_t)first.length);
     encoder_bytes(&out, first.at, first.length);
     encoder_u32(&out, (uint32_t)second.length);
     encoder_bytes(&out, second.at, second.length);
-    CHECK(!out.failed && out.length == needed);
-    target->length += needed;
+    encoder_finish(&out, target);
     return STATUS_OK;
 }
 

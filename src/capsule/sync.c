@@ -21,11 +21,11 @@ enum status sync_eoe_encode(struct buffer *body, const struct eoe *eoe,
 {
     CHECK(eoe->head_count <= SYNC_HEADS_MAX);
     size_t needed = EOE_FIXED_BYTES + (size_t)eoe->head_count * BRANCH_HEAD_BYTES;
-    enum status status = buffer_reserve(body, needed);
+    struct encoder out;
+    enum status status = encoder_begin(&out, body, needed);
     if (status != STATUS_OK) {
         return status;
     }
-    struct encoder out = encoder_over(body->bytes + body->length, needed);
     encoder_u64(&out, eoe->epoch);
     encoder_u64(&out, eoe->lamport);
     encoder_bytes(&out, eoe->sync.bytes, sizeof eoe->sync.bytes);
@@ -34,8 +34,7 @@ enum status sync_eoe_encode(struct buffer *body, const struct eoe *eoe,
         CHECK(writer_head_is_sound(&heads[i].head));
         writer_head_encode(&out, &heads[i]);
     }
-    CHECK(!out.failed && out.length == needed);
-    body->length += needed;
+    encoder_finish(&out, body);
     return STATUS_OK;
 }
 
@@ -86,11 +85,11 @@ enum status sync_encode(struct buffer *body, const struct sync_body *sync,
     CHECK(sync->head_count <= SYNC_HEADS_MAX && sync->receipts.length <= UINT32_MAX);
     size_t needed = SYNC_FIXED_BYTES + (size_t)sync->head_count * SYNC_HEAD_BYTES + LENGTH_BYTES +
                     sync->receipts.length;
-    enum status status = buffer_reserve(body, needed);
+    struct encoder out;
+    enum status status = encoder_begin(&out, body, needed);
     if (status != STATUS_OK) {
         return status;
     }
-    struct encoder out = encoder_over(body->bytes + body->length, needed);
     encoder_u64(&out, sync->term);
     encoder_u64(&out, sync->time_ms);
     encoder_u64(&out, sync->lamport);
@@ -104,8 +103,7 @@ enum status sync_encode(struct buffer *body, const struct sync_body *sync,
     }
     encoder_u32(&out, (uint32_t)sync->receipts.length);
     encoder_bytes(&out, sync->receipts.at, sync->receipts.length);
-    CHECK(!out.failed && out.length == needed);
-    body->length += needed;
+    encoder_finish(&out, body);
     return STATUS_OK;
 }
 
@@ -160,18 +158,17 @@ enum status sync_close_encode(struct buffer *body, const struct sync_close *clos
 {
     CHECK(close_is_sound(close) && close->fences.length <= UINT32_MAX);
     size_t needed = CLOSE_FIXED_BYTES + close->fences.length;
-    enum status status = buffer_reserve(body, needed);
+    struct encoder out;
+    enum status status = encoder_begin(&out, body, needed);
     if (status != STATUS_OK) {
         return status;
     }
-    struct encoder out = encoder_over(body->bytes + body->length, needed);
     encoder_u64(&out, close->term);
     writer_head_encode(&out, &close->cut);
     encoder_u32(&out, (uint32_t)close->reason);
     encoder_u32(&out, (uint32_t)close->fences.length);
     encoder_bytes(&out, close->fences.at, close->fences.length);
-    CHECK(!out.failed && out.length == needed);
-    body->length += needed;
+    encoder_finish(&out, body);
     return STATUS_OK;
 }
 

@@ -44,11 +44,11 @@ enum status tuple_batch_add(struct tuple_batch *batch, const struct tuple *tuple
     if (needed > TUPLE_BATCH_BYTES_MAX - batch->plain.length) {
         return STATUS_FULL;
     }
-    enum status status = buffer_reserve(&batch->plain, needed);
+    struct encoder out;
+    enum status status = encoder_begin(&out, &batch->plain, needed);
     if (status != STATUS_OK) {
         return status;
     }
-    struct encoder out = encoder_over(batch->plain.bytes + batch->plain.length, needed);
     if (is_first) {
         encoder_u64(&out, tuple->lamport);
         encoder_u32(&out, 0);  // the count, below
@@ -63,9 +63,8 @@ enum status tuple_batch_add(struct tuple_batch *batch, const struct tuple *tuple
     }
     encoder_bytes(&out, tuple->key.at, tuple->key.length);
     encoder_bytes(&out, tuple->value.at, tuple->value.length);
-    CHECK(!out.failed && out.length == needed);
+    encoder_finish(&out, &batch->plain);
 
-    batch->plain.length += needed;
     batch->last_lamport = tuple->lamport;
     batch->count++;
     count_write(batch);

@@ -32,25 +32,6 @@ static bool role_is_known(uint8_t role)
     return role >= MEMBER_LEADER && role <= MEMBER_COMPACTOR;
 }
 
-/* An encoder over `length` new bytes at the end of `target`. */
-static enum status body_reserve(struct encoder *out, struct buffer *target, size_t length)
-{
-    enum status status = buffer_reserve(target, length);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    *out = encoder_over(target->bytes + target->length, length);
-    return STATUS_OK;
-}
-
-/* Make the bytes, all written, part of `target`. */
-static enum status body_keep(const struct encoder *out, struct buffer *target)
-{
-    CHECK(!out->failed && out->length == out->capacity);
-    target->length += out->length;
-    return STATUS_OK;
-}
-
 enum status frame_decode(struct frame *frame, struct bytes bytes)
 {
     struct cursor in = cursor_over(bytes.at, bytes.length);
@@ -100,13 +81,14 @@ enum status frame_encode(struct buffer *target, enum frame_kind kind, uint32_t r
         return STATUS_MALFORMED;
     }
     struct encoder out;
-    enum status status = body_reserve(&out, target, FRAME_HEADER_BYTES + body.length);
+    enum status status = encoder_begin(&out, target, FRAME_HEADER_BYTES + body.length);
     if (status != STATUS_OK) {
         return status;
     }
     frame_header(encoder_reserve(&out, FRAME_HEADER_BYTES), kind, request, peer);
     encoder_bytes(&out, body.at, body.length);
-    return body_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 enum { RTS_FIELDS_BYTES = 8 + 8, RTS_SIGNED_BYTES = HASH_BYTES + RTS_FIELDS_BYTES };
@@ -130,7 +112,7 @@ enum status frame_rts_encode(struct buffer *target, const struct hash *capsule, 
                              uint64_t epoch, const struct sign_key *leader)
 {
     struct encoder out;
-    enum status status = body_reserve(&out, target, RTS_FIELDS_BYTES + SIGN_SIGNATURE_BYTES);
+    enum status status = encoder_begin(&out, target, RTS_FIELDS_BYTES + SIGN_SIGNATURE_BYTES);
     if (status != STATUS_OK) {
         return status;
     }
@@ -140,7 +122,8 @@ enum status frame_rts_encode(struct buffer *target, const struct hash *capsule, 
 
     rts_fields(&out, term, epoch);
     encoder_bytes(&out, signature.bytes, sizeof signature.bytes);
-    return body_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 enum status frame_rts_decode(struct frame_rts *rts, struct bytes body)
@@ -170,7 +153,7 @@ enum status frame_rts_verify(const struct frame_rts *rts, const struct hash *cap
 enum status frame_fetch_encode(struct buffer *target, const struct frame_fetch *fetch)
 {
     struct encoder out;
-    enum status status = body_reserve(&out, target, WRITER_ID_BYTES + 8 + 8 + 4);
+    enum status status = encoder_begin(&out, target, WRITER_ID_BYTES + 8 + 8 + 4);
     if (status != STATUS_OK) {
         return status;
     }
@@ -178,7 +161,8 @@ enum status frame_fetch_encode(struct buffer *target, const struct frame_fetch *
     encoder_u64(&out, fetch->from);
     encoder_u64(&out, fetch->to);
     encoder_u32(&out, fetch->max_bytes);
-    return body_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 enum status frame_fetch_decode(struct frame_fetch *fetch, struct bytes body)
@@ -202,14 +186,15 @@ enum status frame_fetched_encode(struct buffer *target, const struct frame_fetch
 {
     CHECK(fetched->is_end <= 1);
     struct encoder out;
-    enum status status = body_reserve(&out, target, WRITER_ID_BYTES + 8 + 1);
+    enum status status = encoder_begin(&out, target, WRITER_ID_BYTES + 8 + 1);
     if (status != STATUS_OK) {
         return status;
     }
     encoder_bytes(&out, fetched->writer.bytes, sizeof fetched->writer.bytes);
     encoder_u64(&out, fetched->next);
     encoder_u8(&out, fetched->is_end);
-    return body_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 enum status frame_fetched_decode(struct frame_fetched *fetched, struct bytes body)
@@ -266,7 +251,7 @@ enum status frame_fence_encode(struct buffer *target, const struct hash *capsule
     }
     struct encoder out;
     enum status status =
-        body_reserve(&out, target, FENCE_FIXED_BYTES + term_body.length + SIGN_SIGNATURE_BYTES);
+        encoder_begin(&out, target, FENCE_FIXED_BYTES + term_body.length + SIGN_SIGNATURE_BYTES);
     if (status != STATUS_OK) {
         return status;
     }
@@ -278,7 +263,8 @@ enum status frame_fence_encode(struct buffer *target, const struct hash *capsule
     fence_fixed(&out, term, writer, term_body);
     encoder_bytes(&out, term_body.at, term_body.length);
     encoder_bytes(&out, signature.bytes, sizeof signature.bytes);
-    return body_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 enum status frame_fence_decode(struct frame_fence *fence, struct bytes body)
@@ -311,14 +297,15 @@ enum status frame_refused_encode(struct buffer *target, const struct frame_refus
 {
     CHECK(refused->status != STATUS_OK && refused->status <= STATUS_IO);
     struct encoder out;
-    enum status status = body_reserve(&out, target, 4 + 8 + refused->text.length);
+    enum status status = encoder_begin(&out, target, 4 + 8 + refused->text.length);
     if (status != STATUS_OK) {
         return status;
     }
     encoder_u32(&out, refused->status);
     encoder_u64(&out, refused->sequence);
     encoder_bytes(&out, refused->text.at, refused->text.length);
-    return body_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 enum status frame_refused_decode(struct frame_refused *refused, struct bytes body)
@@ -341,7 +328,8 @@ enum status frame_start_encode(struct buffer *target, const struct frame_start *
 {
     CHECK(role_is_known(start->role));
     struct encoder out;
-    enum status status = body_reserve(&out, target, 1 + 4 + 8 + HASH_BYTES + start->genesis.length);
+    enum status status =
+        encoder_begin(&out, target, 1 + 4 + 8 + HASH_BYTES + start->genesis.length);
     if (status != STATUS_OK) {
         return status;
     }
@@ -350,7 +338,8 @@ enum status frame_start_encode(struct buffer *target, const struct frame_start *
     encoder_u64(&out, start->time_ms);
     encoder_bytes(&out, start->capsule.bytes, sizeof start->capsule.bytes);
     encoder_bytes(&out, start->genesis.at, start->genesis.length);
-    return body_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 enum status frame_start_decode(struct frame_start *start, struct bytes body)
@@ -375,13 +364,14 @@ enum status frame_hello_encode(struct buffer *target, const struct frame_hello *
 {
     CHECK(role_is_known(hello->role));
     struct encoder out;
-    enum status status = body_reserve(&out, target, 1 + SIGN_PUBLIC_BYTES);
+    enum status status = encoder_begin(&out, target, 1 + SIGN_PUBLIC_BYTES);
     if (status != STATUS_OK) {
         return status;
     }
     encoder_u8(&out, hello->role);
     encoder_bytes(&out, hello->key.bytes, sizeof hello->key.bytes);
-    return body_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 enum status frame_hello_decode(struct frame_hello *hello, struct bytes body)

@@ -9,27 +9,17 @@
 enum { RUN_PREFIX_BYTES = 4, KEY_BYTES = 4 + SECRET_BYTES };
 
 /* An encoder over a new message of `length` bytes at the end of `target`, its kind written. */
-static enum status message_reserve(struct encoder *out, struct buffer *target, size_t length,
-                                   enum message_kind kind)
+static enum status message_begin(struct encoder *out, struct buffer *target, size_t length,
+                                 enum message_kind kind)
 {
     if (length > MESSAGE_BYTES_MAX) {
         return STATUS_MALFORMED;
     }
-    enum status status = buffer_reserve(target, length);
-    if (status != STATUS_OK) {
-        return status;
+    enum status status = encoder_begin(out, target, length);
+    if (status == STATUS_OK) {
+        encoder_u8(out, (uint8_t)kind);
     }
-    *out = encoder_over(target->bytes + target->length, length);
-    encoder_u8(out, (uint8_t)kind);
-    return STATUS_OK;
-}
-
-/* Make the bytes, all written, part of `target`. */
-static enum status message_keep(const struct encoder *out, struct buffer *target)
-{
-    CHECK(!out->failed && out->length == out->capacity);
-    target->length += out->length;
-    return STATUS_OK;
+    return status;
 }
 
 /* A run is u32 length ‖ bytes. A message that was reserved holds none that is longer. */
@@ -59,7 +49,7 @@ enum status message_grant_encode(struct buffer *target, const struct message_gra
                     (size_t)grant->token_count * HASH_BYTES + 4 +
                     (size_t)grant->head_count * BRANCH_HEAD_BYTES;
     struct encoder out;
-    enum status status = message_reserve(&out, target, length, MESSAGE_GRANT);
+    enum status status = message_begin(&out, target, length, MESSAGE_GRANT);
     if (status != STATUS_OK) {
         return status;
     }
@@ -81,7 +71,8 @@ enum status message_grant_encode(struct buffer *target, const struct message_gra
         encoder_u64(&out, heads[i].head.sequence);
         encoder_bytes(&out, heads[i].head.hash.bytes, HASH_BYTES);
     }
-    return message_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 static enum status grant_decode(struct message_grant *grant, struct cursor *in)
@@ -136,14 +127,15 @@ enum status message_seed_encode(struct buffer *target, const struct message_seed
     struct encoder out;
     size_t length = 1 + SECRET_BYTES + RUN_PREFIX_BYTES + seed->term_body.length +
                     RUN_PREFIX_BYTES + seed->policy_body.length;
-    enum status status = message_reserve(&out, target, length, MESSAGE_SEED);
+    enum status status = message_begin(&out, target, length, MESSAGE_SEED);
     if (status != STATUS_OK) {
         return status;
     }
     encoder_bytes(&out, seed->seed, SECRET_BYTES);
     run_encode(&out, seed->term_body);
     run_encode(&out, seed->policy_body);
-    return message_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 static void seed_decode(struct message_seed *seed, struct cursor *in)
@@ -157,13 +149,14 @@ enum status message_deploy_encode(struct buffer *target, const struct message_de
 {
     struct encoder out;
     size_t length = 1 + 4 + RUN_PREFIX_BYTES + deploy->function.length;
-    enum status status = message_reserve(&out, target, length, MESSAGE_DEPLOY);
+    enum status status = message_begin(&out, target, length, MESSAGE_DEPLOY);
     if (status != STATUS_OK) {
         return status;
     }
     encoder_u32(&out, deploy->request);
     run_encode(&out, deploy->function);
-    return message_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 static void deploy_decode(struct message_deploy *deploy, struct cursor *in)
@@ -177,7 +170,7 @@ enum status message_answer_encode(struct buffer *target, const struct message_an
     CHECK(answer->status <= STATUS_IO);
     struct encoder out;
     size_t length = 1 + 4 + 4 + RUN_PREFIX_BYTES + answer->text.length + 8 + HASH_BYTES;
-    enum status status = message_reserve(&out, target, length, MESSAGE_ANSWER);
+    enum status status = message_begin(&out, target, length, MESSAGE_ANSWER);
     if (status != STATUS_OK) {
         return status;
     }
@@ -186,7 +179,8 @@ enum status message_answer_encode(struct buffer *target, const struct message_an
     run_encode(&out, answer->text);
     encoder_u64(&out, answer->sync_epoch);
     encoder_bytes(&out, answer->sync.bytes, HASH_BYTES);
-    return message_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 static enum status answer_decode(struct message_answer *answer, struct cursor *in)
@@ -204,12 +198,13 @@ enum status message_renew_encode(struct buffer *target, const struct message_ren
     CHECK(renew->certificate.length <= CERTIFICATE_BYTES_MAX);
     struct encoder out;
     size_t length = 1 + RUN_PREFIX_BYTES + renew->certificate.length;
-    enum status status = message_reserve(&out, target, length, MESSAGE_RENEW);
+    enum status status = message_begin(&out, target, length, MESSAGE_RENEW);
     if (status != STATUS_OK) {
         return status;
     }
     run_encode(&out, renew->certificate);
-    return message_keep(&out, target);
+    encoder_finish(&out, target);
+    return STATUS_OK;
 }
 
 static enum status renew_decode(struct message_renew *renew, struct cursor *in)

@@ -109,12 +109,35 @@ static void varints_come_back_at_every_power_of_two(void **state)
     assert_int_equal(encoder_varint_bytes(UINT64_MAX), ENCODER_VARINT_BYTES_MAX);
 }
 
+static void what_is_appended_belongs_to_the_buffer_once_it_is_whole(void **state)
+{
+    (void)state;
+    struct buffer target = BUFFER_EMPTY;
+    assert_int_equal(buffer_append(&target, "ab", 2), STATUS_OK);
+    struct encoder out;
+    assert_int_equal(encoder_begin(&out, &target, 3), STATUS_OK);
+    encoder_u8(&out, 'c');
+    encoder_u16(&out, 0x6564);
+    assert_int_equal(target.length, 2);
+    encoder_u8(&out, 'f');
+    assert_true(out.failed);
+    out.failed = false;
+    encoder_finish(&out, &target);
+    assert_int_equal(target.length, 5);
+    assert_memory_equal(target.bytes, "abcde", 5);
+
+    assert_int_equal(encoder_begin(&out, &target, SIZE_MAX), STATUS_NO_MEMORY);
+    assert_int_equal(target.length, 5);
+    buffer_release(&target);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cursor_reads_back_what_was_written),
         cmocka_unit_test(fails_in_any_smaller_memory_and_stays_inside),
         cmocka_unit_test(writes_nothing_after_a_failure),
+        cmocka_unit_test(what_is_appended_belongs_to_the_buffer_once_it_is_whole),
         cmocka_unit_test(varints_come_back_at_every_power_of_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
