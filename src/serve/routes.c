@@ -8,7 +8,7 @@
 static const struct http_refusal refused_path = {404, "not_found", "nothing is served at this path",
                                                  NULL};
 static const struct http_refusal refused_name = {
-    400, "malformed_name", "a function's name has 1 to 64 letters, digits, '_', '-' and '.'", NULL};
+    400, "malformed_name", "a function's name has 1 to 64 letters, digits, '_' and '-'", NULL};
 static const struct http_refusal refused_key = {400, "malformed_key", "a key has 1 to 1024 bytes",
                                                 NULL};
 static const struct http_refusal refused_query = {
@@ -202,7 +202,7 @@ static enum status function_resolve(struct route *route, const struct http_reque
     for (size_t i = 0; i < name.length; i++) {
         uint8_t byte = name.at[i];
         bool is_good = ('a' <= byte && byte <= 'z') || ('A' <= byte && byte <= 'Z') ||
-                       ('0' <= byte && byte <= '9') || byte == '_' || byte == '-' || byte == '.';
+                       ('0' <= byte && byte <= '9') || byte == '_' || byte == '-';
         if (!is_good) {
             return refuse(refusal, &refused_name);
         }

@@ -145,8 +145,9 @@ static void refuses_what_it_does_not_know(void **state)
 static void carries_names_keys_and_fields(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(resolve(f, "POST /function/My-fn_2.x", ""), STATUS_OK);
-    assert_text(f->route.name, "My-fn_2.x");
+    assert_int_equal(resolve(f, "POST /function/hello.js", ""), STATUS_MALFORMED);
+    assert_int_equal(resolve(f, "POST /function/My-fn_2-x", ""), STATUS_OK);
+    assert_text(f->route.name, "My-fn_2-x");
 
     assert_int_equal(resolve(f, "GET /kv/a%2Fb/c%20d+e/", ""), STATUS_OK);
     assert_text(f->route.key, "a/b/c d+e/");
