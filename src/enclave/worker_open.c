@@ -56,6 +56,9 @@ static enum status receive_answer(struct worker *worker, struct bytes message)
     const struct genesis *genesis = capsule_genesis(scl_capsule(worker->scl));
     enum status status = join_applicant_answer(worker->applicant, message, &genesis->owner, &term,
                                                &leader, report_data);
+    if (status == STATUS_STALE) {
+        return STATUS_OK;  // it came twice
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -101,6 +104,8 @@ static enum status receive_evidence(struct worker *worker, const struct frame *f
         join_applicant_prove(worker->applicant, frame->body, &message, &worker->channel);
     if (status == STATUS_OK) {
         status = send_join(worker, &message);
+    } else if (status == STATUS_STALE || status == STATUS_MALFORMED) {
+        status = STATUS_OK;  // nobody asked, or it cannot be any: the right one may still come
     }
     buffer_release(&message);
     return status;
