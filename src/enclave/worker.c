@@ -161,17 +161,7 @@ static enum status parts_new(struct worker *worker, struct enclave *enclave)
     worker_list_init(&worker->finished);
     worker->tls_key = p256_key_new();
 
-    const struct scl_config config = {
-        .genesis = buffer_bytes(&enclave->genesis),
-        .key = enclave->key,
-        .log = &enclave->log,
-        .on_function = on_function,
-        .context = worker,
-    };
-    enum status status = scl_new(&worker->scl, &config);
-    if (status == STATUS_OK) {
-        status = worker_functions_new(&worker->functions);
-    }
+    enum status status = worker_functions_new(&worker->functions);
     if (status == STATUS_OK) {
         status = worker_log_new(&worker->log);
     }
@@ -179,6 +169,19 @@ static enum status parts_new(struct worker *worker, struct enclave *enclave)
         status = warm_up_tls(worker);
     }
     return status == STATUS_OK ? engines_new(worker) : status;
+}
+
+/* After the seal: the GENESIS is the host's word, and JSON. */
+static enum status replica_new(struct worker *worker)
+{
+    const struct scl_config config = {
+        .genesis = buffer_bytes(&worker->enclave->genesis),
+        .key = worker->enclave->key,
+        .log = &worker->enclave->log,
+        .on_function = on_function,
+        .context = worker,
+    };
+    return scl_new(&worker->scl, &config);
 }
 
 enum status worker_run(struct enclave *enclave)
@@ -190,6 +193,10 @@ enum status worker_run(struct enclave *enclave)
     }
     if (status != STATUS_OK) {
         return status;
+    }
+    status = replica_new(&worker);
+    if (status != STATUS_OK) {
+        worker_end(&worker, "it cannot read the GENESIS", status);
     }
     worker_open_run(&worker);
     return STATUS_OK;
