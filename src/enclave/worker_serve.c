@@ -178,17 +178,26 @@ static void ask_evidence(struct server *server, struct worker_task *task)
     hash512_of_parts(report_data, parts, 3);
     server->evidence = task;
     server->evidence_request++;
-    task->deadline_us = enclave_now_us() + SERVE_EVIDENCE_US;
+    pthread_mutex_lock(&server->worker->lock);
+    server->worker->evidence_request = 0;  // what came unasked is no answer
+    pthread_mutex_unlock(&server->worker->lock);
     if (enclave_send_body(server->worker->enclave, FRAME_EVIDENCE, server->evidence_request,
                           &everyone, bytes_of(report_data, sizeof report_data)) != STATUS_OK) {
         worker_end(server->worker, "the wall is broken", STATUS_IO);
     }
 }
 
+static void refuse_evidence(struct server *server, struct worker_task *task)
+{
+    worker_serve_refuse(task, 503, "no_evidence", "the platform gives no evidence");
+    respond(server, task);
+}
+
 static void settle_evidence(struct server *server)
 {
     struct worker *worker = server->worker;
     struct worker_task *task = server->evidence;
+    uint64_t now_us = enclave_now_us();
     if (task != NULL) {
         pthread_mutex_lock(&worker->lock);
         bool is_here = worker->evidence_request == server->evidence_request;
@@ -199,18 +208,22 @@ static void settle_evidence(struct server *server)
             worker->evidence_request = 0;
         }
         pthread_mutex_unlock(&worker->lock);
-        if (is_here) {
-            task->status = 200;
-            task->content_type = "application/octet-stream";
-        } else if (enclave_now_us() >= task->deadline_us) {
-            worker_serve_refuse(task, 503, "no_evidence", "the platform gives no evidence");
-        } else {
+        if (!is_here && now_us < task->deadline_us) {
             return;
         }
         server->evidence = NULL;
-        respond(server, task);
+        if (is_here) {
+            task->status = 200;
+            task->content_type = "application/octet-stream";
+            respond(server, task);
+        } else {
+            refuse_evidence(server, task);
+        }
     }
-    task = worker_list_take(&server->asking);
+    // Whoever waited behind one that got none has waited as long itself.
+    while ((task = worker_list_take(&server->asking)) != NULL && now_us >= task->deadline_us) {
+        refuse_evidence(server, task);
+    }
     if (task != NULL) {
         ask_evidence(server, task);
     }
@@ -260,6 +273,7 @@ static void act(struct server *server, struct worker_task *task)
         enqueue(server, task);
         break;
     case ROUTE_EVIDENCE:
+        task->deadline_us = enclave_now_us() + SERVE_EVIDENCE_US;
         worker_list_add(&server->asking, task);
         settle_evidence(server);
         break;

@@ -316,6 +316,8 @@ static void p10_a_first_frame_that_makes_no_sense_ends_the_program(void **state)
         world.genesis = genesis;
         world.capsule = capsule;
     }
+    // It was not read before the process was sealed.
+    assert_true(hostile_has_said(&world, "worker ends: it cannot read the GENESIS"));
 }
 
 static void p2_frames_of_dice_change_nothing(void **state)
@@ -425,6 +427,11 @@ static void p2_a_join_survives_frames_that_come_early_twice_or_from_nowhere(void
     hostile_send(&world, HOSTILE_WORKER, FRAME_EVIDENCE, 1, &everyone, evidence);
     assert_true(hostile_wait_ready(&world, HOSTILE_WORKER));
     assert_put();
+    struct buffer body = BUFFER_EMPTY;
+    assert_int_equal(hostile_http(&world, "GET", "/evidence?nonce=0011", "", ANSWER_MS, &body),
+                     200);
+    assert_int_not_equal(body.length, evidence.length);
+    buffer_release(&body);
     world.filter = NULL;
     assert_unmoved();
 }
