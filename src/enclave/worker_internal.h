@@ -155,7 +155,7 @@ struct worker_kv {
 MUST_CHECK enum status worker_kv_get(struct worker_kv *kv, struct bytes key,
                                      struct dependency *dependency, struct buffer *value,
                                      struct memtable_version *version);
-/* PUT or DELETE. STATUS_FULL: too much waits for receipts already. */
+/* PUT or DELETE. Waits for room. STATUS_FULL: too much waits for receipts already. */
 MUST_CHECK enum status worker_kv_put(struct worker_kv *kv, enum tuple_kind kind, struct bytes key,
                                      struct bytes value, uint64_t ttl_ms,
                                      struct dependency *dependency);
@@ -164,8 +164,11 @@ MUST_CHECK enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix,
                                       lambda_visit *visit, void *visitor, struct buffer *next);
 /* Wait until W stores hold all of it. STATUS_TIMEOUT, STATUS_NO_SPACE. */
 MUST_CHECK enum status worker_kv_sync(struct worker_kv *kv, const struct dependency *dependency);
-/* Answer a /kv request at once; it still waits for receipts. */
-void worker_kv_serve(struct worker_kv *kv, struct worker_task *task);
+/*
+ * Answer a /kv request at once; it still waits for receipts. STATUS_FULL: too much waits for them
+ * already: nothing was done, ask again. It does not wait itself, for one thread serves everybody.
+ */
+MUST_CHECK enum status worker_kv_serve(struct worker_kv *kv, struct worker_task *task);
 
 /* ---- worker_functions.c ---- */
 MUST_CHECK enum status worker_functions_new(struct worker_functions **functions);

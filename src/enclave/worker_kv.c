@@ -31,29 +31,39 @@ enum status worker_kv_get(struct worker_kv *kv, struct bytes key, struct depende
     return status;
 }
 
+static struct tuple tuple_of(const struct worker_kv *kv, enum tuple_kind kind, struct bytes key,
+                             struct bytes value, uint64_t ttl_ms)
+{
+    return (struct tuple){
+        .kind = kind,
+        .expiry_ms = ttl_ms == 0 ? 0 : scl_time_ms(kv->worker->scl) + ttl_ms,
+        .key = key,
+        .value = value,
+    };
+}
+
+/* With the lock. STATUS_FULL: there may be room later. */
+static enum status try_put(struct worker *worker, const struct tuple *tuple,
+                           struct dependency *dependency)
+{
+    enum status status = scl_put(worker->scl, tuple, dependency);
+    if (status == STATUS_FULL && scl_store_trouble(worker->scl) != STATUS_OK) {
+        status = STATUS_NO_SPACE;
+    }
+    pthread_cond_signal(&worker->work);
+    return status;
+}
+
 enum status worker_kv_put(struct worker_kv *kv, enum tuple_kind kind, struct bytes key,
                           struct bytes value, uint64_t ttl_ms, struct dependency *dependency)
 {
     struct worker *worker = kv->worker;
-    const struct tuple tuple = {
-        .kind = kind,
-        .expiry_ms = ttl_ms == 0 ? 0 : scl_time_ms(worker->scl) + ttl_ms,
-        .key = key,
-        .value = value,
-    };
+    const struct tuple tuple = tuple_of(kv, kind, key, value, ttl_ms);
     uint64_t due_us = enclave_now_us() + WORKER_DURABLE_US;
     enum status status;
     pthread_mutex_lock(&worker->lock);
-    while ((status = scl_put(worker->scl, &tuple, dependency)) == STATUS_FULL) {
-        if (scl_store_trouble(worker->scl) != STATUS_OK) {
-            status = STATUS_NO_SPACE;
-            break;
-        }
-        if (!worker_wait(&worker->changed, &worker->lock, due_us)) {
-            break;
-        }
-    }
-    pthread_cond_signal(&worker->work);
+    while ((status = try_put(worker, &tuple, dependency)) == STATUS_FULL &&
+           worker_wait(&worker->changed, &worker->lock, due_us)) {}
     pthread_mutex_unlock(&worker->lock);
     return status;
 }
@@ -176,16 +186,24 @@ static void answer_get(struct worker_task *task, bool exists)
     }
 }
 
-static void answer_write(struct worker_kv *kv, struct worker_task *task, bool exists)
+/* STATUS_FULL: not answered, there is no room for the write yet. */
+static enum status answer_write(struct worker_kv *kv, struct worker_task *task, bool exists)
 {
+    struct worker *worker = kv->worker;
     if (!holds(&task->route, exists, task->etag)) {
         worker_serve_refuse(task, 412, "precondition_failed", "the key has another version");
-        return;
+        return STATUS_OK;
     }
     bool is_put = task->route.action == ROUTE_KV_PUT;
-    enum status status = worker_kv_put(kv, is_put ? TUPLE_PUT : TUPLE_DELETE, task->route.key,
-                                       is_put ? task->http->body : bytes_of(NULL, 0),
-                                       task->route.ttl_ms, &task->dependency);
+    const struct tuple tuple =
+        tuple_of(kv, is_put ? TUPLE_PUT : TUPLE_DELETE, task->route.key,
+                 is_put ? task->http->body : bytes_of(NULL, 0), task->route.ttl_ms);
+    pthread_mutex_lock(&worker->lock);
+    enum status status = try_put(worker, &tuple, &task->dependency);
+    pthread_mutex_unlock(&worker->lock);
+    if (status == STATUS_FULL) {
+        return status;
+    }
     task->etag[0] = '\0';
     if (status == STATUS_OK) {
         task->status = 204;
@@ -194,6 +212,7 @@ static void answer_write(struct worker_kv *kv, struct worker_task *task, bool ex
     } else {
         worker_serve_refuse(task, 503, "busy", "too much waits for the store; try again");
     }
+    return STATUS_OK;
 }
 
 struct key_list {
@@ -246,16 +265,16 @@ static void answer_list(struct worker_kv *kv, struct worker_task *task)
     }
 }
 
-void worker_kv_serve(struct worker_kv *kv, struct worker_task *task)
+enum status worker_kv_serve(struct worker_kv *kv, struct worker_task *task)
 {
     task->needs_receipts = true;
     if (task->route.action == ROUTE_KV_LIST) {
         answer_list(kv, task);
-        return;
+        return STATUS_OK;
     }
     if (task->route.action == ROUTE_KV_PUT && task->http->body.length > TUPLE_VALUE_BYTES_MAX) {
         worker_serve_refuse(task, 413, "value_too_large", "a value has at most 1 MiB");
-        return;
+        return STATUS_OK;
     }
     struct memtable_version version;
     enum status status =
@@ -270,6 +289,7 @@ void worker_kv_serve(struct worker_kv *kv, struct worker_task *task)
         answer_get(task, exists);
     } else {
         buffer_clear(&task->body);
-        answer_write(kv, task, exists);
+        return answer_write(kv, task, exists);
     }
+    return STATUS_OK;
 }

@@ -21,6 +21,7 @@ struct server {
     struct serve *serve;
     struct worker_kv kv;
     struct worker_list behind;     // wait until this replica reaches X-Paranoid-After
+    struct worker_list full;       // writes for which there is no room yet, oldest first
     struct worker_list held;       // answered, wait for receipts
     struct worker_task *evidence;  // waits for the host's answer, one at a time
     struct worker_list asking;     // wait for that
@@ -266,6 +267,34 @@ static void enqueue(struct server *server, struct worker_task *task)
     }
 }
 
+static void act_kv(struct server *server, struct worker_task *task)
+{
+    if (worker_kv_serve(&server->kv, task) == STATUS_OK) {
+        finish(server, task);
+    } else {
+        task->deadline_us = enclave_now_us() + WORKER_DURABLE_US;
+        atomic_fetch_add(&server->worker->serve_waits, 1);
+        worker_list_add(&server->full, task);
+    }
+}
+
+/* The oldest goes first: as long as there is no room for it, the others need not ask. */
+static void settle_full(struct server *server)
+{
+    struct worker_task *task;
+    while ((task = server->full.first) != NULL) {
+        if (worker_kv_serve(&server->kv, task) != STATUS_OK) {
+            if (enclave_now_us() < task->deadline_us) {
+                return;
+            }
+            worker_serve_refuse(task, 503, "busy", "too much waits for the store; try again");
+        }
+        (void)worker_list_take(&server->full);
+        atomic_fetch_sub(&server->worker->serve_waits, 1);
+        finish(server, task);
+    }
+}
+
 static void act(struct server *server, struct worker_task *task)
 {
     switch (task->route.action) {
@@ -287,8 +316,7 @@ static void act(struct server *server, struct worker_task *task)
     case ROUTE_KV_PUT:
     case ROUTE_KV_DELETE:
     case ROUTE_KV_LIST:
-        worker_kv_serve(&server->kv, task);
-        finish(server, task);
+        act_kv(server, task);
         break;
     }
 }
@@ -509,7 +537,8 @@ static void take_renewed(struct server *server)
 static int timeout_ms(struct server *server)
 {
     uint64_t tick_ms = serve_tick(server->serve, now_ms());
-    bool waits = server->held.count > 0 || server->behind.count > 0 || server->evidence != NULL;
+    bool waits = server->held.count > 0 || server->full.count > 0 || server->behind.count > 0 ||
+                 server->evidence != NULL;
     uint64_t due_us = tick_ms == UINT64_MAX ? UINT64_MAX : tick_ms * 1000;
     uint64_t soon_us = enclave_now_us() + 250 * 1000;  // deadlines of what waits
     return enclave_timeout_ms(waits && soon_us < due_us ? soon_us : due_us, enclave_now_us());
@@ -519,6 +548,7 @@ static void server_init(struct server *server, struct worker *worker)
 {
     *server = (struct server){.worker = worker, .kv = {.worker = worker}};
     worker_list_init(&server->behind);
+    worker_list_init(&server->full);
     worker_list_init(&server->held);
     worker_list_init(&server->asking);
     writer_id_text(&worker->enclave->id, server->worker_text);
@@ -559,6 +589,7 @@ void *worker_serve_run(void *context)
         (void)begin_all(&server);
         take_finished(&server);
         settle_behind(&server);
+        settle_full(&server);
         settle_evidence(&server);
         settle_held(&server);
         int timeout = timeout_ms(&server);

@@ -29,7 +29,7 @@ static const struct writer_id everyone;
 static const char *const key_path = "/kv/" HOSTILE_KEY;
 static const char *const value = HOSTILE_VALUE;
 
-enum { ANSWER_MS = 15000, QUIET_MS = 700, LOOP_MS = 8000 };
+enum { ANSWER_MS = 15000, QUIET_MS = 700, LOOP_MS = 4000 };
 
 static struct hostile_world world;
 
@@ -395,6 +395,34 @@ static void p4_forged_receipts_release_no_answer(void **state)
     world.filter = NULL;
     assert_int_equal(hostile_answer(&world, &client, ANSWER_MS, NULL), 204);
     hostile_client_release(&world, &client);
+    assert_unmoved();
+}
+
+static bool is_taken(struct hostile_world *unused, void *context)
+{
+    (void)unused;
+    struct hostile_client *client = context;
+    return BIO_pending(SSL_get_wbio(client->ssl)) == 0;
+}
+
+static void p4_writes_that_wait_for_receipts_keep_nobody_else_waiting(void **state)
+{
+    (void)state;
+    enum { WRITE_COUNT = 90, WRITE_BYTES = 1000 * 1000, SOON_MS = 4000 };  // room is for 64 MiB
+    static char large[WRITE_BYTES + 1];
+    static struct hostile_client clients[WRITE_COUNT];
+    begin();
+    memset(large, 'x', WRITE_BYTES);
+    world.is_store_silent = true;
+    for (size_t i = 0; i < WRITE_COUNT; i++) {
+        hostile_ask(&world, &clients[i], "PUT", "/kv/large", large);
+        assert_true(hostile_wait(&world, ANSWER_MS, is_taken, &clients[i]));
+    }
+    assert_int_equal(hostile_http(&world, "GET", "/healthz", "", SOON_MS, NULL), 200);
+    for (size_t i = 0; i < WRITE_COUNT; i++) {
+        hostile_client_release(&world, &clients[i]);
+    }
+    world.is_store_silent = false;
     assert_unmoved();
 }
 
@@ -804,6 +832,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(p2_what_was_said_before_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(p2_forged_records_change_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_forged_receipts_release_no_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_writes_that_wait_for_receipts_keep_nobody_else_waiting,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(
             p2_a_join_survives_frames_that_come_early_twice_or_from_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(p3_an_enclave_without_evidence_gets_no_key, setup,

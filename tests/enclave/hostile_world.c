@@ -18,6 +18,7 @@
 
 #include "attest/evidence.h"
 #include "base/check.h"
+#include "base/cursor.h"
 #include "base/encoder.h"
 #include "capsule/keys.h"
 #include "capsule/term.h"
@@ -354,7 +355,9 @@ static void route(struct hostile_world *world, size_t from, struct bytes bytes)
     default:
         break;
     }
-    if (frame.kind == FRAME_RECORD || frame.kind == FRAME_FETCH || frame.kind == FRAME_FENCE) {
+    bool is_for_store = (frame.kind == FRAME_RECORD && !world->is_store_silent) ||
+                        frame.kind == FRAME_FETCH || frame.kind == FRAME_FENCE;
+    if (is_for_store) {
         CHECK(server_receive(world->server, from, bytes) == STATUS_OK);
         world->must_commit = true;
     }
@@ -371,8 +374,11 @@ static void client_receive(struct hostile_world *world, const struct frame_strea
     if (client == NULL || client->connection != stream->connection) {
         return;
     }
+    struct cursor in = cursor_over(stream->bytes.at, stream->bytes.length);
     if (stream->event == FRAME_STREAM_CLOSE) {
         client->is_closed = true;
+    } else if (stream->event == FRAME_STREAM_SENT) {
+        client->on_the_way -= cursor_u32(&in);
     } else if (stream->event == FRAME_STREAM_DATA) {
         int written =
             BIO_write(SSL_get_rbio(client->ssl), stream->bytes.at, (int)stream->bytes.length);
@@ -440,11 +446,15 @@ static bool pump_client(struct hostile_world *world)
     while (SSL_read_ex(client->ssl, piece, sizeof piece, &length) == 1) {
         keep(&client->plain, bytes_of(piece, length));
     }
-    char *at;
-    size_t left = (size_t)BIO_get_mem_data(SSL_get_wbio(client->ssl), &at);
+    uint8_t sent[32 * 1024];
+    int left = 0;
+    if (client->on_the_way + sizeof sent <= FRAME_STREAM_WINDOW_BYTES) {
+        left = BIO_read(SSL_get_wbio(client->ssl), sent, sizeof sent);
+    }
     if (left > 0) {
-        hostile_send_stream(world, client->connection, FRAME_STREAM_DATA, bytes_of(at, left));
-        (void)BIO_reset(SSL_get_wbio(client->ssl));
+        client->on_the_way += (size_t)left;
+        hostile_send_stream(world, client->connection, FRAME_STREAM_DATA,
+                            bytes_of(sent, (size_t)left));
     }
     return left > 0;
 }
@@ -537,6 +547,7 @@ void hostile_ask(struct hostile_world *world, struct hostile_client *client, con
                  const char *path, const char *body)
 {
     char head[1024];
+    size_t body_bytes = strlen(body);
     *client = (struct hostile_client){.connection = ++world->connection_count};
     client->ssl = SSL_new(world->tls);
     CHECK(client->ssl != NULL);
@@ -547,7 +558,7 @@ void hostile_ask(struct hostile_world *world, struct hostile_client *client, con
     snprintf(head, sizeof head,
              "%s %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
              "Content-Length: %zu\r\n\r\n",
-             method, path, world->token, strlen(body));
+             method, path, world->token, body_bytes);
     uint64_t end_ms = now_ms() + 10000;
     while (SSL_do_handshake(client->ssl) != 1 && !client->is_closed && now_ms() < end_ms &&
            world->guests[HOSTILE_WORKER].is_alive) {
@@ -558,7 +569,7 @@ void hostile_ask(struct hostile_world *world, struct hostile_client *client, con
     if (SSL_is_init_finished(client->ssl)) {
         CHECK(SSL_write(client->ssl, head, (int)strlen(head)) == (int)strlen(head));
         if (body[0] != '\0') {
-            CHECK(SSL_write(client->ssl, body, (int)strlen(body)) == (int)strlen(body));
+            CHECK(SSL_write(client->ssl, body, (int)body_bytes) == (int)body_bytes);
         }
     }
 }
@@ -665,7 +676,7 @@ static void make_store(struct hostile_world *world)
         .genesis = buffer_bytes(&world->genesis),
         .key = world->store_key,
         .log = &world->log,
-        .segment_bytes = 1 << 20,
+        .segment_bytes = 16 << 20,
     };
     const struct server_output output = {
         .send = store_send, .broadcast = store_broadcast, .context = world};

@@ -55,6 +55,7 @@ struct hostile_client {
     SSL *ssl;
     uint64_t connection;
     struct buffer plain;
+    size_t on_the_way;  // bytes that the enclave has not reported as taken
     bool is_closed;
 };
 
@@ -91,6 +92,7 @@ struct hostile_world {
     struct store *store;
     struct server *server;
     bool must_commit;
+    bool is_store_silent;  // records do not reach it
 
     struct hostile_guest guests[HOSTILE_GUESTS];
     struct {
