@@ -74,6 +74,16 @@ static bool prefixes_are_text(const struct function_manifest *manifest)
     return true;
 }
 
+// More would overflow nothing, but serve nobody either.
+#define FUNCTION_MEMORY_BYTES_MAX (16ull << 30)
+
+static bool limits_are_sane(const struct function_manifest *manifest)
+{
+    return manifest->time_ms <= FUNCTION_TIME_MS_MAX &&
+           manifest->memory_bytes <= FUNCTION_MEMORY_BYTES_MAX &&
+           manifest->response_bytes <= FUNCTION_RESPONSE_BYTES_MAX;
+}
+
 static json_t *limits_to_json(const struct function_manifest *manifest)
 {
     return json_pack("{s:o, s:o, s:o}",                                                //
@@ -90,7 +100,7 @@ enum status function_encode(struct buffer *body, struct function_manifest *manif
     CHECK(manifest->version >= 1 && code.length <= FUNCTION_CODE_BYTES_MAX);
     CHECK(manifest->prefix_count <= FUNCTION_PREFIXES_MAX);
     CHECK(!manifest->is_removed || code.length == 0);
-    if (!prefixes_are_text(manifest)) {
+    if (!prefixes_are_text(manifest) || !limits_are_sane(manifest)) {
         return STATUS_MALFORMED;
     }
     manifest->code_hash = hash_of(code.at, code.length);
@@ -136,7 +146,7 @@ static bool limits_from_json(struct function_manifest *manifest, json_t *limits)
     manifest->memory_bytes = owner_json_u64(&in, "memory_bytes");
     manifest->response_bytes = owner_json_u64(&in, "response_bytes");
     manifest->time_ms = owner_json_u64(&in, "time_ms");
-    return owner_json_done(&in);
+    return owner_json_done(&in) && limits_are_sane(manifest);
 }
 
 static enum status manifest_from_json(struct function_manifest *manifest, struct hash *capsule,

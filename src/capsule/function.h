@@ -16,6 +16,7 @@
  *   {"access":"public|token","capsule":"<hex>","code":"<hex SHA-256 of the payload>",
  *    "durability":"receipt|async","limits":{"memory_bytes":M,"response_bytes":B,"time_ms":T},
  *    "name":"…","prefixes":["…"],"removed":false,"runtime":"js|wasm","version":V}
+ * Limits of 0 stand for the defaults; time is at most 15 minutes, memory 16 GiB, a response 64 MiB.
  * Payload: the code (empty when removed). No prefixes: every key is allowed.
  * Names: 1 to 64 of a-z, A-Z, 0-9, '-', '_'. A higher version replaces a lower one.
  */
@@ -23,6 +24,8 @@ enum {
     FUNCTION_NAME_BYTES_MAX = 64,
     FUNCTION_PREFIXES_MAX = 16,
     FUNCTION_CODE_BYTES_MAX = 2 << 20,
+    FUNCTION_TIME_MS_MAX = 15 * 60 * 1000,
+    FUNCTION_RESPONSE_BYTES_MAX = 64 << 20,
 };
 enum function_runtime { FUNCTION_JS, FUNCTION_WASM };
 enum function_access { FUNCTION_TOKEN, FUNCTION_PUBLIC };

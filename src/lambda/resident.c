@@ -16,6 +16,9 @@ uint64_t resident_bytes(int statm)
     char text[128];
     ssize_t length = pread(statm, text, sizeof text, 0);
     ssize_t at = 0;
+    if (length <= 0) {
+        return UINT64_MAX;  // what cannot be measured is too much
+    }
     while (at < length && text[at] != ' ') {
         at++;
     }

@@ -77,6 +77,7 @@ struct scl {
     size_t key_count;
     struct scl_peer *peers;
     size_t peer_count;
+    size_t peer_capacity;
 
     // The own branch.
     uint64_t lamport;
@@ -294,20 +295,21 @@ static size_t member_index(const struct scl *scl, const struct capsule_member *m
     return capsule_member_index(scl->capsule, member);
 }
 
-/* As many peers as the capsule has members. */
-static enum status peers_grow(struct scl *scl)
+/* Room for one member more than there are: made before a record is accepted that adds it. */
+static enum status peers_reserve(struct scl *scl)
 {
-    size_t count = capsule_member_count(scl->capsule);
-    if (count <= scl->peer_count) {
+    size_t count = capsule_member_count(scl->capsule) + 1;
+    if (count <= scl->peer_capacity) {
         return STATUS_OK;
     }
-    struct scl_peer *peers = realloc(scl->peers, count * sizeof *peers);
+    size_t capacity = count < 8 ? 8 : 2 * count;
+    struct scl_peer *peers = realloc(scl->peers, capacity * sizeof *peers);
     if (peers == NULL) {
         return STATUS_NO_MEMORY;
     }
-    memset(peers + scl->peer_count, 0, (count - scl->peer_count) * sizeof *peers);
+    memset(peers + scl->peer_capacity, 0, (capacity - scl->peer_capacity) * sizeof *peers);
     scl->peers = peers;
-    scl->peer_count = count;
+    scl->peer_capacity = capacity;
     return STATUS_OK;
 }
 
@@ -945,15 +947,16 @@ static enum status finish_one(struct scl *scl, const struct scl_open_job *job, s
     if (!is_plausible) {
         return STATUS_FORGED;
     }
-    enum status status = job->is_introduction ? capsule_accept(scl->capsule, record)
-                                              : capsule_accept_vouched(scl->capsule, record);
+    enum status status = peers_reserve(scl);
     if (status != STATUS_OK) {
         return status;
     }
-    status = peers_grow(scl);
+    status = job->is_introduction ? capsule_accept(scl->capsule, record)
+                                  : capsule_accept_vouched(scl->capsule, record);
     if (status != STATUS_OK) {
         return status;
     }
+    scl->peer_count = capsule_member_count(scl->capsule);
     scl->counters.records_applied++;
     const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
     switch (record->type) {
