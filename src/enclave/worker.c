@@ -120,7 +120,8 @@ static enum status engines_new(struct worker *worker)
         snprintf(name, sizeof name, "%s-%" PRIu32, id, worker->engine_count);
         status = lambda_engine_new(engine, name, worker->watchdog);
         if (status == STATUS_OK) {
-            status = lambda_engine_warm_up(*engine);
+            status = worker->engine_count == 0 ? lambda_engine_warm_up(*engine)
+                                               : lambda_engine_warm_up_further(*engine);
             worker->engine_count++;
         }
     }

@@ -102,10 +102,13 @@ void lambda_engine_free(struct lambda_engine *engine);
 
 /*
  * Make the engine open and load all that it will ever need from the system.
- * Once per engine, before the process is sealed, after the caller set TZ=UTC.
+ * Once for the first engine, before the process is sealed, after the caller set TZ=UTC.
  * STATUS_IO: something is missing here that a running engine needs.
  */
 MUST_CHECK enum status lambda_engine_warm_up(struct lambda_engine *engine);
+
+/* The same for a further engine of a process that has warmed one up: half the work is done. */
+MUST_CHECK enum status lambda_engine_warm_up_further(struct lambda_engine *engine);
 
 /* 0 means the default. */
 struct lambda_limits {
