@@ -44,12 +44,12 @@ static void wait_for(_Atomic int *count)
 }
 
 // What `run` ends its process with.
-static int exit_status_of(void (*run)(void))
+static int exit_status_of(void (*run)(uint64_t), uint64_t time_ms)
 {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        run();
+        run(time_ms);
         _exit(0);
     }
     int status = 0;
@@ -58,7 +58,7 @@ static int exit_status_of(void (*run)(void))
     return WEXITSTATUS(status);
 }
 
-static void run_uninterruptible(void)
+static void run_uninterruptible(uint64_t time_ms)
 {
     // Seconds within one native call.
     static const char CODE[] = "exports.handler = () => new Float64Array(6e7).sort().length";
@@ -66,7 +66,7 @@ static void run_uninterruptible(void)
     const struct lambda_source source = {
         .name = "sorts",
         .code = bytes_text(CODE),
-        .limits = {.time_ms = 1000, .memory_bytes = 1ull << 32},
+        .limits = {.time_ms = time_ms, .memory_bytes = 1ull << 32},
     };
     const struct lambda_event event = {.method = bytes_text("GET")};
     struct watchdog *watchdog = NULL;
@@ -83,20 +83,20 @@ static void run_uninterruptible(void)
     _exit(result.outcome == LAMBDA_TIMED_OUT ? 2 : 3);
 }
 
-static void run_past_deadline(void)
+static void run_past_deadline(uint64_t time_ms)
 {
     struct watchdog *watchdog = NULL;
     if (watchdog_new(&watchdog, NULL, NULL) != STATUS_OK) {
         _exit(1);
     }
-    watchdog_enter(watchdog_seat(watchdog), 10, UINT64_MAX);
+    watchdog_enter(watchdog_seat(watchdog), time_ms, UINT64_MAX);
     wait_ms(60000);
 }
 
 static void ends_the_process_past_the_deadline(void **state)
 {
     (void)state;
-    assert_int_equal(exit_status_of(run_past_deadline), WATCHDOG_EXIT_STATUS);
+    assert_int_equal(exit_status_of(run_past_deadline, 10), WATCHDOG_EXIT_STATUS);
 }
 
 static void says_that_time_is_up(void **state)
@@ -163,7 +163,12 @@ static void has_a_bounded_number_of_seats(void **state)
 static void ends_the_process_when_a_native_call_cannot_be_interrupted(void **state)
 {
     (void)state;
-    assert_int_equal(exit_status_of(run_uninterruptible), WATCHDOG_EXIT_STATUS);
+    // A busy machine may not get to the sort within the limit: then the engine ends it by itself.
+    int how = 2;
+    for (uint64_t time_ms = 1000; how == 2 && time_ms <= 64000; time_ms *= 2) {
+        how = exit_status_of(run_uninterruptible, time_ms);
+    }
+    assert_int_equal(how, WATCHDOG_EXIT_STATUS);
 }
 
 int main(void)
