@@ -18,8 +18,10 @@ enum {
     SCL_KEYS_MAX = 64,
     SCL_FETCHES_MAX = 8,
     SCL_INTRODUCTIONS_MAX = 16,
-    SCL_GATHER_US = 1000,      // how long a batch gathers beside an unreceipted record
-    SCL_STALL_US = 50 * 1000,  // no progress for so long: ask for what is missing
+    SCL_GATHER_US = 1000,                // how long a batch gathers beside an unreceipted record
+    SCL_STALL_US = 50 * 1000,            // no progress for so long: ask for what is missing
+    SCL_LOST_US = 1000 * 1000,           // with records that wait for what nobody names
+    SCL_LOST_US_MAX = 64 * 1000 * 1000,  // so often at most is the log read again for nothing
     SCL_FETCH_TIMEOUT_US = 2000 * 1000,
     SCL_FETCH_BYTES = 4 << 20,
     SCL_TIME_US =
@@ -113,6 +115,8 @@ struct scl {
     size_t introduction_count;
     size_t introductions_waiting;  // so many in a row wait for another's record
     bool may_lack;                 // the leader has named heads that may not be here
+    uint64_t progress_us;          // when a record was applied last, or the log read again
+    uint64_t lost_us;              // after so long without progress it is
     uint64_t checked_us;           // when what is missing was asked for last
     struct scl_fetch fetches[SCL_FETCHES_MAX];
     uint32_t last_request;
@@ -138,6 +142,7 @@ enum status scl_new(struct scl **scl, const struct scl_config *config)
     outbox_init(&made->outbox);
     made->output_end = &made->output;
     made->log_next = 1;
+    made->lost_us = SCL_LOST_US;
 
     enum status status = capsule_new(&made->capsule, config->genesis);
     if (status == STATUS_OK) {
@@ -1006,6 +1011,8 @@ static void note_progress(struct scl *scl, const struct writer_id *writer, uint6
     if (member != NULL) {
         scl->peers[member_index(scl, member)].progress_us = now_us;
     }
+    scl->progress_us = now_us;
+    scl->lost_us = SCL_LOST_US;
     scl->is_dirty = true;
 }
 
@@ -1221,6 +1228,18 @@ static void fetch_missing(struct scl *scl, uint64_t now_us)
     }
 }
 
+/*
+ * Part of an answer got lost, or a leader came and went unseen: what is held waits for
+ * records whose writer nobody names here. Only a store's log tells.
+ */
+static void read_log_again(struct scl *scl, uint64_t now_us)
+{
+    scl->log_next = 1;
+    scl->is_log_done = false;
+    scl->progress_us = now_us;
+    scl->lost_us = scl->lost_us < SCL_LOST_US_MAX / 2 ? 2 * scl->lost_us : SCL_LOST_US_MAX;
+}
+
 static bool is_behind(const struct scl *scl)
 {
     const struct capsule_sync *newest = capsule_newest_sync(scl->capsule);
@@ -1266,6 +1285,7 @@ static uint64_t tick_expiry(struct scl *scl, uint64_t now_us)
 uint64_t scl_tick(struct scl *scl, uint64_t now_us)
 {
     bool is_fetching_log = false;
+    scl->progress_us = scl->progress_us == 0 ? now_us : scl->progress_us;
     for (size_t i = 0; i < SCL_FETCHES_MAX; i++) {
         struct scl_fetch *fetch = &scl->fetches[i];
         if (fetch->request != 0 && fetch->deadline_us <= now_us) {
@@ -1280,6 +1300,9 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us)
         scl->checked_us = now_us;
         unblock(scl);
         fetch_missing(scl, now_us);
+        if (holdback_count(scl->holdback) > 0 && now_us >= scl->progress_us + scl->lost_us) {
+            read_log_again(scl, now_us);
+        }
     }
     repeat_unreceipted(scl, now_us);
     uint64_t wake_us = tick_expiry(scl, now_us);
