@@ -1040,8 +1040,9 @@ enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t 
         // A forged one of the run may have hidden the true one: only it is dropped for good.
         log_refusal(scl, &job->records[done < job->count ? done : job->count - 1], status);
     }
-    if (job->is_introduction && (status == STATUS_OK || status == STATUS_GAP)) {
-        introduction_note(scl, &job->records[0]);  // a GENESIS waits for its TERM
+    bool is_begun = status == STATUS_OK || status == STATUS_GAP || status == STATUS_STALE;
+    if (job->is_introduction && is_begun) {
+        introduction_note(scl, &job->records[0]);  // a GENESIS, also one known, waits for its TERM
     }
     for (size_t i = 0; i < job->count; i++) {
         buffer_release(&job->bytes[i]);
