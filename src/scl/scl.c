@@ -796,6 +796,10 @@ static enum status begin_run(struct scl *scl, struct scl_open_job *job, size_t i
             job->body_key = peer_body_key(scl, index, member, record->key_epoch);
             key_epoch = record->key_epoch;
         }
+        if (job->body_key == NULL && job->count == 1 && scl->key_count > 0) {
+            // A key epoch nobody told of: forged, or told of soon. Its signature decides.
+            break;
+        }
         if (job->body_key == NULL || record->key_epoch != key_epoch) {
             // Another key: the next run's business; without one it waits for the leader.
             scl->peers[index].is_blocked = job->count == 1;
@@ -863,6 +867,10 @@ void scl_open_run(struct scl_open_job *job)
         const struct record *record = &job->records[i];
         if (!record_type_is_sealed(record->type)) {
             continue;
+        }
+        if (job->body_key == NULL) {
+            job->status = STATUS_GAP;  // genuine: it waits for the key
+            return;
         }
         buffer_clear(&job->plains[i]);
         job->status = seal_open(&job->plains[i], record, job->body_key);
