@@ -14,29 +14,33 @@
 #include "leader/leader.h"
 #include "scl/scl.h"
 #include "store/server.h"
+#include "sim/network.h"
 #include "wire/join.h"
 #include "wire/message.h"
 
-enum { START_S = 1700000000, TICK_US = 1000 };
+enum {
+    START_S = 1700000000,
+    STEP_US = 100,                       // two steps are at least this far apart
+    SEGMENT_BYTES = 256 << 10,           // of the store: small, so that a run fills several
+    JOIN_TIMEOUT_US = 15 * 1000 * 1000,  // as the enclave's: who was not admitted by then ends
+};
 
 /* Where a frame goes: the store, the leader, the owner, or worker (place - PLACE_WORKER). */
 enum place { PLACE_STORE, PLACE_LEADER, PLACE_OWNER, PLACE_WORKER };
 
-struct letter {
-    struct letter *next;
-    uint64_t due_us;
-    uint64_t number;  // ties go in the order of sending
-    size_t from;
-    size_t to;
-    uint64_t life;  // of the receiver: a letter to the dead is lost
-    uint64_t sender_life;
-    struct buffer frame;
+/* A process's own clock: real time, too fast or too slow, with leaps. */
+struct clock {
+    uint64_t begun_us;
+    uint64_t leapt_us;
+    int64_t drift_permille;
 };
 
 struct worker {
     bool is_alive;
     bool is_ready;
     uint64_t life;
+    struct clock clock;
+    uint64_t join_us;
     struct sign_key *key;
     struct verify_key public_key;
     struct writer_id id;
@@ -46,7 +50,7 @@ struct worker {
     struct join_applicant *applicant;
     struct channel *channel;
     bool has_grant;
-    uint64_t tick_us;
+    uint64_t tick_us;  // both by its own clock
     uint64_t seal_us;
     struct scl_seal_job seal;
     struct scl_open_job open;
@@ -56,8 +60,10 @@ struct federation {
     struct random_seeded seeded;
     struct random random;
     const struct log *log;
-    uint64_t delay_us;
-    unsigned drop_percent;
+    struct network *network;
+    bool is_bending;  // some frame is, or may have been, corrupted or replayed
+    void (*on_event)(void *context, const struct federation_event *event);
+    void *context;
     uint64_t now_us;
 
     // The owner's.
@@ -84,6 +90,7 @@ struct federation {
     struct store *store;
     struct server *server;
     bool must_commit;
+    uint64_t store_life;
 
     bool has_leader;
     uint64_t leader_life;
@@ -95,9 +102,9 @@ struct federation {
 
     struct worker workers[FEDERATION_WORKERS_MAX];
     size_t worker_count;
-    struct letter *letters;  // by due time
-    uint64_t ring_us[PLACE_WORKER + FEDERATION_WORKERS_MAX];
-    uint64_t letter_count;
+    struct clock leader_clock;
+    int64_t leader_skew_ms;  // of the time of day, as the leader's host tells it
+    bool has_false_alarm;
     uint64_t delivered_count;
     uint64_t lives;
 };
@@ -105,17 +112,41 @@ struct federation {
 static const struct writer_id everyone;
 static const struct writer_id owner_peer = {.bytes = {0x0e}};
 
-static uint64_t pick(struct federation *f, uint64_t below)
+static uint64_t clock_us(const struct federation *f, const struct clock *clock)
 {
-    uint64_t word;
-    random_fill(&f->random, &word, sizeof word);
-    return below == 0 ? 0 : word % below;
+    int64_t passed_us = (int64_t)(f->now_us - clock->begun_us);
+    return f->now_us + clock->leapt_us + (uint64_t)(passed_us * clock->drift_permille / 1000);
+}
+
+/* When that clock will show `us`. */
+static uint64_t real_us(const struct federation *f, const struct clock *clock, uint64_t us)
+{
+    uint64_t shown_us = clock_us(f, clock);
+    if (us <= shown_us) {
+        return f->now_us;
+    }
+    uint64_t wait_us = us - shown_us;
+    return wait_us > UINT64_MAX / 2000
+               ? UINT64_MAX
+               : f->now_us + wait_us * 1000 / (uint64_t)(1000 + clock->drift_permille) + 1;
+}
+
+static void clock_adjust(const struct federation *f, struct clock *clock, int64_t drift_permille,
+                         uint64_t leap_us)
+{
+    uint64_t shown_us = clock_us(f, clock);
+    *clock = (struct clock){.begun_us = f->now_us,
+                            .leapt_us = shown_us - f->now_us + leap_us,
+                            .drift_permille = drift_permille};
 }
 
 static struct leader_time leader_now(const struct federation *f)
 {
-    return (struct leader_time){.now_us = f->now_us,
-                                .unix_ms = START_S * 1000ull + f->now_us / 1000};
+    uint64_t now_us = clock_us(f, &f->leader_clock);
+    return (struct leader_time){
+        .now_us = now_us,
+        .unix_ms = START_S * 1000ull + now_us / 1000 + (uint64_t)f->leader_skew_ms,
+    };
 }
 
 /* ---- letters ---- */
@@ -125,38 +156,56 @@ static uint64_t life_of(const struct federation *f, size_t place)
     if (place == PLACE_LEADER) {
         return f->leader_life;
     }
+    if (place == PLACE_STORE) {
+        return f->store_life;
+    }
     return place >= PLACE_WORKER ? f->workers[place - PLACE_WORKER].life : 0;
+}
+
+/* FNV-1a: equal runs have equal digests; nobody attacks it. */
+static uint64_t digest_of(struct bytes bytes)
+{
+    uint64_t digest = 0xcbf29ce484222325;
+    for (size_t i = 0; i < bytes.length; i++) {
+        digest = (digest ^ bytes.at[i]) * 0x100000001b3;
+    }
+    return digest;
+}
+
+static void tell(struct federation *f, const char *what, size_t from, size_t to, struct bytes frame)
+{
+    struct federation_event event = {
+        .time_us = f->now_us, .what = what, .from = from, .to = to, .bytes = frame.length};
+    if (f->on_event == NULL) {
+        return;
+    }
+    if (frame.length > 0) {
+        event.kind = frame.at[0];
+        // A sealed GRANT carries a certificate whose ECDSA signature is drawn by OpenSSL.
+        bool is_sealed = frame.at[0] == FRAME_CHANNEL;
+        event.bytes = is_sealed ? 0 : frame.length;
+        event.digest = is_sealed ? 0 : digest_of(frame);
+    }
+    f->on_event(f->context, &event);
 }
 
 static void post(struct federation *f, size_t from, size_t to, struct bytes frame)
 {
-    // What a process says to its own host does not get lost.
-    bool is_lossy = from != PLACE_OWNER && to != PLACE_OWNER;
-    if (is_lossy && pick(f, 100) < f->drop_percent) {
-        return;
+    static const char *const fates[] = {
+        [NETWORK_SENT] = "send",         [NETWORK_DROPPED] = "drop",
+        [NETWORK_DIVIDED] = "divide",    [NETWORK_DUPLICATED] = "duplicate",
+        [NETWORK_CORRUPTED] = "corrupt", [NETWORK_REPLAYED] = "replay",
+    };
+    enum network_link link = NETWORK_LINK_OPEN;
+    if (from == PLACE_OWNER || to == PLACE_OWNER) {
+        link = NETWORK_LINK_INNER;
+    } else if (from == PLACE_STORE) {
+        link = NETWORK_LINK_RING;
     }
-    struct letter *letter = calloc(1, sizeof *letter);
-    CHECK(letter != NULL);
-    letter->due_us = f->now_us + 1 + pick(f, f->delay_us + 1);
-    if (from == PLACE_STORE || from == PLACE_OWNER) {
-        // Through one ring: what a host hands to its enclave stays in order.
-        letter->due_us = letter->due_us < f->ring_us[to] ? f->ring_us[to] : letter->due_us;
-        f->ring_us[to] = letter->due_us;
-    }
-    letter->number = f->letter_count++;
-    letter->from = from;
-    letter->to = to;
-    letter->life = life_of(f, to);
-    letter->sender_life = life_of(f, from);
-    CHECK(buffer_append(&letter->frame, frame.at, frame.length) == STATUS_OK);
-    struct letter **link = &f->letters;
-    while (*link != NULL &&
-           ((*link)->due_us < letter->due_us ||
-            ((*link)->due_us == letter->due_us && (*link)->number < letter->number))) {
-        link = &(*link)->next;
-    }
-    letter->next = *link;
-    *link = letter;
+    const struct network_letter letter = {
+        .from = from, .to = to, .from_life = life_of(f, from), .to_life = life_of(f, to)};
+    enum network_fate fate = network_send(f->network, link, &letter, frame, f->now_us);
+    tell(f, fates[fate], from, to, frame);
 }
 
 static void post_body(struct federation *f, size_t from, size_t to, enum frame_kind kind,
@@ -259,27 +308,46 @@ static void store_broadcast(void *context, struct bytes frame)
     }
 }
 
-static enum status store_begin(struct federation *f)
+enum status federation_start_store(struct federation *f)
 {
+    CHECK(f->store == NULL);
     const struct store_config config = {
         .disk = f->disk,
         .genesis = buffer_bytes(&f->genesis),
         .key = f->store_key,
         .log = f->log,
+        .segment_bytes = SEGMENT_BYTES,
     };
     const struct server_output output = {
         .send = store_send, .broadcast = store_broadcast, .context = f};
     enum status status = store_open(&f->store, &config);
-    return status == STATUS_OK ? server_new(&f->server, f->store, &output) : status;
+    if (status == STATUS_OK) {
+        status = server_new(&f->server, f->store, &output);
+    }
+    f->store_life = ++f->lives;
+    f->must_commit = false;
+    tell(f, status == STATUS_OK ? "start" : "refuse", PLACE_STORE, PLACE_STORE, bytes_of(NULL, 0));
+    return status;
 }
 
-enum status federation_restart_store(struct federation *f)
+bool federation_has_store(const struct federation *f)
 {
+    return f->server != NULL;
+}
+
+void federation_kill_store(struct federation *f)
+{
+    tell(f, "end", PLACE_STORE, PLACE_STORE, bytes_of(NULL, 0));
     server_free(f->server);
     store_close(f->store);
     f->server = NULL;
     f->store = NULL;
-    return store_begin(f);
+}
+
+enum status federation_restart_store(struct federation *f)
+{
+    federation_kill_store(f);
+    return federation_start_store(f);
 }
 
 /* ---- birth ---- */
@@ -334,9 +402,11 @@ struct federation *federation_new(const struct federation_config *config)
     CHECK(f != NULL);
     f->random = random_seeded(&f->seeded, config->seed);
     f->log = config->log;
-    f->delay_us = config->delay_us;
-    f->drop_percent = config->drop_percent;
+    f->network = network_new(&f->random);
+    f->on_event = config->on_event;
+    f->context = config->context;
     f->disk = config->disk;
+    federation_disturb(f, &config->faults);
     f->owner = sign_key_new(&f->random);
     f->seed = secret_new_random(&f->random);
     f->vendor = sign_key_new(&f->random);
@@ -344,14 +414,8 @@ struct federation *federation_new(const struct federation_config *config)
     make_policy(f);
     make_machine(f);
     make_genesis(f);
-    CHECK(store_begin(f) == STATUS_OK);
+    CHECK(federation_start_store(f) == STATUS_OK);
     return f;
-}
-
-static void letter_free(struct letter *letter)
-{
-    buffer_release(&letter->frame);
-    free(letter);
 }
 
 void federation_free(struct federation *f)
@@ -360,11 +424,7 @@ void federation_free(struct federation *f)
         federation_kill_worker(f, i);
     }
     federation_kill_leader(f);
-    while (f->letters != NULL) {
-        struct letter *letter = f->letters;
-        f->letters = letter->next;
-        letter_free(letter);
-    }
+    network_free(f->network);
     server_free(f->server);
     store_close(f->store);
     join_judge_free(f->judge);
@@ -432,7 +492,7 @@ static void owner_receive(struct federation *f, const struct frame *frame)
         CHECK(message_decode(&answer, buffer_bytes(&plain)) == STATUS_OK);
         CHECK(answer.kind == MESSAGE_ANSWER);
         // A leader that lost frames while it took over gives up; it is not to find a rollback.
-        CHECK(answer.answer.status != STATUS_FORGED);
+        f->has_false_alarm = f->has_false_alarm || answer.answer.status == STATUS_FORGED;
         if (answer.answer.status == STATUS_OK) {
             f->sync = answer.answer.sync;
             f->sync_epoch = answer.answer.sync_epoch;
@@ -490,7 +550,9 @@ void federation_start_leader(struct federation *f)
     f->leader_public = sign_key_public(f->leader_key);
     f->leader_id = writer_id_of(&f->leader_public);
     f->leader_life = ++f->lives;
+    f->leader_clock = (struct clock){.begun_us = f->now_us};
     f->has_leader = true;
+    tell(f, "start", PLACE_LEADER, PLACE_LEADER, bytes_of(NULL, 0));
     f->leader_tick_us = UINT64_MAX;
     const struct leader_config config = {
         .genesis = buffer_bytes(&f->genesis),
@@ -518,6 +580,7 @@ bool federation_is_leading(const struct federation *f)
 void federation_kill_leader(struct federation *f)
 {
     if (f->has_leader) {
+        tell(f, "end", PLACE_LEADER, PLACE_LEADER, bytes_of(NULL, 0));
         leader_free(f->leader);
         sign_key_free(f->leader_key);
         f->leader = NULL;
@@ -539,11 +602,21 @@ size_t federation_start_worker(struct federation *f)
     CHECK(f->worker_count < FEDERATION_WORKERS_MAX);
     size_t index = f->worker_count++;
     struct worker *worker = &f->workers[index];
-    *worker = (struct worker){.is_alive = true, .life = ++f->lives};
+    *worker = (struct worker){
+        .is_alive = true,
+        .life = ++f->lives,
+        .clock = {.begun_us = f->now_us},
+        .join_us = f->now_us,
+        .seal_us = UINT64_MAX,
+    };
+    tell(f, "start", PLACE_WORKER + index, PLACE_WORKER + index, bytes_of(NULL, 0));
     worker->key = sign_key_new(&f->random);
     worker->public_key = sign_key_public(worker->key);
     worker->id = writer_id_of(&worker->public_key);
-    worker->tls_key = p256_key_new();
+    // From the seed: its public half lies in the MEMBER record.
+    struct secret *tls_secret = secret_new_random(&f->random);
+    worker->tls_key = p256_key_new_from_secret(tls_secret);
+    secret_free(tls_secret);
     const struct scl_config config = {
         .genesis = buffer_bytes(&f->genesis),
         .key = worker->key,
@@ -577,6 +650,7 @@ void federation_kill_worker(struct federation *f, size_t index)
     if (!worker->is_alive) {
         return;
     }
+    tell(f, "end", PLACE_WORKER + index, PLACE_WORKER + index, bytes_of(NULL, 0));
     scl_seal_release(&worker->seal);
     scl_open_release(&worker->open);
     memtable_reader_free(worker->reader);
@@ -592,8 +666,11 @@ void federation_kill_worker(struct federation *f, size_t index)
     }
 }
 
-static void worker_receive_join(struct federation *f, struct worker *worker, size_t place,
-                                struct bytes body)
+/* A worker takes what arrives as the enclave does (src/enclave/worker_open.c): what is no good is
+ * dropped; STATUS_DENIED, STATUS_FORGED and STATUS_MALFORMED end a join, and the process with it.
+ */
+static enum status worker_receive_join(struct federation *f, struct worker *worker, size_t place,
+                                       struct bytes body)
 {
     enum join_step step;
     struct bytes message;
@@ -601,71 +678,98 @@ static void worker_receive_join(struct federation *f, struct worker *worker, siz
     struct verify_key leader;
     uint8_t report_data[JOIN_REPORT_DATA_BYTES];
     const struct genesis *genesis = capsule_genesis(scl_capsule(worker->scl));
-    CHECK(join_decode(&step, &message, body) == STATUS_OK);
-    if (step != JOIN_ANSWER || worker->applicant == NULL) {
-        return;
+    if (worker->applicant == NULL || join_decode(&step, &message, body) != STATUS_OK) {
+        return STATUS_OK;
     }
-    CHECK(join_applicant_answer(worker->applicant, message, &genesis->owner, &term, &leader,
-                                report_data) == STATUS_OK);
-    struct buffer frame = BUFFER_EMPTY;
-    CHECK(frame_encode(&frame, FRAME_EVIDENCE, 0, &everyone,
-                       bytes_of(report_data, sizeof report_data)) == STATUS_OK);
-    route(f, place, buffer_bytes(&frame));
-    buffer_release(&frame);
+    if (step == JOIN_REFUSED) {
+        return STATUS_DENIED;
+    }
+    if (step != JOIN_ANSWER) {
+        return STATUS_OK;
+    }
+    enum status status = join_applicant_answer(worker->applicant, message, &genesis->owner, &term,
+                                               &leader, report_data);
+    if (status == STATUS_OK) {
+        struct buffer frame = BUFFER_EMPTY;
+        CHECK(frame_encode(&frame, FRAME_EVIDENCE, 0, &everyone,
+                           bytes_of(report_data, sizeof report_data)) == STATUS_OK);
+        route(f, place, buffer_bytes(&frame));
+        buffer_release(&frame);
+    }
+    return status;
+}
+
+static enum status worker_receive_evidence(struct federation *f, struct worker *worker,
+                                           struct bytes evidence)
+{
+    struct buffer message = BUFFER_EMPTY;
+    if (worker->applicant == NULL || worker->channel != NULL) {
+        return STATUS_OK;
+    }
+    enum status status =
+        join_applicant_prove(worker->applicant, evidence, &message, &worker->channel);
+    if (status == STATUS_OK) {
+        post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_JOIN, 0, &worker->id, buffer_bytes(&message));
+    }
+    buffer_release(&message);
+    return status;
 }
 
 static void worker_receive_grant(struct worker *worker, struct bytes body)
 {
     struct buffer plain = BUFFER_EMPTY;
     struct message message;
-    CHECK(channel_open(worker->channel, &plain, body) == STATUS_OK);
-    CHECK(message_decode(&message, buffer_bytes(&plain)) == STATUS_OK);
-    CHECK(message.kind == MESSAGE_GRANT);
-    const struct message_grant *grant = &message.grant;
-    for (uint32_t i = 0; i < grant->key_count; i++) {
-        CHECK(scl_add_key(worker->scl, grant->keys[i].key_epoch, grant->keys[i].secret) ==
-              STATUS_OK);
+    bool is_genuine = worker->channel != NULL && !worker->has_grant &&
+                      channel_open(worker->channel, &plain, body) == STATUS_OK &&
+                      message_decode(&message, buffer_bytes(&plain)) == STATUS_OK &&
+                      message.kind == MESSAGE_GRANT;
+    if (is_genuine) {
+        const struct message_grant *grant = &message.grant;
+        for (uint32_t i = 0; i < grant->key_count; i++) {
+            CHECK(scl_add_key(worker->scl, grant->keys[i].key_epoch, grant->keys[i].secret) ==
+                  STATUS_OK);
+        }
+        for (uint32_t i = 0; i < grant->head_count; i++) {
+            struct branch_head head = message_grant_head(grant, i);
+            CHECK(scl_require(worker->scl, &head) == STATUS_OK);
+        }
+        worker->has_grant = true;
     }
-    for (uint32_t i = 0; i < grant->head_count; i++) {
-        struct branch_head head = message_grant_head(grant, i);
-        CHECK(scl_require(worker->scl, &head) == STATUS_OK);
-    }
-    worker->has_grant = true;
     buffer_release(&plain);
 }
 
-static void worker_receive_records(struct worker *worker, struct bytes records)
+static void worker_receive_records(struct federation *f, struct worker *worker,
+                                   struct bytes records)
 {
     while (records.length > 0) {
         struct record record;
         size_t length = record_length(records.at, records.length);
-        CHECK(length > 0 && record_decode(&record, records.at, length) == STATUS_OK);
+        if (length == 0 || length > records.length ||
+            record_decode(&record, records.at, length) != STATUS_OK) {
+            CHECK(f->is_bending);
+            return;
+        }
         records = bytes_of(records.at + length, records.length - length);
         enum status status = scl_receive(worker->scl, &record);
-        CHECK(status == STATUS_OK || status == STATUS_STALE);
+        CHECK(f->is_bending || status == STATUS_OK || status == STATUS_STALE);
     }
 }
 
-static void worker_receive(struct federation *f, struct worker *worker, size_t place,
-                           const struct frame *frame)
+static enum status worker_receive(struct federation *f, struct worker *worker, size_t place,
+                                  const struct frame *frame)
 {
-    struct buffer message = BUFFER_EMPTY;
     enum status status = STATUS_OK;
+    worker->tick_us = 0;
     switch (frame->kind) {
     case FRAME_JOIN:
-        worker_receive_join(f, worker, place, frame->body);
-        break;
+        return worker_receive_join(f, worker, place, frame->body);
     case FRAME_EVIDENCE:
-        CHECK(join_applicant_prove(worker->applicant, frame->body, &message, &worker->channel) ==
-              STATUS_OK);
-        post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_JOIN, 0, &worker->id, buffer_bytes(&message));
-        buffer_release(&message);
-        break;
+        return worker_receive_evidence(f, worker, frame->body);
     case FRAME_CHANNEL:
         worker_receive_grant(worker, frame->body);
         break;
     case FRAME_RECORD:
-        worker_receive_records(worker, frame->body);
+        worker_receive_records(f, worker, frame->body);
         break;
     case FRAME_RECEIPT:
         status = scl_receive_receipt(worker->scl, frame->body);
@@ -682,8 +786,8 @@ static void worker_receive(struct federation *f, struct worker *worker, size_t p
     default:
         break;
     }
-    CHECK(status != STATUS_FORGED && status != STATUS_MALFORMED);
-    worker->tick_us = 0;
+    CHECK(f->is_bending || (status != STATUS_FORGED && status != STATUS_MALFORMED));
+    return STATUS_OK;
 }
 
 /* What the actors of a worker do, one after the other. False: it has ended. */
@@ -694,26 +798,28 @@ static bool worker_step(struct federation *f, size_t index)
     struct buffer frame = BUFFER_EMPTY;
     struct bytes sealed;
     enum status status = STATUS_OK;
+    uint64_t now_us = clock_us(f, &worker->clock);
     while (status == STATUS_OK && scl_open_begin(worker->scl, &worker->open) == STATUS_OK) {
         scl_open_run(&worker->open);
-        status = scl_open_finish(worker->scl, &worker->open, f->now_us);
+        status = scl_open_finish(worker->scl, &worker->open, now_us);
     }
     worker->seal_us = UINT64_MAX;
-    while (status == STATUS_OK && (status = scl_seal_begin(worker->scl, &worker->seal, f->now_us,
+    while (status == STATUS_OK && (status = scl_seal_begin(worker->scl, &worker->seal, now_us,
                                                            &worker->seal_us)) == STATUS_OK) {
         scl_seal_run(worker->scl, &worker->seal);
-        status = scl_seal_finish(worker->scl, &worker->seal, f->now_us, &sealed);
+        status = scl_seal_finish(worker->scl, &worker->seal, now_us, &sealed);
         if (status == STATUS_OK) {
             route(f, place, sealed);
         }
     }
-    if (status == STATUS_CLOSED) {
+    bool is_late = !worker->has_grant && f->now_us > worker->join_us + JOIN_TIMEOUT_US;
+    if (status == STATUS_CLOSED || is_late) {
         federation_kill_worker(f, index);
         return false;
     }
     CHECK(status == STATUS_EMPTY || status == STATUS_FULL);
-    if (f->now_us >= worker->tick_us) {
-        worker->tick_us = scl_tick(worker->scl, f->now_us);
+    if (now_us >= worker->tick_us) {
+        worker->tick_us = scl_tick(worker->scl, now_us);
     }
     while (scl_output(worker->scl, &frame) == STATUS_OK) {
         route(f, place, buffer_bytes(&frame));
@@ -726,50 +832,92 @@ static bool worker_step(struct federation *f, size_t index)
 
 /* ---- time ---- */
 
-static void deliver(struct federation *f, struct letter *letter)
+static void store_ends_with(struct federation *f, enum status status)
+{
+    if (status == STATUS_IO) {
+        federation_kill_store(f);
+        return;
+    }
+    CHECK(status == STATUS_OK);
+}
+
+static void deliver(struct federation *f, const struct network_letter *letter)
 {
     struct frame frame;
     struct bytes bytes = buffer_bytes(&letter->frame);
     // The owner's connections end with the leader they lead to.
-    bool is_cut_off = letter->to == PLACE_OWNER && letter->sender_life != life_of(f, letter->from);
-    if (letter->life != life_of(f, letter->to) || is_cut_off) {
+    bool is_cut_off = letter->to == PLACE_OWNER && letter->from_life != life_of(f, letter->from);
+    if (letter->to_life != life_of(f, letter->to) || is_cut_off) {
         return;
     }
     f->delivered_count++;
-    CHECK(frame_decode(&frame, bytes) == STATUS_OK);
+    tell(f, "receive", letter->from, letter->to, bytes);
     if (letter->to == PLACE_STORE) {
-        CHECK(server_receive(f->server, letter->from, bytes) == STATUS_OK);
-        f->must_commit = true;
+        if (f->server != NULL) {
+            f->must_commit = true;
+            store_ends_with(f, server_receive(f->server, letter->from, bytes));
+        }
     } else if (letter->to == PLACE_LEADER) {
         if (f->has_leader) {
             leader_step(f, bytes);
         }
+    } else if (frame_decode(&frame, bytes) != STATUS_OK) {
+        CHECK(f->is_bending);
     } else if (letter->to == PLACE_OWNER) {
         owner_receive(f, &frame);
     } else if (f->workers[letter->to - PLACE_WORKER].is_alive) {
-        worker_receive(f, &f->workers[letter->to - PLACE_WORKER], letter->to, &frame);
-        (void)worker_step(f, letter->to - PLACE_WORKER);
+        size_t index = letter->to - PLACE_WORKER;
+        if (worker_receive(f, &f->workers[index], letter->to, &frame) != STATUS_OK) {
+            federation_kill_worker(f, index);
+        } else {
+            (void)worker_step(f, index);
+        }
     }
+}
+
+/* When something happens next. */
+static uint64_t due_us(const struct federation *f)
+{
+    uint64_t due = network_due_us(f->network);
+    if (f->has_leader) {
+        uint64_t leader = real_us(f, &f->leader_clock, f->leader_tick_us);
+        due = leader < due ? leader : due;
+    }
+    for (size_t i = 0; i < f->worker_count; i++) {
+        const struct worker *worker = &f->workers[i];
+        if (worker->is_alive) {
+            uint64_t own = worker->tick_us < worker->seal_us ? worker->tick_us : worker->seal_us;
+            own = real_us(f, &worker->clock, own);
+            uint64_t join = worker->has_grant ? UINT64_MAX : worker->join_us + JOIN_TIMEOUT_US + 1;
+            own = join < own ? join : own;
+            due = own < due ? own : due;
+        }
+    }
+    return due;
 }
 
 static void step(struct federation *f)
 {
-    while (f->letters != NULL && f->letters->due_us <= f->now_us) {
-        struct letter *letter = f->letters;
-        f->letters = letter->next;
-        deliver(f, letter);
-        letter_free(letter);
+    struct network_letter letter;
+    while (network_receive(f->network, f->now_us, &letter)) {
+        deliver(f, &letter);
+        buffer_release(&letter.frame);
     }
-    if (f->must_commit) {
+    if (f->must_commit && f->server != NULL) {
         f->must_commit = false;
-        CHECK(server_commit(f->server) == STATUS_OK);
+        store_ends_with(f, server_commit(f->server));
     }
-    if (f->has_leader && f->now_us >= f->leader_tick_us) {
+    if (f->has_leader && clock_us(f, &f->leader_clock) >= f->leader_tick_us) {
         leader_step(f, bytes_of(NULL, 0));
     }
     for (size_t i = 0; i < f->worker_count; i++) {
         struct worker *worker = &f->workers[i];
-        if (worker->is_alive && (f->now_us >= worker->tick_us || f->now_us >= worker->seal_us)) {
+        if (!worker->is_alive) {
+            continue;
+        }
+        uint64_t now_us = clock_us(f, &worker->clock);
+        bool is_late = !worker->has_grant && f->now_us > worker->join_us + JOIN_TIMEOUT_US;
+        if (now_us >= worker->tick_us || now_us >= worker->seal_us || is_late) {
             (void)worker_step(f, i);
         }
     }
@@ -783,7 +931,9 @@ bool federation_run(struct federation *f, uint64_t limit_us, federation_conditio
         if (condition != NULL && condition(f, context)) {
             return true;
         }
-        f->now_us += TICK_US;
+        uint64_t next_us = due_us(f);
+        next_us = next_us < f->now_us + STEP_US ? f->now_us + STEP_US : next_us;
+        f->now_us = next_us < end_us ? next_us : end_us;
         step(f);
     }
     return condition == NULL || condition(f, context);
@@ -863,10 +1013,72 @@ uint64_t federation_joined_epoch(struct federation *f, size_t worker)
     return counters.joined_epoch;
 }
 
-void federation_disturb(struct federation *f, uint64_t delay_us, unsigned drop_percent)
+void federation_disturb(struct federation *f, const struct network_faults *faults)
 {
-    f->delay_us = delay_us;
-    f->drop_percent = drop_percent;
+    network_disturb(f->network, faults);
+    f->is_bending = f->is_bending || faults->corrupt_percent > 0 || faults->replay_percent > 0;
+}
+
+void federation_divide(struct federation *f, uint64_t sides)
+{
+    tell(f, sides == 0 ? "heal" : "part", PLACE_OWNER, PLACE_OWNER, bytes_of(NULL, 0));
+    network_divide(f->network, sides);
+}
+
+void federation_adjust_clock(struct federation *f, size_t worker, int drift_permille,
+                             uint64_t leap_us)
+{
+    if (f->workers[worker].is_alive) {
+        clock_adjust(f, &f->workers[worker].clock, drift_permille, leap_us);
+    }
+}
+
+void federation_adjust_leader_clock(struct federation *f, int drift_permille, uint64_t leap_us,
+                                    int64_t skew_ms)
+{
+    clock_adjust(f, &f->leader_clock, drift_permille, leap_us);
+    f->leader_skew_ms = skew_ms;
+}
+
+bool federation_has_false_alarm(const struct federation *f)
+{
+    return f->has_false_alarm;
+}
+
+uint64_t federation_now_us(const struct federation *f)
+{
+    return f->now_us;
+}
+
+struct bytes federation_genesis(const struct federation *f)
+{
+    return buffer_bytes(&f->genesis);
+}
+
+struct writer_id federation_worker_id(const struct federation *f, size_t worker)
+{
+    return f->workers[worker].id;
+}
+
+struct scl *federation_scl(struct federation *f, size_t worker)
+{
+    return f->workers[worker].scl;
+}
+
+struct memtable_reader *federation_reader(struct federation *f, size_t worker)
+{
+    return f->workers[worker].reader;
+}
+
+void federation_place_name(size_t place, char name[FEDERATION_PLACE_BYTES])
+{
+    static const char *const names[] = {
+        [PLACE_STORE] = "store", [PLACE_LEADER] = "leader", [PLACE_OWNER] = "owner"};
+    if (place < PLACE_WORKER) {
+        snprintf(name, FEDERATION_PLACE_BYTES, "%s", names[place]);
+    } else {
+        snprintf(name, FEDERATION_PLACE_BYTES, "worker-%zu", (place - PLACE_WORKER) % 10000);
+    }
 }
 
 uint64_t federation_frame_count(const struct federation *f)

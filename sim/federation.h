@@ -11,6 +11,9 @@
 #include "base/status.h"
 #include "capsule/writer.h"
 #include "scl/dependency.h"
+#include "scl/memtable.h"
+#include "scl/scl.h"
+#include "sim/network.h"
 #include "store/disk.h"
 
 /*
@@ -18,20 +21,32 @@
  * the very cores that the programs run, wired by a queue of frames under
  * virtual time. Same seed, same run.
  *
- * A frame takes a random time from 0 to `delay_us`, so frames overtake each
- * other; `drop_percent` of those that enclaves send to each other and to the
- * store get lost.
+ * Time jumps from one event to the next. What enclaves send to each other and
+ * to the store meets the troubles of the network (sim/network.h); what they say to their own host
+ * and to the owner does not.
  */
-enum { FEDERATION_WORKERS_MAX = 64 };
+enum { FEDERATION_WORKERS_MAX = 512, FEDERATION_PLACE_BYTES = 16 };
 
 struct federation;
+
+/* Something happened to a frame, or to a process (then `bytes` is 0 and `from` is `to`). */
+struct federation_event {
+    uint64_t time_us;
+    const char *what;  // static
+    size_t from;       // places, for federation_place_name()
+    size_t to;
+    uint8_t kind;     // enum frame_kind as sent; 0: no frame
+    size_t bytes;     // 0 for a sealed message: its length may differ between runs
+    uint64_t digest;  // of the frame; 0 for a sealed message
+};
 
 struct federation_config {
     uint64_t seed;
     const struct disk *disk;  // of the store; borrowed
     const struct log *log;    // borrowed; NULL for none
-    uint64_t delay_us;
-    unsigned drop_percent;
+    struct network_faults faults;
+    void (*on_event)(void *context, const struct federation_event *event);  // NULL: none
+    void *context;
 };
 
 /* An app with its owner, its GENESIS and a store on `disk`; nothing runs yet. */
@@ -52,7 +67,13 @@ bool federation_is_alive(const struct federation *federation, size_t worker);
 /* kill -9: nothing of it is left. */
 void federation_kill_leader(struct federation *federation);
 void federation_kill_worker(struct federation *federation, size_t worker);
-/* Close the store and open it again from what is on its disk. */
+/*
+ * The store; one whose disk fails ends by itself. Starting it reads what is on the disk. Statuses
+ * as store_open().
+ */
+bool federation_has_store(const struct federation *federation);
+void federation_kill_store(struct federation *federation);
+MUST_CHECK enum status federation_start_store(struct federation *federation);
 MUST_CHECK enum status federation_restart_store(struct federation *federation);
 
 /* Put or (without value) delete, at one worker. `dependency` is raised. */
@@ -73,8 +94,32 @@ typedef bool federation_condition(struct federation *federation, void *context);
 bool federation_run(struct federation *federation, uint64_t limit_us,
                     federation_condition *condition, void *context);
 
-/* From now on frames take up to `delay_us`, and so many of a hundred get lost. */
-void federation_disturb(struct federation *federation, uint64_t delay_us, unsigned drop_percent);
+/* From now on. */
+void federation_disturb(struct federation *federation, const struct network_faults *faults);
+/* As network_divide(): the store is place 0, the leader 1, worker n 3 + n. 0: heal. */
+void federation_divide(struct federation *federation, uint64_t sides);
+
+/*
+ * From now on a clock runs `drift_permille` too fast (or, below 0, too slow), and it leaps ahead at
+ * once by `leap_us`. `skew_ms`: how far the leader's time of day is off, either way.
+ */
+void federation_adjust_clock(struct federation *federation, size_t worker, int drift_permille,
+                             uint64_t leap_us);
+void federation_adjust_leader_clock(struct federation *federation, int drift_permille,
+                                    uint64_t leap_us, int64_t skew_ms);
+
+/* Whether a leader has told the owner of a rollback or fork. */
+bool federation_has_false_alarm(const struct federation *federation);
+
+/* For those who judge a run. Borrowed; of a worker that is alive. */
+uint64_t federation_now_us(const struct federation *federation);
+struct bytes federation_genesis(const struct federation *federation);
+struct writer_id federation_worker_id(const struct federation *federation, size_t worker);
+struct scl *federation_scl(struct federation *federation, size_t worker);
+struct memtable_reader *federation_reader(struct federation *federation, size_t worker);
+
+/* "store", "leader", "owner", "worker-3". */
+void federation_place_name(size_t place, char name[FEDERATION_PLACE_BYTES]);
 
 /* Frames delivered so far. */
 uint64_t federation_frame_count(const struct federation *federation);

@@ -53,8 +53,7 @@ static void begin_seed(struct fixture *f, uint64_t seed, uint64_t delay_us, unsi
         .seed = seed,
         .disk = &f->disk,
         .log = &f->log,
-        .delay_us = delay_us,
-        .drop_percent = drop_percent,
+        .faults = {.delay_us = delay_us, .drop_percent = drop_percent},
     };
     f->federation = federation_new(&config);
 }
@@ -259,7 +258,8 @@ static void p5_lost_and_late_frames_are_made_good(void **state)
     begin(&f, 20000, 0);
     start_leader(&f);
     struct pair pair = {.a = start_worker(&f), .b = start_worker(&f)};
-    federation_disturb(f.federation, 50000, 20);
+    federation_disturb(f.federation,
+                       &(struct network_faults){.delay_us = 50000, .drop_percent = 20});
     for (int i = 0; i < 200; i++) {
         struct dependency dependency = {0};
         snprintf(key, sizeof key, "key-%d", i % 40);
@@ -269,7 +269,7 @@ static void p5_lost_and_late_frames_are_made_good(void **state)
             STATUS_OK);
         federation_run(f.federation, 20000, NULL, NULL);
     }
-    federation_disturb(f.federation, 500, 0);
+    federation_disturb(f.federation, &(struct network_faults){.delay_us = 500, .drop_percent = 0});
     assert_true(federation_run(f.federation, 20000000, are_equal, &pair));
     end(&f);
 }
@@ -395,9 +395,11 @@ static void chaos_step(struct chaos *c)
     } else if (what < 13) {
         assert_int_equal(federation_restart_store(federation), STATUS_OK);
     } else if (what < 20) {
-        federation_disturb(federation, 20000, 15);
+        federation_disturb(federation,
+                           &(struct network_faults){.delay_us = 20000, .drop_percent = 15});
     } else if (what < 25) {
-        federation_disturb(federation, 500, 0);
+        federation_disturb(federation,
+                           &(struct network_faults){.delay_us = 500, .drop_percent = 0});
     }
     chaos_tend(c);
     for (uint64_t i = pick(c, 4); i > 0; i--) {
@@ -428,7 +430,8 @@ static bool chaos_are_equal(struct federation *federation, void *context)
 
 static void chaos_settle(struct chaos *c)
 {
-    federation_disturb(c->f.federation, 500, 0);
+    federation_disturb(c->f.federation,
+                       &(struct network_faults){.delay_us = 500, .drop_percent = 0});
     // Some have yet to learn that they were closed; PATIENCE_MS is enough for that.
     for (uint64_t end_ms = c->now_ms + 2 * PATIENCE_MS; c->now_ms < end_ms;) {
         chaos_tend(c);
