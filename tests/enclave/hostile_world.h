@@ -14,8 +14,8 @@
 #include "base/random.h"
 #include "host/spawn.h"
 #include "ring/wall.h"
+#include "sim/disk_fake.h"
 #include "store/server.h"
-#include "tests/support/disk_fake.h"
 #include "wire/frame.h"
 #include "wire/join.h"
 

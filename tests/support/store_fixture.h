@@ -2,7 +2,7 @@
 #define SUPPORT_STORE_FIXTURE_H
 
 #include "store/store_internal.h"
-#include "tests/support/disk_fake.h"
+#include "sim/disk_fake.h"
 #include "tests/support/capsule_world.h"
 
 /*

@@ -1,5 +1,6 @@
-#ifndef SUPPORT_DISK_FAKE_H
-#define SUPPORT_DISK_FAKE_H
+/* sim/disk_fake.h */
+#ifndef SIM_DISK_FAKE_H
+#define SIM_DISK_FAKE_H
 
 #include <stdbool.h>
 #include <stddef.h>
