@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 
-enum { FILES_MAX = 64, NAME_BYTES = 64, SECTOR_BYTES = 512 };
+enum { FILES_MAX = 1024, NAME_BYTES = 64, SECTOR_BYTES = 512 };
 
 struct file {
     char name[NAME_BYTES];

@@ -21,7 +21,7 @@
 enum {
     START_S = 1700000000,
     STEP_US = 100,                       // two steps are at least this far apart
-    SEGMENT_BYTES = 256 << 10,           // of the store: small, so that a run fills several
+    SEGMENT_BYTES = 64 << 10,            // of the store: small, so that a run fills several
     JOIN_TIMEOUT_US = 15 * 1000 * 1000,  // as the enclave's: who was not admitted by then ends
 };
 
@@ -951,6 +951,8 @@ enum status federation_put(struct federation *f, size_t index, const char *key, 
     };
     enum status status = scl_put(f->workers[index].scl, &tuple, dependency);
     f->workers[index].seal_us = 0;
+    tell(f, status == STATUS_OK ? "put" : "refuse", PLACE_WORKER + index, PLACE_WORKER + index,
+         bytes_of(NULL, 0));
     return status;
 }
 

@@ -20,6 +20,7 @@
 #include "cli/measure.h"
 #include "cli/report.h"
 #include "cli/show.h"
+#include "cli/simulate.h"
 #include "cli/token.h"
 #include "cli/up.h"
 #include "crypto/crypto.h"
@@ -36,7 +37,7 @@ static const struct command *const commands[] = {
     &inspect_log_command,  &inspect_export_command,
     &judge_command,        &measure_command,
     &doctor_command,       &token_command,
-    &hosting_command,
+    &simulate_command,     &hosting_command,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

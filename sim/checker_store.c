@@ -1,0 +1,150 @@
+/* sim/checker_store.c */
+#include "sim/checker_store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/check.h"
+#include "capsule/capsule.h"
+#include "store/store.h"
+
+/*
+ * The signature of a record may be damaged on its way to a store: then a descendant's vouches for
+ * it (DESIGN 5.1), which the store has written right behind it.
+ */
+enum { RUN_RECORDS_MAX = 512 };
+
+struct walk {
+    struct checker_store *checker;
+    struct capsule *capsule;
+    char *reason;
+    struct buffer run[RUN_RECORDS_MAX];  // those that nothing vouches for yet
+    struct record records[RUN_RECORDS_MAX];
+    size_t run_count;
+};
+
+static struct checker_head *find_or_add(struct checker_store *checker,
+                                        const struct writer_id *writer)
+{
+    for (size_t i = 0; i < checker->count; i++) {
+        if (memcmp(checker->heads[i].writer.bytes, writer->bytes, sizeof writer->bytes) == 0) {
+            return &checker->heads[i];
+        }
+    }
+    checker->heads = reallocarray(checker->heads, checker->count + 1, sizeof *checker->heads);
+    CHECK(checker->heads != NULL);
+    checker->heads[checker->count] = (struct checker_head){.writer = *writer};
+    return &checker->heads[checker->count++];
+}
+
+static enum status run_add(struct walk *walk, struct bytes bytes)
+{
+    struct buffer *copy = &walk->run[walk->run_count];
+    if (walk->run_count == RUN_RECORDS_MAX) {
+        return STATUS_FULL;
+    }
+    *copy = (struct buffer)BUFFER_EMPTY;
+    CHECK(buffer_append(copy, bytes.at, bytes.length) == STATUS_OK);
+    enum status status = record_decode(&walk->records[walk->run_count], copy->bytes, copy->length);
+    walk->run_count++;
+    return status;
+}
+
+static void run_clear(struct walk *walk)
+{
+    for (size_t i = 0; i < walk->run_count; i++) {
+        buffer_release(&walk->run[i]);
+    }
+    walk->run_count = 0;
+}
+
+/* Whether the newest record of the run vouches for all of it; then all are accepted. */
+static enum status run_accept(struct walk *walk)
+{
+    if (walk->run_count == 1) {
+        return capsule_accept(walk->capsule, &walk->records[0]);
+    }
+    enum status status = capsule_verify_run(walk->capsule, walk->records, walk->run_count);
+    for (size_t i = 0; i < walk->run_count && status == STATUS_OK; i++) {
+        status = capsule_accept_vouched(walk->capsule, &walk->records[i]);
+    }
+    return status;
+}
+
+static enum status note_run(struct walk *walk)
+{
+    for (size_t i = 0; i < walk->run_count; i++) {
+        const struct record *record = &walk->records[i];
+        struct checker_head *head = find_or_add(walk->checker, &record->writer);
+        if (record->sequence != head->sequence + 1) {
+            snprintf(walk->reason, CHECKER_REASON_BYTES,
+                     "P3: record %" PRIu64 " follows record %" PRIu64, record->sequence,
+                     head->sequence);
+            return STATUS_FORGED;
+        }
+        head->sequence++;
+        walk->checker->record_count++;
+    }
+    return STATUS_OK;
+}
+
+static enum status visit(void *context, struct bytes bytes, const struct store_place *place)
+{
+    struct walk *walk = context;
+    enum status status = run_add(walk, bytes);
+    if (status == STATUS_OK) {
+        status = run_accept(walk);
+    }
+    if (status == STATUS_OK) {
+        status = note_run(walk);
+        run_clear(walk);
+        return status;
+    }
+    snprintf(walk->reason, CHECKER_REASON_BYTES,
+             "P3: the record at segment %" PRIu32 ", offset %" PRIu64 " is %s: %.120s",
+             place->segment, place->offset, status_text(status), capsule_reason(walk->capsule));
+    return status == STATUS_FORGED ? STATUS_OK : status;
+}
+
+bool checker_store_walk(struct checker_store *checker, const struct disk *disk,
+                        struct bytes genesis, char reason[CHECKER_REASON_BYTES])
+{
+    struct walk *walk = calloc(1, sizeof *walk);
+    struct store_place place = {.offset = 0};
+    CHECK(walk != NULL);
+    walk->checker = checker;
+    walk->reason = reason;
+    *checker = (struct checker_store){.heads = NULL};
+    CHECK(capsule_new(&walk->capsule, genesis) == STATUS_OK);
+    reason[0] = '\0';
+    enum status status = store_walk(disk, visit, walk, &place);
+    if (status != STATUS_OK && reason[0] == '\0') {
+        snprintf(reason, CHECKER_REASON_BYTES,
+                 "P3: the disk is %s at segment %" PRIu32 ", offset %" PRIu64, status_text(status),
+                 place.segment, place.offset);
+    }
+    bool is_right = status == STATUS_OK && walk->run_count == 0;
+    run_clear(walk);
+    capsule_free(walk->capsule);
+    free(walk);
+    return is_right;
+}
+
+void checker_store_release(struct checker_store *checker)
+{
+    free(checker->heads);
+    *checker = (struct checker_store){.heads = NULL};
+}
+
+uint64_t checker_store_head(const struct checker_store *checker, const struct writer_id *writer)
+{
+    for (size_t i = 0; i < checker->count; i++) {
+        if (memcmp(checker->heads[i].writer.bytes, writer->bytes, sizeof writer->bytes) == 0) {
+            return checker->heads[i].sequence;
+        }
+    }
+    return 0;
+}
