@@ -18,7 +18,8 @@ bool checker_session_judge(struct checker_session *session, const struct scl *sc
                            char reason[CHECKER_REASON_BYTES])
 {
     char token[SCL_VERSION_BYTES_MAX];
-    if (session->token[0] != '\0' && scl_reaches(scl, bytes_text(session->token)) != STATUS_OK) {
+    if (session->token[0] != '\0' &&
+        scl_version_reaches(scl, bytes_text(session->token)) != STATUS_OK) {
         snprintf(reason, CHECKER_REASON_BYTES, "P6: worker %zu is behind its own token '%.150s'",
                  worker, session->token);
         return false;
@@ -63,7 +64,7 @@ bool checker_session_judge_end(const struct checker_session *session, const stru
     if (session->token[0] == '\0') {
         return true;
     }
-    enum status status = scl_reaches(scl, bytes_text(session->token));
+    enum status status = scl_version_reaches(scl, bytes_text(session->token));
     if (status != STATUS_OK && status != STATUS_CLOSED) {
         snprintf(reason, CHECKER_REASON_BYTES, "P6: worker %zu never reaches '%.120s': %s", worker,
                  session->token, status_text(status));

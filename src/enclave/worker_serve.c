@@ -345,7 +345,7 @@ static enum status reach(struct server *server, struct worker_task *task)
         return STATUS_OK;
     }
     pthread_mutex_lock(&server->worker->lock);
-    enum status status = scl_reaches(server->worker->scl, after);
+    enum status status = scl_version_reaches(server->worker->scl, after);
     pthread_mutex_unlock(&server->worker->lock);
     return status;
 }

@@ -170,7 +170,7 @@ MUST_CHECK enum status scl_version(const struct scl *scl, char text[SCL_VERSION_
  * STATUS_OK: reached here. STATUS_GAP: not yet. STATUS_CLOSED: it names what a cut has removed.
  * STATUS_MALFORMED; STATUS_DENIED: another capsule's.
  */
-MUST_CHECK enum status scl_reaches(const struct scl *scl, struct bytes version);
+MUST_CHECK enum status scl_version_reaches(const struct scl *scl, struct bytes version);
 
 struct scl_counters {
     uint64_t tuples_put;

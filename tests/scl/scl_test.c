@@ -968,7 +968,7 @@ static const char *token_of(struct fixture *f, char text[SCL_VERSION_BYTES_MAX])
 
 static enum status reaches(struct fixture *f, const char *text)
 {
-    return scl_reaches(f->scl, bytes_text(text));
+    return scl_version_reaches(f->scl, bytes_text(text));
 }
 
 static void p6_a_token_is_reached_by_who_has_seen_as_much(void **state)

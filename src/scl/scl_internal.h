@@ -1,0 +1,167 @@
+/* src/scl/scl_internal.h */
+#ifndef SCL_SCL_INTERNAL_H
+#define SCL_SCL_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "scl/durable.h"
+#include "scl/holdback.h"
+#include "scl/outbox.h"
+#include "scl/scl.h"
+
+/*
+ * What the files of the scl share: scl.c has its life, its keys and puts,
+ * scl_seal.c the own records, scl_receive.c the frames that come, scl_open.c
+ * the records of others, scl_repair.c what is missing, scl_version.c tokens.
+ */
+
+enum {
+    SCL_KEYS_MAX = 64,
+    SCL_FETCHES_MAX = 8,
+    SCL_INTRODUCTIONS_MAX = 16,
+    SCL_STALL_US = 50 * 1000,   // no progress for so long: ask for what is missing
+    SCL_LOST_US = 1000 * 1000,  // with records that wait for what nobody names
+};
+
+/* A zero id: every worker and store; in a FETCH, the whole log. */
+extern const struct writer_id scl_everyone;
+
+struct scl_key {
+    uint32_t key_epoch;
+    struct secret *secret;
+};
+
+/* What this replica keeps of the member with the same index in the capsule. */
+struct scl_peer {
+    struct aead_key *body_key;  // for key_epoch; NULL until needed
+    uint32_t key_epoch;
+    bool is_blocked;           // its next record waits for a leader's record
+    uint64_t progress_us;      // when one of its records was applied last
+    uint64_t synced_sequence;  // as the newest SYNC lists it
+    uint64_t joined_sequence;  // as the joined SYNC lists it, or less
+};
+
+struct scl_fetch {
+    uint32_t request;  // 0: free
+    bool is_log;       // the whole log in the store's order, at the start
+    struct writer_id writer;
+    uint64_t deadline_us;
+};
+
+struct scl_frame {
+    struct scl_frame *next;
+    struct buffer bytes;
+};
+
+struct scl {
+    struct capsule *capsule;
+    struct memtable *memtable;
+    struct durable *durable;
+    struct holdback *holdback;
+    const struct sign_key *key;
+    struct writer_id id;
+    const struct log *log;
+    void (*on_function)(void *context, struct bytes body);
+    void *context;
+
+    struct scl_key keys[SCL_KEYS_MAX];
+    size_t key_count;
+    struct scl_peer *peers;
+    size_t peer_count;
+    size_t peer_capacity;
+
+    // The own branch.
+    uint64_t lamport;
+    struct tuple_batch batch;  // will be record begun_sequence + 1
+    struct tuple_batch spare;  // its memory takes turns with the batch's
+    uint64_t begun_sequence;   // the last sequence given to a job
+    uint64_t eoe_next;         // 0, or the next record is the EOE of this epoch: puts go behind it
+    uint64_t gather_until_us;  // 0: the batch has not been looked at
+    bool is_sealing;
+    uint64_t eoe_asked;
+    uint64_t eoe_answered;
+    struct aead_key *own_body_key;
+    uint32_t own_key_epoch;
+    struct outbox outbox;
+    enum status trouble;
+
+    // The SYNC that this replica has joined and that W stores hold.
+    struct hash joined;
+    uint64_t joined_epoch;
+    _Atomic uint64_t joined_time_ms;
+    uint64_t expiry_ms;    // the latest of any key: until then SYNCs must tell the time
+    uint64_t timed_epoch;  // the epoch joined when timed_us was taken
+    uint64_t timed_us;
+
+    // Catching up.
+    struct branch_head *required;
+    size_t required_count;
+    uint64_t log_next;
+    bool is_log_done;
+    bool is_dirty;  // something may be applicable
+    size_t scan;    // where the search for it goes on
+    struct writer_id introductions[SCL_INTRODUCTIONS_MAX];
+    size_t introduction_count;
+    size_t introductions_waiting;  // so many in a row wait for another's record
+    bool may_lack;                 // the leader has named heads that may not be here
+    uint64_t progress_us;          // when a record was applied last, or the log read again
+    uint64_t lost_us;              // after so long without progress it is
+    uint64_t checked_us;           // when what is missing was asked for last
+    struct scl_fetch fetches[SCL_FETCHES_MAX];
+    uint32_t last_request;
+
+    struct scl_frame *output;
+    struct scl_frame **output_end;
+    struct scl_counters counters;
+};
+
+/* What waited may go on now. */
+void scl_unblock(struct scl *scl);
+
+const struct scl_key *scl_key_find(const struct scl *scl, uint32_t key_epoch);
+const struct scl_key *scl_key_newest(const struct scl *scl);
+
+/* This enclave's own member; NULL until its MEMBER record is here. */
+const struct capsule_member *scl_own_member(const struct scl *scl);
+size_t scl_member_index(const struct scl *scl, const struct capsule_member *member);
+
+/* Whether the SYNC that the own MEMBER names is joined: before, the own branch cannot begin. */
+bool scl_has_begun(const struct scl *scl, const struct capsule_member *own);
+
+bool scl_has_reached(const struct scl *scl, const struct branch_head *wanted);
+
+/* Room for one member more than there are: made before a record is accepted that adds it. */
+MUST_CHECK enum status scl_peers_reserve(struct scl *scl);
+
+MUST_CHECK enum status scl_output_add(struct scl *scl, enum frame_kind kind, uint32_t request,
+                                      const struct writer_id *peer, struct bytes body);
+
+/*
+ * Whether W stores hold this branch up to `sequence`: by a SYNC, which rests on their receipts,
+ * or by receipts that came since.
+ */
+bool scl_is_held(struct scl *scl, const struct capsule_member *member, uint64_t sequence);
+
+/*
+ * Join the newest SYNC whose ancestors are all applied and which W stores hold: a SYNC that a
+ * crash could still lose must not become a parent.
+ */
+void scl_join_newest(struct scl *scl);
+
+/* Keys that expire need SYNCs to tell them the time. */
+void scl_note_expiry(struct scl *scl, uint64_t expiry_ms);
+
+/* A leader is known by its first records: these go to the capsule whole. */
+void scl_receive_introduction(struct scl *scl, const struct record *record);
+
+/* Whether this replica lacks anything that it knows of. */
+bool scl_repair_is_needed(const struct scl *scl);
+
+/* Ask for what is missing, when it is time to. */
+void scl_repair_tick(struct scl *scl, uint64_t now_us);
+
+#endif

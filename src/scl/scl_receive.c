@@ -1,0 +1,109 @@
+/* src/scl/scl_receive.c */
+#include <inttypes.h>
+
+#include "scl/scl_internal.h"
+
+void scl_receive_introduction(struct scl *scl, const struct record *record)
+{
+    bool is_first = record->type == RECORD_GENESIS || record->type == RECORD_TERM;
+    if (!is_first || capsule_member_find(scl->capsule, &record->writer) != NULL) {
+        return;
+    }
+    for (size_t i = 0; i < scl->introduction_count; i++) {
+        if (writer_id_equal(&scl->introductions[i], &record->writer)) {
+            return;
+        }
+    }
+    if (scl->introduction_count < SCL_INTRODUCTIONS_MAX) {
+        scl->introductions[scl->introduction_count++] = record->writer;
+    }
+}
+
+enum status scl_receive(struct scl *scl, const struct record *record)
+{
+    const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
+    if (writer_id_equal(&record->writer, &scl->id) ||
+        (member != NULL && record->sequence <= member->head.sequence)) {
+        return STATUS_STALE;
+    }
+    if (!hash_equal(&record->capsule, capsule_name(scl->capsule))) {
+        return STATUS_DENIED;
+    }
+    enum status status = holdback_put(scl->holdback, record);
+    if (status == STATUS_OK) {
+        scl_receive_introduction(scl, record);
+        scl->introductions_waiting = 0;
+        scl->is_dirty = true;
+    }
+    return status;
+}
+
+enum status scl_receive_receipt(struct scl *scl, struct bytes receipt)
+{
+    enum status status = durable_receive(scl->durable, receipt);
+    if (status == STATUS_OK) {
+        scl_join_newest(scl);
+    }
+    return status;
+}
+
+enum status scl_receive_rts(struct scl *scl, struct bytes body)
+{
+    struct frame_rts rts;
+    enum status status = frame_rts_decode(&rts, body);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct capsule_member *leader = capsule_leader(scl->capsule);
+    if (leader == NULL || rts.term > capsule_term(scl->capsule)) {
+        return STATUS_GAP;
+    }
+    if (rts.term < capsule_term(scl->capsule) || rts.epoch <= scl->eoe_asked) {
+        return STATUS_STALE;
+    }
+    status = frame_rts_verify(&rts, capsule_name(scl->capsule), &leader->key);
+    if (status == STATUS_OK) {
+        scl->eoe_asked = rts.epoch;
+    }
+    return status;
+}
+
+enum status scl_receive_fetched(struct scl *scl, uint32_t request, struct bytes body)
+{
+    struct frame_fetched fetched;
+    enum status status = frame_fetched_decode(&fetched, body);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < SCL_FETCHES_MAX; i++) {
+        struct scl_fetch *fetch = &scl->fetches[i];
+        if (request == 0 || fetch->request != request) {
+            continue;
+        }
+        if (fetch->is_log) {
+            scl->is_log_done = fetched.is_end != 0;
+            if (fetched.next > scl->log_next) {
+                scl->log_next = fetched.next;
+            }
+        }
+        fetch->request = 0;
+        return STATUS_OK;
+    }
+    return STATUS_STALE;
+}
+
+enum status scl_receive_refused(struct scl *scl, struct bytes body)
+{
+    struct frame_refused refused;
+    enum status status = frame_refused_decode(&refused, body);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    // The host's word: it can only make answers fail sooner than their time-out would.
+    if (refused.status == STATUS_NO_SPACE) {
+        scl->trouble = STATUS_NO_SPACE;
+    }
+    log_event(scl->log, "store refused sequence=%" PRIu64 " status=%" PRIu32, refused.sequence,
+              refused.status);
+    return STATUS_OK;
+}

@@ -1,0 +1,138 @@
+/* src/scl/scl_repair.c */
+#include "scl/scl_internal.h"
+
+enum {
+    SCL_LOST_US_MAX = 64 * 1000 * 1000,  // so often at most is the log read again for nothing
+    SCL_FETCH_TIMEOUT_US = 2000 * 1000,
+    SCL_FETCH_BYTES = 4 << 20,
+};
+
+static bool is_being_fetched(const struct scl *scl, const struct writer_id *writer)
+{
+    for (size_t i = 0; i < SCL_FETCHES_MAX; i++) {
+        if (scl->fetches[i].request != 0 && !scl->fetches[i].is_log &&
+            writer_id_equal(&scl->fetches[i].writer, writer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void fetch_ask(struct scl *scl, const struct writer_id *writer, uint64_t from, uint64_t to,
+                      bool is_log, uint64_t now_us)
+{
+    for (size_t i = 0; i < SCL_FETCHES_MAX; i++) {
+        struct scl_fetch *fetch = &scl->fetches[i];
+        if (fetch->request != 0) {
+            continue;
+        }
+        const struct frame_fetch ask = {
+            .writer = *writer, .from = from, .to = to, .max_bytes = SCL_FETCH_BYTES};
+        struct buffer body = BUFFER_EMPTY;
+        scl->last_request = scl->last_request == UINT32_MAX ? 1 : scl->last_request + 1;
+        if (frame_fetch_encode(&body, &ask) == STATUS_OK &&
+            scl_output_add(scl, FRAME_FETCH, scl->last_request, &scl_everyone,
+                           buffer_bytes(&body)) == STATUS_OK) {
+            *fetch = (struct scl_fetch){.request = scl->last_request,
+                                        .is_log = is_log,
+                                        .writer = *writer,
+                                        .deadline_us = now_us + SCL_FETCH_TIMEOUT_US};
+            scl->counters.fetches++;
+        }
+        buffer_release(&body);
+        return;
+    }
+}
+
+/* A branch that still grows is not stalled: what it lacks may be under way. */
+static void fetch_branch(struct scl *scl, const struct writer_id *writer, uint64_t to,
+                         uint64_t now_us)
+{
+    const struct capsule_member *member = capsule_member_find(scl->capsule, writer);
+    uint64_t from = member == NULL ? 1 : member->head.sequence + 1;
+    bool is_growing = member != NULL &&
+                      now_us < scl->peers[scl_member_index(scl, member)].progress_us + SCL_STALL_US;
+    if (from <= to && !is_growing && !is_being_fetched(scl, writer) &&
+        !holdback_has(scl->holdback, writer, from)) {
+        fetch_ask(scl, writer, from, to, false, now_us);
+    }
+}
+
+/* Ask for what keeps this replica from going on: SYNC heads, GRANT heads, holes before held
+ * records. */
+static void fetch_missing(struct scl *scl, uint64_t now_us)
+{
+    struct branch_head wanted;
+    uint64_t from;
+    size_t place = 0;
+    scl->may_lack = false;
+    while (capsule_missing(scl->capsule, &place, &wanted, &from) == STATUS_OK) {
+        fetch_branch(scl, &wanted.writer, wanted.head.sequence, now_us);
+        scl->may_lack = true;
+    }
+    for (size_t i = 0; i < scl->required_count; i++) {
+        if (!scl_has_reached(scl, &scl->required[i])) {
+            fetch_branch(scl, &scl->required[i].writer, scl->required[i].head.sequence, now_us);
+        }
+    }
+    struct writer_id writer;
+    uint64_t sequence;
+    place = 0;
+    while (holdback_next(scl->holdback, &place, &writer, &sequence) == STATUS_OK) {
+        const struct capsule_member *member = capsule_member_find(scl->capsule, &writer);
+        if (member != NULL && sequence <= member->head.sequence) {
+            holdback_drop(scl->holdback, &writer, member->head.sequence);
+        } else {
+            fetch_branch(scl, &writer, sequence - 1, now_us);
+        }
+    }
+    // What holds back scl_everyone else is a record of the leader's.
+    const struct capsule_member *leader = capsule_leader(scl->capsule);
+    if (leader != NULL && holdback_count(scl->holdback) > 0) {
+        fetch_branch(scl, &leader->id, UINT64_MAX, now_us);
+    }
+}
+
+/*
+ * Part of an answer got lost, or a leader came and went unseen: what is held waits for
+ * records whose writer nobody names here. Only a store's log tells.
+ */
+static void read_log_again(struct scl *scl, uint64_t now_us)
+{
+    scl->log_next = 1;
+    scl->is_log_done = false;
+    scl->progress_us = now_us;
+    scl->lost_us = scl->lost_us < SCL_LOST_US_MAX / 2 ? 2 * scl->lost_us : SCL_LOST_US_MAX;
+}
+
+bool scl_repair_is_needed(const struct scl *scl)
+{
+    const struct capsule_sync *newest = capsule_newest_sync(scl->capsule);
+    const struct capsule_sync *joined = capsule_joined_sync(scl->capsule);
+    return holdback_count(scl->holdback) > 0 || newest != joined || scl->may_lack ||
+           (scl->is_log_done && !scl_is_ready(scl));
+}
+
+void scl_repair_tick(struct scl *scl, uint64_t now_us)
+{
+    bool is_fetching_log = false;
+    scl->progress_us = scl->progress_us == 0 ? now_us : scl->progress_us;
+    for (size_t i = 0; i < SCL_FETCHES_MAX; i++) {
+        struct scl_fetch *fetch = &scl->fetches[i];
+        if (fetch->request != 0 && fetch->deadline_us <= now_us) {
+            fetch->request = 0;
+        }
+        is_fetching_log = is_fetching_log || (fetch->request != 0 && fetch->is_log);
+    }
+    if (!scl->is_log_done && !is_fetching_log) {
+        fetch_ask(scl, &scl_everyone, scl->log_next, UINT64_MAX, true, now_us);
+    }
+    if (scl->is_log_done && scl_repair_is_needed(scl) && now_us >= scl->checked_us + SCL_STALL_US) {
+        scl->checked_us = now_us;
+        scl_unblock(scl);
+        fetch_missing(scl, now_us);
+        if (holdback_count(scl->holdback) > 0 && now_us >= scl->progress_us + scl->lost_us) {
+            read_log_again(scl, now_us);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+/* src/scl/scl_seal.c */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "capsule/seal.h"
+#include "scl/scl_internal.h"
+
+enum {
+    SCL_GATHER_US = 1000,  // how long a batch gathers beside an unreceipted record
+};
+
+/* Forget own records that W stores hold. */
+static void outbox_settle(struct scl *scl, const struct capsule_member *own)
+{
+    while (scl->outbox.first != NULL && scl_is_held(scl, own, outbox_oldest(&scl->outbox))) {
+        outbox_drop_oldest(&scl->outbox);
+        scl->trouble = STATUS_OK;
+    }
+}
+
+static enum status eoe_body(struct scl *scl, struct buffer *body)
+{
+    size_t count = capsule_member_count(scl->capsule);
+    struct branch_head *heads = calloc(count, sizeof *heads);
+    if (heads == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    struct eoe eoe = {
+        .epoch = scl->eoe_next,
+        .lamport = scl->lamport,
+        .sync = scl->joined,
+    };
+    for (size_t i = 0; i < count && eoe.head_count < SYNC_HEADS_MAX; i++) {
+        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
+        bool is_listed = member->role != MEMBER_LEADER && !writer_id_equal(&member->id, &scl->id) &&
+                         member->head.sequence > scl->peers[i].synced_sequence;
+        if (is_listed) {
+            heads[eoe.head_count++] =
+                (struct branch_head){.writer = member->id, .head = member->head};
+        }
+    }
+    enum status status = sync_eoe_encode(body, &eoe, heads);
+    free(heads);
+    return status;
+}
+
+static void job_fill_fields(struct scl *scl, struct scl_seal_job *job, enum record_type type,
+                            const struct capsule_member *own)
+{
+    job->fields = (struct record_fields){
+        .type = type,
+        .sequence = scl->begun_sequence + 1,
+        .epoch = scl->joined_epoch + 1,
+        .writer = scl->id,
+        .capsule = *capsule_name(scl->capsule),
+        .parents = job->parents,
+    };
+    if (own->head.sequence > 0) {
+        job->parents[job->fields.parent_count++] = own->head.hash;
+    }
+    if (scl->joined_epoch > own->joined_epoch) {
+        job->parents[job->fields.parent_count++] = scl->joined;
+    }
+}
+
+static enum status own_key_prepare(struct scl *scl)
+{
+    const struct scl_key *newest = scl_key_newest(scl);
+    if (newest == NULL) {
+        return STATUS_GAP;
+    }
+    if (scl->own_body_key == NULL || scl->own_key_epoch != newest->key_epoch) {
+        aead_key_free(scl->own_body_key);
+        const struct verify_key public_key = sign_key_public(scl->key);
+        scl->own_body_key = seal_key_new(newest->secret, capsule_name(scl->capsule), &public_key);
+        scl->own_key_epoch = newest->key_epoch;
+    }
+    return STATUS_OK;
+}
+
+static enum status begin_data(struct scl *scl, struct scl_seal_job *job,
+                              const struct capsule_member *own)
+{
+    enum status status = own_key_prepare(scl);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    job_fill_fields(scl, job, RECORD_DATA, own);
+    job->fields.key_epoch = scl->own_key_epoch;
+    job->body_key = scl->own_body_key;
+    job->batch = scl->batch;
+    scl->batch = scl->spare;
+    scl->spare = (struct tuple_batch){0};
+    scl->gather_until_us = 0;
+    return STATUS_OK;
+}
+
+static enum status begin_eoe(struct scl *scl, struct scl_seal_job *job,
+                             const struct capsule_member *own)
+{
+    buffer_clear(&job->body);
+    enum status status = eoe_body(scl, &job->body);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    job_fill_fields(scl, job, RECORD_EOE, own);
+    scl->eoe_answered = scl->eoe_next;
+    scl->eoe_next = 0;
+    return STATUS_OK;
+}
+
+/* An epoch is ended by those who know the one before: without its SYNC we are absent. */
+static bool must_answer_rts(const struct scl *scl)
+{
+    const struct capsule_sync *newest = capsule_newest_sync(scl->capsule);
+    uint64_t next_epoch = newest == NULL ? 1 : newest->epoch + 1;
+    return scl->eoe_asked > scl->eoe_answered && scl->eoe_asked <= next_epoch;
+}
+
+enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t now_us,
+                           uint64_t *until_us)
+{
+    CHECK(!scl->is_sealing);
+    const struct capsule_member *own = scl_own_member(scl);
+    if (own == NULL) {
+        return STATUS_EMPTY;
+    }
+    outbox_settle(scl, own);
+    if (own->is_closed) {
+        return STATUS_CLOSED;
+    }
+    if (!scl_has_begun(scl, own)) {
+        return STATUS_EMPTY;
+    }
+    bool has_data = scl->batch.count > 0;
+    bool must_answer = must_answer_rts(scl);
+    // What was put before the RTS leaves first. What is put meanwhile has its place behind the
+    // EOE, or a flood would keep it from leaving for ever.
+    bool is_eoe = scl->eoe_next != 0 || (must_answer && !has_data);
+    if (!has_data && !is_eoe) {
+        return STATUS_EMPTY;
+    }
+    // A lone put leaves at once; beside an unreceipted record the batch gathers for a while,
+    // for the store syncs both in one group anyway.
+    if (!is_eoe && !must_answer && scl->outbox.first != NULL &&
+        scl->batch.plain.length < TUPLE_BATCH_BYTES_MAX / 2) {
+        if (scl->gather_until_us == 0) {
+            scl->gather_until_us = now_us + SCL_GATHER_US;
+        }
+        if (now_us < scl->gather_until_us) {
+            *until_us = scl->gather_until_us;
+            return STATUS_FULL;
+        }
+    }
+    if (is_eoe && scl->eoe_next == 0) {
+        scl->eoe_next = scl->eoe_asked;
+    }
+    enum status status = is_eoe ? begin_eoe(scl, job, own) : begin_data(scl, job, own);
+    if (status != STATUS_OK) {
+        return status == STATUS_GAP ? STATUS_EMPTY : status;
+    }
+    if (!is_eoe && must_answer) {
+        scl->eoe_next = scl->eoe_asked;
+    }
+    scl->begun_sequence++;
+    scl->is_sealing = true;
+    return STATUS_OK;
+}
+
+void scl_seal_run(const struct scl *scl, struct scl_seal_job *job)
+{
+    uint8_t header[FRAME_HEADER_BYTES];
+    frame_header(header, FRAME_RECORD, 0, &scl_everyone);
+    job->frame = BUFFER_EMPTY;
+    job->status = buffer_append(&job->frame, header, sizeof header);
+    if (job->status != STATUS_OK) {
+        return;
+    }
+    struct hash hash;
+    if (job->fields.type == RECORD_DATA) {
+        job->status = seal_record(&job->frame, &hash, &job->fields, buffer_bytes(&job->batch.plain),
+                                  job->body_key, scl->key);
+    } else {
+        job->status =
+            record_encode(&job->frame, &hash, &job->fields, buffer_bytes(&job->body), scl->key);
+    }
+    if (job->status == STATUS_OK) {
+        // Decoded before it counts: its header is written and read on two paths.
+        job->status = record_decode_again(&job->record, job->frame.bytes + sizeof header,
+                                          job->frame.length - sizeof header);
+    }
+}
+
+enum status scl_seal_finish(struct scl *scl, struct scl_seal_job *job, uint64_t now_us,
+                            struct bytes *frame)
+{
+    CHECK(scl->is_sealing);
+    scl->is_sealing = false;
+    if (job->status != STATUS_OK) {
+        return job->status;
+    }
+    enum status status = capsule_accept_vouched(scl->capsule, &job->record);
+    if (status != STATUS_OK) {
+        log_event(scl->log, "own record refused sequence=%" PRIu64 " reason=\"%s\"",
+                  job->record.sequence, capsule_reason(scl->capsule));
+        return status;
+    }
+    status = outbox_add(&scl->outbox, job->record.sequence, &job->frame, now_us, frame);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (job->fields.type == RECORD_EOE) {
+        status = scl_output_add(scl, FRAME_RECORD, 0, &frame_to_leader, job->record.whole);
+    }
+
+    if (job->fields.type == RECORD_DATA) {
+        tuple_batch_clear(&job->batch);
+        tuple_batch_release(&scl->spare);
+        scl->spare = job->batch;
+        job->batch = (struct tuple_batch){0};
+    }
+    scl->counters.records_sealed++;
+    return status;
+}
+
+void scl_seal_release(struct scl_seal_job *job)
+{
+    tuple_batch_release(&job->batch);
+    buffer_release(&job->body);
+    buffer_release(&job->frame);
+}

@@ -1,0 +1,119 @@
+/* src/scl/scl_version.c */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hex.h"
+#include "scl/scl_internal.h"
+
+enum {
+    SCL_PREFIX_BYTES = 4,  // of ids
+};
+
+enum status scl_version(const struct scl *scl, char text[SCL_VERSION_BYTES_MAX])
+{
+    char prefix[2 * SCL_PREFIX_BYTES + 1];
+    hex_encode(prefix, capsule_name(scl->capsule)->bytes, SCL_PREFIX_BYTES);
+    int length = snprintf(text, SCL_VERSION_BYTES_MAX, "%s.%" PRIu64 ".%" PRIu64, prefix,
+                          capsule_term(scl->capsule), scl->joined_epoch);
+    for (size_t i = 0; i < scl->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
+        uint64_t sequence = member->head.sequence;
+        if (member->role == MEMBER_LEADER || sequence <= scl->peers[i].joined_sequence) {
+            continue;
+        }
+        hex_encode(prefix, member->id.bytes, SCL_PREFIX_BYTES);
+        length += snprintf(text + length, SCL_VERSION_BYTES_MAX - (size_t)length, ".%s-%" PRIu64,
+                           prefix, sequence);
+        if (length >= SCL_VERSION_BYTES_MAX) {
+            return STATUS_FULL;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Read decimal digits. False: none, or too many. */
+static bool read_number(struct bytes *text, uint64_t *number)
+{
+    size_t digits = 0;
+    *number = 0;
+    while (digits < text->length && text->at[digits] >= '0' && text->at[digits] <= '9') {
+        if (digits == 18) {
+            return false;
+        }
+        *number = *number * 10 + (uint64_t)(text->at[digits] - '0');
+        digits++;
+    }
+    *text = bytes_of(text->at + digits, text->length - digits);
+    return digits > 0;
+}
+
+static bool read_prefix(struct bytes *text, uint8_t prefix[SCL_PREFIX_BYTES])
+{
+    if (text->length < 2 * SCL_PREFIX_BYTES ||
+        !hex_decode(prefix, SCL_PREFIX_BYTES, (const char *)text->at, 2 * SCL_PREFIX_BYTES)) {
+        return false;
+    }
+    *text = bytes_of(text->at + 2 * SCL_PREFIX_BYTES, text->length - 2 * SCL_PREFIX_BYTES);
+    return true;
+}
+
+static bool read_mark(struct bytes *text, char mark)
+{
+    if (text->length == 0 || text->at[0] != (uint8_t)mark) {
+        return false;
+    }
+    *text = bytes_of(text->at + 1, text->length - 1);
+    return true;
+}
+
+static enum status reaches_head(const struct scl *scl, const uint8_t prefix[SCL_PREFIX_BYTES],
+                                uint64_t sequence)
+{
+    for (size_t i = 0; i < capsule_member_count(scl->capsule); i++) {
+        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
+        if (memcmp(member->id.bytes, prefix, SCL_PREFIX_BYTES) != 0) {
+            continue;
+        }
+        if (member->is_closed && sequence > member->cut.sequence) {
+            return STATUS_CLOSED;
+        }
+        return member->head.sequence >= sequence ? STATUS_OK : STATUS_GAP;
+    }
+    return STATUS_GAP;
+}
+
+enum status scl_version_reaches(const struct scl *scl, struct bytes version)
+{
+    uint8_t prefix[SCL_PREFIX_BYTES];
+    uint64_t term, epoch;
+    bool is_whole = read_prefix(&version, prefix) && read_mark(&version, '.') &&
+                    read_number(&version, &term) && read_mark(&version, '.') &&
+                    read_number(&version, &epoch);
+    if (!is_whole) {
+        return STATUS_MALFORMED;
+    }
+    if (memcmp(prefix, capsule_name(scl->capsule)->bytes, SCL_PREFIX_BYTES) != 0) {
+        return STATUS_DENIED;
+    }
+    enum status answer = STATUS_OK;
+    if (term > capsule_term(scl->capsule) || epoch > scl->joined_epoch) {
+        answer = STATUS_GAP;
+    }
+    while (version.length > 0) {
+        uint64_t sequence;
+        is_whole = read_mark(&version, '.') && read_prefix(&version, prefix) &&
+                   read_mark(&version, '-') && read_number(&version, &sequence);
+        if (!is_whole) {
+            return STATUS_MALFORMED;
+        }
+        enum status status = reaches_head(scl, prefix, sequence);
+        if (status == STATUS_CLOSED) {
+            return status;
+        }
+        if (status != STATUS_OK) {
+            answer = status;
+        }
+    }
+    return answer;
+}
