@@ -304,6 +304,19 @@ static enum status refuse(struct leader *leader, const struct writer_id *peer, c
     return status;
 }
 
+/* Refuse for what the evidence says, and tell whoever reads the log what to do about it. */
+static enum status refuse_verdict(struct leader *leader, const struct writer_id *peer,
+                                  const struct verdict *verdict)
+{
+    char line[VERDICT_LINE_BYTES_MAX], text[WRITER_ID_TEXT_BYTES];
+    verdict_line(verdict, line);
+    enum status status = refuse(leader, peer, line);
+    writer_id_text(peer, text);
+    log_event(leader->log, "member needs writer=%s reason=%s remedy=%s", text,
+              verdict_code(verdict->reason), verdict_remedy(verdict->reason));
+    return status;
+}
+
 static enum status receive_apply(struct leader *leader, const struct writer_id *peer,
                                  struct bytes message, uint64_t now_us)
 {
@@ -404,10 +417,8 @@ static enum status receive_proof(struct leader *leader, const struct writer_id *
     if (verdict.is_admitted) {
         status = write_member(leader, join, buffer_bytes(&evidence), time.now_us);
     } else {
-        char line[VERDICT_LINE_BYTES_MAX];
-        verdict_line(&verdict, line);
         join_release(join);
-        status = refuse(leader, peer, line);
+        status = refuse_verdict(leader, peer, &verdict);
     }
     buffer_release(&evidence);
     return status;

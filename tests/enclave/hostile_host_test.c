@@ -7,6 +7,7 @@
  * attack an enclave lives and is right, or has ended with an exit status; a signal, a sanitizer's
  * report and a failed CHECK fail the test, and so does a secret in anything that left an enclave.
  */
+#define _GNU_SOURCE  // memmem
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,6 +24,7 @@
 #include "capsule/receipt.h"
 #include "capsule/record.h"
 #include "capsule/seal.h"
+#include "capsule/term.h"
 #include "tests/enclave/hostile_world.h"
 
 static const struct writer_id everyone;
@@ -61,6 +63,13 @@ static void assert_reads(void)
     assert_int_equal(body.length, strlen(value));
     assert_memory_equal(body.bytes, value, body.length);
     buffer_release(&body);
+}
+
+static void begin_leader(void)
+{
+    hostile_start(&world, HOSTILE_LEADER);
+    hostile_call(&world);
+    assert_true(hostile_wait_ready(&world, HOSTILE_LEADER));
 }
 
 static void begin(void)
@@ -446,9 +455,7 @@ static void p2_a_join_survives_frames_that_come_early_twice_or_from_nowhere(void
 {
     (void)state;
     struct bytes evidence = bytes_text("no evidence");
-    hostile_start(&world, HOSTILE_LEADER);
-    hostile_call(&world);
-    assert_true(hostile_wait_ready(&world, HOSTILE_LEADER));
+    begin_leader();
     world.filter = repeat_joins;
     hostile_start(&world, HOSTILE_WORKER);
     hostile_send(&world, HOSTILE_WORKER, FRAME_EVIDENCE, 0, &everyone, evidence);
@@ -478,9 +485,7 @@ static bool bend_evidence(struct hostile_world *unused, size_t to, struct bytes 
 static void p3_an_enclave_without_evidence_gets_no_key(void **state)
 {
     (void)state;
-    hostile_start(&world, HOSTILE_LEADER);
-    hostile_call(&world);
-    assert_true(hostile_wait_ready(&world, HOSTILE_LEADER));
+    begin_leader();
     world.filter = bend_evidence;
     hostile_start(&world, HOSTILE_WORKER);
     assert_true(hostile_wait_end(&world, HOSTILE_WORKER));
@@ -492,6 +497,136 @@ static void p3_an_enclave_without_evidence_gets_no_key(void **state)
     assert_true(hostile_wait_ready(&world, HOSTILE_WORKER));
     assert_put();
     assert_unmoved();
+}
+
+/* A line of an enclave's log has the one text, and after it the other. */
+static bool has_said_after(const char *first, const char *second)
+{
+    const char *line = world.said.length == 0 ? NULL : (const char *)world.said.bytes;
+    const char *end = line + world.said.length;
+    while (line != NULL && line < end) {
+        size_t length = (size_t)((const char *)memchr(line, '\n', (size_t)(end - line)) - line);
+        const char *at = memmem(line, length, first, strlen(first));
+        if (at != NULL &&
+            memmem(at, length - (size_t)(at - line), second, strlen(second)) != NULL) {
+            return true;
+        }
+        line += length + 1;
+    }
+    return false;
+}
+
+/* Not a single letter beyond the handshake's steps, which carry no key: what the leader told
+ * the worker from `heard` on. */
+static void assert_told_nothing_sealed(size_t heard)
+{
+    assert_true(world.heard_count < HOSTILE_HEARD_MAX);  // so all of it is there
+    for (; heard < world.heard_count; heard++) {
+        if (world.heard[heard].to == HOSTILE_WORKER) {
+            assert_int_not_equal(world.heard[heard].frame.bytes[0], FRAME_CHANNEL);
+        }
+    }
+}
+
+/* The leader program refuses the worker program for this reason, in the log with what to do about
+ * it, and in what the worker is told; no key has left, and no record names the worker. */
+static void start_and_be_refused(const char *reason, enum reason remedy)
+{
+    size_t heard = world.heard_count;
+    size_t member_count = capsule_member_count(store_capsule(world.store));
+    hostile_start(&world, HOSTILE_WORKER);
+    assert_true(hostile_wait_end(&world, HOSTILE_WORKER));
+    hostile_assert_decent(&world, HOSTILE_WORKER);
+    assert_true(has_said_after("member refused", reason));
+    assert_true(has_said_after("member needs", verdict_remedy(remedy)));
+    assert_true(has_said_after("not admitted", reason));
+    assert_false(has_said_after("member admitted", ""));
+    assert_told_nothing_sealed(heard);
+    assert_int_equal(capsule_member_count(store_capsule(world.store)), member_count);
+    assert_null(capsule_member_find(store_capsule(world.store), &world.guests[HOSTILE_WORKER].id));
+    assert_true(world.guests[HOSTILE_LEADER].is_alive);
+}
+
+static void start_and_be_admitted(void)
+{
+    hostile_start(&world, HOSTILE_WORKER);
+    assert_true(hostile_wait_ready(&world, HOSTILE_WORKER));
+    assert_put();
+    assert_unmoved();
+}
+
+static void p3_a_worker_in_debug_mode_gets_no_key(void **state)
+{
+    (void)state;
+    begin_leader();
+    world.is_debug = true;
+    start_and_be_refused("reason=debug", REASON_DEBUG);
+    world.is_debug = false;
+    start_and_be_admitted();
+}
+
+/* The owner admits the leader by one policy, and has it record the next. */
+static void begin_leader_with_next_policy(bool allows_simulated)
+{
+    static struct policy next;  // large
+    struct buffer text = BUFFER_EMPTY;
+    next = world.policy;
+    next.version = 2;
+    next.allow_simulated = allows_simulated;
+    CHECK(policy_encode(&next, &text) == STATUS_OK);
+    CHECK(term_policy_encode(&world.next_policy, &world.capsule, next.version, buffer_bytes(&text),
+                             world.owner) == STATUS_OK);
+    buffer_release(&text);
+    begin_leader();
+    assert_int_equal(capsule_policy_version(store_capsule(world.store)), 2);
+}
+
+static void p3_a_worker_in_a_simulated_tee_that_the_policy_forbids_gets_no_key(void **state)
+{
+    (void)state;
+    begin_leader_with_next_policy(false);
+    start_and_be_refused("reason=simulated_not_allowed", REASON_SIMULATED_NOT_ALLOWED);
+}
+
+static void p3_a_worker_that_the_next_policy_admits_is_served(void **state)
+{
+    (void)state;
+    begin_leader_with_next_policy(true);
+    start_and_be_admitted();
+}
+
+/* The worker asks for evidence of its join, and gets what was made for an earlier one. */
+static bool repeat_evidence(struct hostile_world *unused, size_t to, struct bytes frame)
+{
+    (void)unused;
+    if (to != HOSTILE_WORKER || frame.at[0] != FRAME_EVIDENCE) {
+        return false;
+    }
+    for (size_t i = 0; i < world.heard_count; i++) {
+        struct bytes heard = buffer_bytes(&world.heard[i].frame);
+        if (world.heard[i].to == to && heard.at[0] == FRAME_EVIDENCE) {
+            assert_false(bytes_equal(heard, frame));
+            hostile_send_bytes(&world, to, heard);
+            return true;
+        }
+    }
+    fail_msg("no evidence to repeat");
+    return false;
+}
+
+static void p3_a_worker_with_evidence_of_an_earlier_join_gets_no_key(void **state)
+{
+    (void)state;
+    begin();  // a worker joins with good evidence
+    spawn_kill(&world.guests[HOSTILE_WORKER].spawn);
+    assert_true(hostile_wait_end(&world, HOSTILE_WORKER));
+    buffer_clear(&world.said);
+    hostile_send(&world, HOSTILE_LEADER, FRAME_GONE, 0, &world.guests[HOSTILE_WORKER].id,
+                 bytes_of(NULL, 0));
+    world.filter = repeat_evidence;
+    start_and_be_refused("reason=report_data", REASON_REPORT_DATA);
+    world.filter = NULL;
+    start_and_be_admitted();
 }
 
 static void p10_streams_that_cannot_be_end_no_worker(void **state)
@@ -838,6 +973,13 @@ int main(void)
             p2_a_join_survives_frames_that_come_early_twice_or_from_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(p3_an_enclave_without_evidence_gets_no_key, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(p3_a_worker_in_debug_mode_gets_no_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            p3_a_worker_in_a_simulated_tee_that_the_policy_forbids_gets_no_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(p3_a_worker_that_the_next_policy_admits_is_served, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p3_a_worker_with_evidence_of_an_earlier_join_gets_no_key,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(p10_streams_that_cannot_be_end_no_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(p9_a_new_leader_takes_no_answer_to_another_question, setup,
                                         teardown),

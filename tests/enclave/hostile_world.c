@@ -173,7 +173,8 @@ static void give_term(struct hostile_world *world, struct bytes evidence)
     };
     CHECK(term_encode(&body, &term, world->owner) == STATUS_OK);
     const struct message_seed seed = {.seed = secret_bytes(world->seed),
-                                      .term_body = buffer_bytes(&body)};
+                                      .term_body = buffer_bytes(&body),
+                                      .policy_body = buffer_bytes(&world->next_policy)};
     CHECK(message_seed_encode(&plain, &seed) == STATUS_OK);
     CHECK(channel_seal(world->session, &sealed, buffer_bytes(&plain)) == STATUS_OK);
     hand_body(world, HOSTILE_LEADER, FRAME_CHANNEL, 0, &owner_peer, buffer_bytes(&sealed));
@@ -271,7 +272,7 @@ static void answer_evidence(struct hostile_world *world, size_t from, const stru
     if (frame->body.length != VERDICT_REPORT_DATA_BYTES) {
         return;
     }
-    simulated_quote(world->platform, &world->measurement, frame->body.at, false, quote);
+    simulated_quote(world->platform, &world->measurement, frame->body.at, world->is_debug, quote);
     const struct evidence evidence = {
         .tee = TEE_SIMULATED,
         .quote = bytes_of(quote, sizeof quote),
@@ -852,6 +853,7 @@ void hostile_release(struct hostile_world *world)
     secret_free(world->seed);
     buffer_release(&world->tcb);
     buffer_release(&world->genesis);
+    buffer_release(&world->next_policy);
     buffer_release(&world->said);
     buffer_release(&world->spoken);
 }

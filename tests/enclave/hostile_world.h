@@ -72,7 +72,9 @@ struct hostile_world {
     struct secret *seed;
     struct sign_key *vendor;
     struct policy policy;
+    struct buffer next_policy;  // a POLICY body that the leader records when it gets its term
     struct simulated_platform *platform;
+    bool is_debug;  // what the platform says of the enclaves that it runs
     struct buffer tcb;
     struct hash measurement;
     struct buffer genesis;
