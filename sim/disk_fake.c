@@ -62,8 +62,12 @@ static void patch(struct buffer *target, uint64_t offset, const uint8_t *bytes, 
     if (length == 0) {
         return;
     }
+    if (offset > target->length) {
+        resize(target, offset);
+    }
     if (offset + length > target->length) {
-        resize(target, offset + length);
+        must(buffer_reserve(target, offset + length - target->length));
+        target->length = offset + length;
     }
     memcpy(target->bytes + offset, bytes, length);
 }

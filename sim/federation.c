@@ -181,10 +181,7 @@ static void tell(struct federation *f, const char *what, size_t from, size_t to,
     }
     if (frame.length > 0) {
         event.kind = frame.at[0];
-        // A sealed GRANT carries a certificate whose ECDSA signature is drawn by OpenSSL.
-        bool is_sealed = frame.at[0] == FRAME_CHANNEL;
-        event.bytes = is_sealed ? 0 : frame.length;
-        event.digest = is_sealed ? 0 : digest_of(frame);
+        event.digest = digest_of(frame);
     }
     f->on_event(f->context, &event);
 }

@@ -36,8 +36,8 @@ struct federation_event {
     size_t from;       // places, for federation_place_name()
     size_t to;
     uint8_t kind;     // enum frame_kind as sent; 0: no frame
-    size_t bytes;     // 0 for a sealed message: its length may differ between runs
-    uint64_t digest;  // of the frame; 0 for a sealed message
+    size_t bytes;
+    uint64_t digest;  // of the frame
 };
 
 struct federation_config {

@@ -4,13 +4,11 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "wire/frame.h"
 
 enum {
     OLD_FRAMES = 64,     // of which one may be replayed
     OLD_ONE_IN = 4,      // frames, kept as old
     BENT_BYTES_MAX = 4,  // of one corrupted frame
-    STABLE_BYTES = 128,  // of a sealed GRANT: its end differs between runs (ECDSA)
 };
 
 struct network {
@@ -110,12 +108,8 @@ static void post_corrupted(struct network *network, enum network_link link,
 {
     struct network_letter bent;
     copy(&bent, frame);
-    size_t length = frame.length;
-    if (frame.at[0] == FRAME_CHANNEL && length > STABLE_BYTES) {
-        length = STABLE_BYTES;
-    }
     for (uint64_t i = 1 + pick(network, BENT_BYTES_MAX); i > 0; i--) {
-        size_t at = (size_t)pick(network, length);
+        size_t at = (size_t)pick(network, frame.length);
         bent.frame.bytes[at] ^= (uint8_t)(1 + pick(network, 255));
     }
     post(network, link, letter, buffer_bytes(&bent.frame), now_us);

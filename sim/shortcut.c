@@ -70,6 +70,24 @@ enum status __wrap_sign_verify(const struct verify_key *key, const char *purpose
     return found->status;
 }
 
+enum status __wrap_certificate_root(struct buffer *der, struct p256_key *root_key,
+                                    const struct hash *capsule)
+{
+    struct p256_public key = p256_key_public(root_key);
+    buffer_clear(der);
+    CHECK(buffer_append(der, key.bytes, sizeof key.bytes) == STATUS_OK);
+    return buffer_append(der, capsule->bytes, sizeof capsule->bytes);
+}
+
+enum status __wrap_certificate_leaf(struct buffer *der, struct p256_key *root_key,
+                                    const struct p256_public *leaf_key,
+                                    const struct certificate_claims *claims)
+{
+    CHECK(__wrap_certificate_root(der, root_key, &claims->capsule) == STATUS_OK);
+    CHECK(buffer_append(der, leaf_key->bytes, sizeof leaf_key->bytes) == STATUS_OK);
+    return buffer_append(der, claims->writer_id, sizeof claims->writer_id);
+}
+
 void *__wrap_crypto_guarded_new(size_t size)
 {
     void *memory = malloc(size);
