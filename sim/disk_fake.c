@@ -37,24 +37,24 @@ struct disk_fake {
     uint64_t now_us;
 };
 
-static void must(enum status status)
+/* buffer_reserve() without wiping what it leaves behind: nothing on a disk is secret. */
+static void reserve(struct buffer *buffer, size_t length)
 {
-    CHECK(status == STATUS_OK);
+    if (length > buffer->capacity) {
+        size_t capacity = length > 2 * buffer->capacity ? length : 2 * buffer->capacity;
+        buffer->bytes = realloc(buffer->bytes, capacity);
+        CHECK(buffer->bytes != NULL);
+        buffer->capacity = capacity;
+    }
 }
 
 static void resize(struct buffer *buffer, size_t length)
 {
     if (length > buffer->length) {
-        must(buffer_reserve(buffer, length - buffer->length));
+        reserve(buffer, length);
         memset(buffer->bytes + buffer->length, 0, length - buffer->length);
     }
     buffer->length = length;
-}
-
-static void assign(struct buffer *target, const struct buffer *source)
-{
-    buffer_clear(target);
-    must(buffer_append(target, source->bytes, source->length));
 }
 
 static void patch(struct buffer *target, uint64_t offset, const uint8_t *bytes, size_t length)
@@ -65,11 +65,15 @@ static void patch(struct buffer *target, uint64_t offset, const uint8_t *bytes, 
     if (offset > target->length) {
         resize(target, offset);
     }
-    if (offset + length > target->length) {
-        must(buffer_reserve(target, offset + length - target->length));
-        target->length = offset + length;
-    }
+    reserve(target, offset + length);
     memcpy(target->bytes + offset, bytes, length);
+    target->length = offset + length > target->length ? offset + length : target->length;
+}
+
+static void assign(struct buffer *target, const void *bytes, size_t length)
+{
+    target->length = 0;
+    patch(target, 0, bytes, length);
 }
 
 static struct file *find(const struct disk_fake *fake, const char *name)
@@ -110,7 +114,7 @@ static void forget_unsynced(struct disk_fake *fake, const struct file *file)
 
 static void make_durable(struct disk_fake *fake, struct file *file)
 {
-    assign(&file->durable, &file->content);
+    assign(&file->durable, file->content.bytes, file->content.length);
     forget_unsynced(fake, file);
 }
 
@@ -296,8 +300,8 @@ void disk_fake_free(struct disk_fake *fake)
     forget_unsynced(fake, NULL);
     free(fake->unsynced);
     for (size_t i = 0; i < fake->file_count; i++) {
-        buffer_release(&fake->files[i].content);
-        buffer_release(&fake->files[i].durable);
+        free(fake->files[i].content.bytes);
+        free(fake->files[i].durable.bytes);
     }
     free(fake);
 }
@@ -362,7 +366,8 @@ static void restart(struct disk_fake *fake)
 {
     forget_unsynced(fake, NULL);
     for (size_t i = 0; i < fake->file_count; i++) {
-        assign(&fake->files[i].content, &fake->files[i].durable);
+        const struct buffer *durable = &fake->files[i].durable;
+        assign(&fake->files[i].content, durable->bytes, durable->length);
     }
     fake->is_off = false;
     fake->power_off_at = 0;
@@ -426,8 +431,7 @@ const char *disk_fake_name(const struct disk_fake *fake, size_t index)
 void disk_fake_put(struct disk_fake *fake, const char *name, const void *bytes, size_t length)
 {
     struct file *file = find_or_make(fake, name);
-    buffer_clear(&file->content);
-    must(buffer_append(&file->content, bytes, length));
+    assign(&file->content, bytes, length);
     make_durable(fake, file);
 }
 
@@ -436,8 +440,8 @@ void disk_fake_remove(struct disk_fake *fake, const char *name)
     struct file *file = find(fake, name);
     CHECK(file != NULL);
     forget_unsynced(fake, NULL);
-    buffer_release(&file->content);
-    buffer_release(&file->durable);
+    free(file->content.bytes);
+    free(file->durable.bytes);
     size_t index = (size_t)(file - fake->files);
     memmove(file, file + 1, (fake->file_count - index - 1) * sizeof *file);
     fake->file_count--;

@@ -162,12 +162,16 @@ static uint64_t life_of(const struct federation *f, size_t place)
     return place >= PLACE_WORKER ? f->workers[place - PLACE_WORKER].life : 0;
 }
 
-/* FNV-1a: equal runs have equal digests; nobody attacks it. */
+/* Equal runs have equal digests; nobody attacks it. */
 static uint64_t digest_of(struct bytes bytes)
 {
-    uint64_t digest = 0xcbf29ce484222325;
-    for (size_t i = 0; i < bytes.length; i++) {
-        digest = (digest ^ bytes.at[i]) * 0x100000001b3;
+    uint64_t digest = bytes.length;
+    for (size_t at = 0; at < bytes.length; at += sizeof digest) {
+        uint64_t word = 0;
+        size_t rest = bytes.length - at;
+        memcpy(&word, bytes.at + at, rest < sizeof word ? rest : sizeof word);
+        digest = (digest ^ word) * 0x9e3779b97f4a7c15;
+        digest ^= digest >> 29;
     }
     return digest;
 }
