@@ -139,6 +139,16 @@ void checker_store_release(struct checker_store *checker)
     *checker = (struct checker_store){.heads = NULL};
 }
 
+void checker_store_merge(struct checker_store *target, const struct checker_store *source)
+{
+    for (size_t i = 0; i < source->count; i++) {
+        struct checker_head *head = find_or_add(target, &source->heads[i].writer);
+        head->sequence =
+            head->sequence > source->heads[i].sequence ? head->sequence : source->heads[i].sequence;
+    }
+    target->record_count += source->record_count;
+}
+
 uint64_t checker_store_head(const struct checker_store *checker, const struct writer_id *writer)
 {
     for (size_t i = 0; i < checker->count; i++) {

@@ -32,6 +32,9 @@ bool checker_store_walk(struct checker_store *checker, const struct disk *disk,
                         struct bytes genesis, char reason[CHECKER_REASON_BYTES]);
 void checker_store_release(struct checker_store *checker);
 
+/* Of each writer the longer of the two branches. */
+void checker_store_merge(struct checker_store *target, const struct checker_store *source);
+
 /* 0: nothing of that writer is there. */
 uint64_t checker_store_head(const struct checker_store *checker, const struct writer_id *writer);
 

@@ -114,6 +114,7 @@ static int run(const struct command_line *line)
     struct scenario_config config = {
         .step_count = command_number(line, "steps", SCENARIO_STEPS),
         .worker_count = command_number(line, "workers", SCENARIO_WORKERS),
+        .store_count = command_number(line, "stores", 1),
         .log = command_has(line, "log") ? &log : NULL,
         .on_event = command_has(line, "trace") ? print_event : NULL,
     };

@@ -15,7 +15,7 @@
  * late, out of order, lost, doubled, bent, cut off, or seen before. What happens is drawn from the
  * random source alone.
  */
-enum { NETWORK_PLACES_MAX = 1024 };
+enum { NETWORK_PLACES_MAX = 2048 };
 
 struct network;
 

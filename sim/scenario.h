@@ -12,12 +12,9 @@
 /*
  * scenario: one simulated life of an app, drawn from a seed.
  *
- * Workload: puts and deletes, of fresh keys and of a few hot ones, at every worker that is ready.
- * Faults: the seed picks which of them are on, and how bad: frames late, lost, doubled, bent,
- * replayed; processes that cannot reach each other for a while; workers, leader and store killed
- * at any time; the store's power going off in the middle of a write, its disk full; clocks
- * that drift and leap. Its host starts again whatever ended.
- * Then all faults stop, and the checkers of P2 to P6 and P9 judge what is there.
+ * The seed picks which faults there are, and how bad. For so many steps the acts
+ * (sim/scenario_internal.h) do their work and make their faults; whatever ends is started again.
+ * Then all faults stop, and the checkers judge what is there.
  */
 enum {
     SCENARIO_STEPS = 80,
@@ -26,10 +23,29 @@ enum {
     SCENARIO_WORKERS_MAX = 32,
 };
 
+/* What can be left out; docs/simulation.md says what each is. */
+enum scenario_fault {
+    SCENARIO_LATE,
+    SCENARIO_DROP,
+    SCENARIO_DUPLICATE,
+    SCENARIO_CORRUPT,
+    SCENARIO_REPLAY,
+    SCENARIO_PART,
+    SCENARIO_KILL_WORKER,
+    SCENARIO_KILL_LEADER,
+    SCENARIO_KILL_STORE,
+    SCENARIO_POWER,
+    SCENARIO_FULL,
+    SCENARIO_CLOCK,
+    SCENARIO_FAULTS,
+};
+
 struct scenario_config {
     uint64_t seed;
     uint64_t step_count;
     uint64_t worker_count;
+    uint64_t store_count;
+    uint64_t without;       // bits by enum scenario_fault
     const struct log *log;  // borrowed; NULL for none
     void (*on_event)(void *context, const struct federation_event *event);  // NULL: none
     void *context;
@@ -38,6 +54,7 @@ struct scenario_config {
 struct scenario_result {
     bool has_failed;
     char reason[CHECKER_REASON_BYTES];  // which promise was broken, and how
+    uint64_t faults;                    // those that the seed has; bits
     uint64_t event_count;
     uint64_t trace_digest;  // of all events: equal runs have equal ones
     uint64_t put_count;
@@ -46,5 +63,8 @@ struct scenario_result {
 };
 
 void scenario_run(const struct scenario_config *config, struct scenario_result *result);
+
+/* "drop". `fault` is below SCENARIO_FAULTS. Static storage. */
+const char *scenario_fault_name(enum scenario_fault fault);
 
 #endif

@@ -34,6 +34,12 @@ static const struct command_option options[] = {
      .is_number = true,
      .minimum = 1,
      .maximum = 32},
+    {.name = "stores",
+     .value = "N",
+     .text = "stores (default: 1)",
+     .is_number = true,
+     .minimum = 1,
+     .maximum = 8},
     {.name = "trace", .text = "print one line for each event (docs/simulation.md)"},
     {.name = "log", .text = "print what the processes log, to standard error"},
 };

@@ -51,7 +51,9 @@ static void begin_seed(struct fixture *f, uint64_t seed, uint64_t delay_us, unsi
     f->log = (struct log){.line = print_line};
     const struct federation_config config = {
         .seed = seed,
-        .disk = &f->disk,
+        .disks = &f->disk,
+        .store_count = 1,
+        .receipt_count = 1,
         .log = &f->log,
         .faults = {.delay_us = delay_us, .drop_percent = drop_percent},
     };
@@ -80,24 +82,24 @@ static void end(struct fixture *f)
 static bool leads(struct federation *federation, void *context)
 {
     (void)context;
-    return federation_is_leading(federation);
+    return federation_leader_is_leading(federation);
 }
 
 static bool is_ready(struct federation *federation, void *context)
 {
-    return federation_is_ready(federation, *(size_t *)context);
+    return federation_worker_is_ready(federation, *(size_t *)context);
 }
 
 static size_t start_worker(struct fixture *f)
 {
-    size_t worker = federation_start_worker(f->federation);
+    size_t worker = federation_worker_start(f->federation);
     assert_true(federation_run(f->federation, 20000000, is_ready, &worker));
     return worker;
 }
 
 static void start_leader(struct fixture *f)
 {
-    federation_start_leader(f->federation);
+    federation_leader_start(f->federation);
     assert_true(federation_run(f->federation, 20000000, leads, NULL));
 }
 
@@ -109,14 +111,14 @@ struct held {
 static bool is_held(struct federation *federation, void *context)
 {
     struct held *held = context;
-    return federation_is_durable(federation, held->worker, &held->dependency);
+    return federation_worker_is_durable(federation, held->worker, &held->dependency);
 }
 
 /* Put and wait for the receipts. */
 static void put(struct fixture *f, size_t worker, const char *key, const char *value)
 {
     struct held held = {.worker = worker};
-    assert_int_equal(federation_put(f->federation, worker, key, value, &held.dependency),
+    assert_int_equal(federation_worker_put(f->federation, worker, key, value, &held.dependency),
                      STATUS_OK);
     assert_true(federation_run(f->federation, 20000000, is_held, &held));
 }
@@ -124,7 +126,8 @@ static void put(struct fixture *f, size_t worker, const char *key, const char *v
 static void assert_value(struct fixture *f, size_t worker, const char *key, const char *expected)
 {
     char text[64];
-    assert_int_equal(federation_get(f->federation, worker, key, text, sizeof text), STATUS_OK);
+    assert_int_equal(federation_worker_get(f->federation, worker, key, text, sizeof text),
+                     STATUS_OK);
     assert_string_equal(text, expected);
 }
 
@@ -135,7 +138,7 @@ struct pair {
 static bool are_equal(struct federation *federation, void *context)
 {
     const struct pair *pair = context;
-    return federation_are_equal(federation, pair->a, pair->b);
+    return federation_worker_equals(federation, pair->a, pair->b);
 }
 
 static void p5_a_write_at_one_worker_is_seen_at_the_other(void **state)
@@ -152,7 +155,7 @@ static void p5_a_write_at_one_worker_is_seen_at_the_other(void **state)
     assert_true(federation_run(f.federation, 5000000, are_equal, &pair));
     assert_value(&f, pair.a, "key", "three");
     char text[8];
-    assert_int_equal(federation_get(f.federation, pair.b, "other", text, sizeof text),
+    assert_int_equal(federation_worker_get(f.federation, pair.b, "other", text, sizeof text),
                      STATUS_NOT_FOUND);
     end(&f);
 }
@@ -165,7 +168,7 @@ struct epoch {
 static bool has_joined(struct federation *federation, void *context)
 {
     const struct epoch *epoch = context;
-    return federation_joined_epoch(federation, epoch->worker) >= epoch->epoch;
+    return federation_worker_joined_epoch(federation, epoch->worker) >= epoch->epoch;
 }
 
 static void p5_epochs_follow_writes_and_an_idle_app_is_silent(void **state)
@@ -179,11 +182,13 @@ static void p5_epochs_follow_writes_and_an_idle_app_is_silent(void **state)
     struct epoch first = {.worker = b, .epoch = 2};
     assert_true(federation_run(f.federation, 3000000, has_joined, &first));
     federation_run(f.federation, 2000000, NULL, NULL);
-    uint64_t epoch = federation_joined_epoch(f.federation, a);
-    uint64_t frames = federation_frame_count(f.federation);
+    uint64_t epoch = federation_worker_joined_epoch(f.federation, a);
+    struct federation_counters before, after;
+    federation_count(f.federation, &before);
     federation_run(f.federation, 10000000, NULL, NULL);
-    assert_int_equal(federation_joined_epoch(f.federation, a), epoch);
-    assert_int_equal(federation_frame_count(f.federation), frames);
+    assert_int_equal(federation_worker_joined_epoch(f.federation, a), epoch);
+    federation_count(f.federation, &after);
+    assert_int_equal(after.delivered_frames, before.delivered_frames);
     end(&f);
 }
 
@@ -207,10 +212,11 @@ static void p4_everything_acknowledged_survives_the_end_of_every_process(void **
             snprintf(value, sizeof value, "value-%d", i);
             put(&f, i % 2 == 0 ? a : b, key, value);
         }
-        federation_kill_leader(f.federation);
-        federation_kill_worker(f.federation, a);
-        federation_kill_worker(f.federation, b);
-        assert_int_equal(federation_restart_store(f.federation), STATUS_OK);
+        federation_leader_kill(f.federation);
+        federation_worker_kill(f.federation, a);
+        federation_worker_kill(f.federation, b);
+        federation_store_kill(f.federation, 0);
+        assert_int_equal(federation_store_start(f.federation, 0), STATUS_OK);
     }
     end(&f);
 }
@@ -223,8 +229,9 @@ static void p9_a_worker_that_ends_is_closed_and_its_writes_stay(void **state)
     start_leader(&f);
     size_t a = start_worker(&f), b = start_worker(&f);
     put(&f, a, "key", "of the dead");
-    federation_kill_worker(f.federation, a);
-    struct epoch closed = {.worker = b, .epoch = federation_joined_epoch(f.federation, b) + 1};
+    federation_worker_kill(f.federation, a);
+    struct epoch closed = {.worker = b,
+                           .epoch = federation_worker_joined_epoch(f.federation, b) + 1};
     assert_true(federation_run(f.federation, 5000000, has_joined, &closed));
     put(&f, b, "more", "of the living");
     struct pair pair = {.a = b, .b = start_worker(&f)};
@@ -241,10 +248,10 @@ static void p9_workers_of_an_ended_term_end_too(void **state)
     start_leader(&f);
     size_t a = start_worker(&f);
     put(&f, a, "key", "value");
-    federation_kill_leader(f.federation);
+    federation_leader_kill(f.federation);
     start_leader(&f);
     federation_run(f.federation, 3000000, NULL, NULL);
-    assert_false(federation_is_ready(f.federation, a));
+    assert_false(federation_worker_is_ready(f.federation, a));
     size_t b = start_worker(&f);
     assert_value(&f, b, "key", "value");
     end(&f);
@@ -264,9 +271,9 @@ static void p5_lost_and_late_frames_are_made_good(void **state)
         struct dependency dependency = {0};
         snprintf(key, sizeof key, "key-%d", i % 40);
         snprintf(value, sizeof value, "value-%d", i);
-        assert_int_equal(
-            federation_put(f.federation, i % 3 == 0 ? pair.a : pair.b, key, value, &dependency),
-            STATUS_OK);
+        assert_int_equal(federation_worker_put(f.federation, i % 3 == 0 ? pair.a : pair.b, key,
+                                               value, &dependency),
+                         STATUS_OK);
         federation_run(f.federation, 20000, NULL, NULL);
     }
     federation_disturb(f.federation, &(struct network_faults){.delay_us = 500, .drop_percent = 0});

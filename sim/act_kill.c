@@ -1,0 +1,23 @@
+/* sim/act_kill.c */
+
+/* kill -9, at any time. */
+#include "sim/scenario_internal.h"
+
+static void step(struct scenario *s, void *state)
+{
+    (void)state;
+    size_t worker = (size_t)scenario_pick(s, s->config->worker_count);
+    size_t store = (size_t)scenario_pick(s, s->config->store_count);
+    if (scenario_has_chance(s, 5) && scenario_has(s, SCENARIO_KILL_WORKER) &&
+        worker < s->started_count) {
+        federation_worker_kill(s->federation, s->workers[worker]);
+    }
+    if (scenario_has_chance(s, 3) && scenario_has(s, SCENARIO_KILL_LEADER)) {
+        federation_leader_kill(s->federation);
+    }
+    if (scenario_has_chance(s, 4) && scenario_has(s, SCENARIO_KILL_STORE)) {
+        federation_store_kill(s->federation, store);
+    }
+}
+
+const struct scenario_act act_kill = {.step = step};

@@ -1,0 +1,164 @@
+/* sim/act_put.c */
+
+/*
+ * Clients put and delete at workers that are ready, fresh keys and a few hot ones; the oracle keeps
+ * what they saw. P2, P4, P5, P6.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "sim/checker_map.h"
+#include "sim/checker_session.h"
+#include "sim/scenario_internal.h"
+
+enum { PUTS_PER_STEP_MAX = 4, HOT_KEYS = 4 };
+
+struct puts {
+    struct oracle oracle;
+    size_t first_pending;                // no put before it is still to be asked for
+    size_t lasts[SCENARIO_WORKERS_MAX];  // workers that made their last put
+};
+
+static void put(struct scenario *s, struct puts *puts, size_t worker, const char *key,
+                bool is_delete)
+{
+    struct memtable_entry entry;
+    struct oracle_put made = {.is_delete = is_delete, .worker = worker};
+    snprintf(made.key, sizeof made.key, "%s", key);
+    snprintf(made.value, sizeof made.value, "%zu", puts->oracle.count);
+    enum status status = federation_worker_put(s->federation, worker, key,
+                                               is_delete ? NULL : made.value, &made.dependency);
+    if (status != STATUS_OK) {
+        // Full for now, or closed and about to end.
+        return;
+    }
+    made.writer = federation_worker_id(s->federation, worker);
+    made.sequence = made.dependency.own_sequence;
+    struct memtable_reader *reader = federation_worker_reader(s->federation, worker);
+    memtable_reader_begin(reader);
+    bool is_own = memtable_get(reader, bytes_text(key), &entry) == STATUS_OK &&
+                  entry.is_tombstone == is_delete &&
+                  (is_delete || bytes_equal(entry.value, bytes_text(made.value)));
+    made.lamport = is_own ? entry.version.lamport : 0;
+    memtable_reader_end(reader);
+    if (!is_own) {
+        scenario_fail(s, "P6: worker %zu does not read what it has just written", worker);
+    }
+    oracle_add(&puts->oracle, &made);
+}
+
+static void *begin(struct scenario *s)
+{
+    struct puts *puts = calloc(1, sizeof *puts);
+    (void)s;
+    CHECK(puts != NULL);
+    memset(puts->lasts, 0xff, sizeof puts->lasts);
+    return puts;
+}
+
+static void step(struct scenario *s, void *state)
+{
+    struct puts *puts = state;
+    char key[ORACLE_TEXT_BYTES];
+    for (uint64_t i = scenario_pick(s, PUTS_PER_STEP_MAX); i > 0; i--) {
+        size_t place = (size_t)scenario_pick(s, s->config->worker_count);
+        size_t hot = (size_t)scenario_pick(s, HOT_KEYS);
+        bool is_delete = scenario_has_chance(s, 25);
+        if (!scenario_is_ready(s, place)) {
+            continue;
+        }
+        snprintf(key, sizeof key, "key-%zu", puts->oracle.count % 100000);
+        put(s, puts, s->workers[place], key, false);
+        snprintf(key, sizeof key, "hot-%zu", hot);
+        put(s, puts, s->workers[place], key, is_delete);
+    }
+}
+
+static void watch(struct scenario *s, void *state)
+{
+    struct puts *puts = state;
+    char reason[CHECKER_REASON_BYTES];
+    bool is_pending = false;
+    for (size_t i = puts->first_pending; i < puts->oracle.count; i++) {
+        struct oracle_put *made = &puts->oracle.puts[i];
+        if (made->is_durable || !federation_worker_is_alive(s->federation, made->worker)) {
+            puts->first_pending = is_pending ? puts->first_pending : i + 1;
+            continue;
+        }
+        is_pending = true;
+        if (!checker_session_judge_put(made, federation_worker_reader(s->federation, made->worker),
+                                       reason)) {
+            scenario_fail(s, "%s", reason);
+        }
+        made->is_durable =
+            federation_worker_is_durable(s->federation, made->worker, &made->dependency);
+    }
+}
+
+/* Every worker has made a last put, all puts are durable, and all maps are equal. */
+static bool settle(struct scenario *s, void *state)
+{
+    struct puts *puts = state;
+    bool is_settled = true;
+    for (size_t i = 0; i < s->config->worker_count; i++) {
+        if (puts->lasts[i] != s->workers[i]) {
+            puts->lasts[i] = s->workers[i];
+            put(s, puts, s->workers[i], "last", false);
+            is_settled = false;
+        }
+    }
+    for (size_t i = puts->first_pending; i < puts->oracle.count && is_settled; i++) {
+        const struct oracle_put *made = &puts->oracle.puts[i];
+        is_settled = made->is_durable || !federation_worker_is_alive(s->federation, made->worker);
+    }
+    for (size_t i = 1; i < s->config->worker_count && is_settled; i++) {
+        is_settled = federation_worker_equals(s->federation, s->workers[0], s->workers[i]);
+    }
+    return is_settled;
+}
+
+static void judge(struct scenario *s, void *state, size_t later)
+{
+    struct puts *puts = state;
+    struct checker_store store = {.heads = NULL};
+    struct federation *federation = s->federation;
+    char reason[CHECKER_REASON_BYTES];
+    bool is_right = true;
+    for (size_t i = 0; i < s->config->store_count && is_right; i++) {
+        struct checker_store one;
+        is_right = checker_store_walk(&one, &s->disks[i], federation_genesis(federation), reason);
+        checker_store_merge(&store, &one);
+        checker_store_release(&one);
+    }
+    is_right = is_right && checker_map_judge_durable(&puts->oracle, &store, reason) &&
+               checker_map_judge(&puts->oracle, &store, federation_worker_reader(federation, later),
+                                 later, reason);
+    for (size_t i = 0; i < s->config->worker_count && is_right; i++) {
+        size_t worker = s->workers[i];
+        // One that was absent too long under the faults may have been closed only now.
+        is_right = !federation_worker_is_alive(federation, worker) ||
+                   checker_map_judge(&puts->oracle, &store,
+                                     federation_worker_reader(federation, worker), worker, reason);
+    }
+    if (!is_right) {
+        scenario_fail(s, "%s", reason);
+    }
+    checker_store_release(&store);
+}
+
+static void end(struct scenario *s, void *state)
+{
+    struct puts *puts = state;
+    s->result->put_count = puts->oracle.count;
+    for (size_t i = 0; i < puts->oracle.count; i++) {
+        s->result->durable_count += puts->oracle.puts[i].is_durable;
+    }
+    oracle_release(&puts->oracle);
+    free(puts);
+}
+
+const struct scenario_act act_put = {
+    .begin = begin, .step = step, .watch = watch, .settle = settle, .judge = judge, .end = end};

@@ -1,0 +1,137 @@
+/* sim/federation_owner.c */
+
+/* The owner: what the command line does to give a leader its term. */
+#include "attest/evidence.h"
+#include "base/check.h"
+#include "sim/federation_internal.h"
+#include "wire/message.h"
+
+static void give_term(struct federation *f, struct bytes evidence)
+{
+    struct federation_owner *owner = &f->owner;
+    struct buffer body = BUFFER_EMPTY, plain = BUFFER_EMPTY, sealed = BUFFER_EMPTY;
+    owner->term++;
+    const struct term term = {
+        .capsule = f->capsule,
+        .number = owner->term,
+        .leader = owner->apply.key,
+        .sync = owner->sync,
+        .sync_epoch = owner->sync_epoch,
+        .evidence = evidence,
+    };
+    CHECK(term_encode(&body, &term, owner->key) == STATUS_OK);
+    const struct message_seed seed = {.seed = secret_bytes(owner->seed),
+                                      .term_body = buffer_bytes(&body)};
+    CHECK(message_seed_encode(&plain, &seed) == STATUS_OK);
+    CHECK(channel_seal(owner->channel, &sealed, buffer_bytes(&plain)) == STATUS_OK);
+    federation_post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_CHANNEL, 0, &federation_owner_peer,
+                         buffer_bytes(&sealed));
+    buffer_release(&body);
+    buffer_release(&plain);
+    buffer_release(&sealed);
+}
+
+static void receive_proof(struct federation *f, struct bytes message)
+{
+    struct federation_owner *owner = &f->owner;
+    struct buffer evidence = BUFFER_EMPTY;
+    uint8_t report_data[JOIN_REPORT_DATA_BYTES];
+    const struct evidence_roots roots = policy_roots(&f->policy);
+    channel_free(owner->channel);
+    owner->channel = NULL;
+    CHECK(join_judge_prove(owner->judge, message, &evidence, report_data, &owner->channel) ==
+          STATUS_OK);
+    const struct verdict genuine =
+        evidence_verify(buffer_bytes(&evidence), FEDERATION_START_S + f->now_us / 1000000, &roots);
+    const struct verdict verdict = policy_judge(&f->policy, &genuine, report_data, POLICY_LEADER);
+    CHECK(verdict.is_admitted);
+    give_term(f, buffer_bytes(&evidence));
+    buffer_release(&evidence);
+}
+
+static void receive_apply(struct federation *f, struct bytes message)
+{
+    struct federation_owner *owner = &f->owner;
+    struct buffer target = BUFFER_EMPTY;
+    join_judge_free(owner->judge);
+    CHECK(join_judge_new(&owner->judge, JOIN_PROVISION, message, bytes_of(NULL, 0), owner->key,
+                         &f->random, &owner->apply, &target) == STATUS_OK);
+    federation_post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_JOIN, 0, &federation_owner_peer,
+                         buffer_bytes(&target));
+    buffer_release(&target);
+}
+
+/* The leader says how its taking over went. */
+static void receive_answer(struct federation *f, struct bytes body)
+{
+    struct federation_owner *owner = &f->owner;
+    struct buffer plain = BUFFER_EMPTY;
+    struct message message;
+    CHECK(channel_open(owner->channel, &plain, body) == STATUS_OK);
+    CHECK(message_decode(&message, buffer_bytes(&plain)) == STATUS_OK);
+    CHECK(message.kind == MESSAGE_ANSWER);
+    // A leader that lost frames while it took over gives up; it is not to find a rollback.
+    owner->has_false_alarm = owner->has_false_alarm || message.answer.status == STATUS_FORGED;
+    if (message.answer.status == STATUS_OK) {
+        owner->sync = message.answer.sync;
+        owner->sync_epoch = message.answer.sync_epoch;
+    }
+    buffer_release(&plain);
+}
+
+static void owner_receive(struct federation *f, size_t place, const struct network_letter *letter)
+{
+    struct frame frame;
+    enum join_step step;
+    struct bytes message;
+    (void)place;
+    CHECK(frame_decode(&frame, buffer_bytes(&letter->frame)) == STATUS_OK);
+    if (frame.kind == FRAME_CHANNEL) {
+        receive_answer(f, frame.body);
+        return;
+    }
+    CHECK(join_decode(&step, &message, frame.body) == STATUS_OK);
+    if (step == JOIN_APPLY) {
+        receive_apply(f, message);
+    } else if (step == JOIN_PROVE) {
+        receive_proof(f, message);
+    }
+}
+
+static uint64_t owner_due_us(const struct federation *f, size_t place)
+{
+    (void)f;
+    (void)place;
+    return UINT64_MAX;
+}
+
+static const struct federation_kind owner_kind = {.receive = owner_receive, .due_us = owner_due_us};
+
+void federation_owner_init(struct federation *f)
+{
+    f->owner.key = sign_key_new(&f->random);
+    f->owner.seed = secret_new_random(&f->random);
+    federation_occupy(f, PLACE_OWNER, &owner_kind);
+}
+
+void federation_owner_release(struct federation *f)
+{
+    join_judge_free(f->owner.judge);
+    channel_free(f->owner.channel);
+    secret_free(f->owner.seed);
+    sign_key_free(f->owner.key);
+}
+
+void federation_owner_call(struct federation *f)
+{
+    struct buffer call = BUFFER_EMPTY;
+    CHECK(join_call(&call) == STATUS_OK);
+    federation_post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_JOIN, 0, &federation_owner_peer,
+                         buffer_bytes(&call));
+    buffer_release(&call);
+}
+
+bool federation_owner_has_false_alarm(const struct federation *f)
+{
+    return f->owner.has_false_alarm;
+}

@@ -1,0 +1,121 @@
+/* sim/federation_store.c */
+
+/* The stores, each with its disk. */
+#include "base/check.h"
+#include "sim/federation_internal.h"
+
+enum { SEGMENT_BYTES = 64 << 10 };  // small, so that a run fills several
+
+static size_t place_of(const struct federation_store *store)
+{
+    return PLACE_STORE + (size_t)(store - store->federation->stores);
+}
+
+static void store_send(void *context, uint64_t client, struct bytes frame)
+{
+    const struct federation_store *store = context;
+    federation_post(store->federation, place_of(store), (size_t)client, frame);
+}
+
+static void store_broadcast(void *context, struct bytes frame)
+{
+    const struct federation_store *store = context;
+    struct federation *f = store->federation;
+    federation_post(f, place_of(store), PLACE_LEADER, frame);
+    federation_post_to_workers(f, place_of(store), frame);
+}
+
+/* One whose disk fails ends by itself. */
+static void ends_with(struct federation *f, size_t index, enum status status)
+{
+    if (status == STATUS_IO) {
+        federation_store_kill(f, index);
+        return;
+    }
+    CHECK(status == STATUS_OK);
+}
+
+static void store_receive(struct federation *f, size_t place, const struct network_letter *letter)
+{
+    struct federation_store *store = &f->stores[place - PLACE_STORE];
+    store->must_commit = true;
+    ends_with(f, place - PLACE_STORE,
+              server_receive(store->server, letter->from, buffer_bytes(&letter->frame)));
+}
+
+static uint64_t store_due_us(const struct federation *f, size_t place)
+{
+    return f->stores[place - PLACE_STORE].must_commit ? f->now_us : UINT64_MAX;
+}
+
+/* All that came at this instant is one group. */
+static void store_step(struct federation *f, size_t place)
+{
+    struct federation_store *store = &f->stores[place - PLACE_STORE];
+    store->must_commit = false;
+    ends_with(f, place - PLACE_STORE, server_commit(store->server));
+}
+
+static const struct federation_kind store_kind = {
+    .receive = store_receive, .due_us = store_due_us, .step = store_step};
+
+void federation_store_init(struct federation *f, size_t index, const struct disk *disk)
+{
+    f->stores[index] =
+        (struct federation_store){.federation = f, .disk = disk, .key = sign_key_new(&f->random)};
+}
+
+void federation_store_release(struct federation *f, size_t index)
+{
+    federation_store_kill(f, index);
+    sign_key_free(f->stores[index].key);
+}
+
+enum status federation_store_start(struct federation *f, size_t index)
+{
+    struct federation_store *store = &f->stores[index];
+    size_t place = PLACE_STORE + index;
+    CHECK(store->server == NULL);
+    const struct store_config config = {
+        .disk = store->disk,
+        .genesis = buffer_bytes(&f->genesis),
+        .key = store->key,
+        .log = f->log,
+        .segment_bytes = SEGMENT_BYTES,
+    };
+    const struct server_output output = {
+        .send = store_send, .broadcast = store_broadcast, .context = store};
+    enum status status = store_open(&store->store, &config);
+    if (status == STATUS_OK) {
+        status = server_new(&store->server, store->store, &output);
+    }
+    federation_tell(f, status == STATUS_OK ? "start" : "refuse", place, place, bytes_of(NULL, 0));
+    if (status == STATUS_OK) {
+        store->must_commit = false;
+        federation_occupy(f, place, &store_kind);
+    } else {
+        store_close(store->store);
+        store->store = NULL;
+    }
+    return status;
+}
+
+bool federation_store_is_running(const struct federation *f, size_t index)
+{
+    return f->stores[index].server != NULL;
+}
+
+void federation_store_kill(struct federation *f, size_t index)
+{
+    struct federation_store *store = &f->stores[index];
+    size_t place = PLACE_STORE + index;
+    if (store->server == NULL) {
+        return;
+    }
+    federation_tell(f, "end", place, place, bytes_of(NULL, 0));
+    federation_vacate(f, place);
+    server_free(store->server);
+    store_close(store->store);
+    store->server = NULL;
+    store->store = NULL;
+}

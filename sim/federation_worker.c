@@ -1,0 +1,380 @@
+/* sim/federation_worker.c */
+
+/* The workers: what paranoid-enclave-js runs, without functions and TLS. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "sim/federation_internal.h"
+#include "wire/message.h"
+
+enum { JOIN_TIMEOUT_US = 15 * 1000 * 1000 };  // as the enclave's: who was not admitted by then ends
+
+void federation_worker_kill(struct federation *f, size_t index)
+{
+    struct federation_worker *worker = f->workers[index];
+    if (!worker->is_alive) {
+        return;
+    }
+    federation_tell(f, "end", PLACE_WORKER + index, PLACE_WORKER + index, bytes_of(NULL, 0));
+    federation_vacate(f, PLACE_WORKER + index);
+    scl_seal_release(&worker->seal);
+    scl_open_release(&worker->open);
+    memtable_reader_free(worker->reader);
+    scl_free(worker->scl);
+    join_applicant_free(worker->applicant);
+    channel_free(worker->channel);
+    p256_key_free(worker->tls_key);
+    sign_key_free(worker->key);
+    worker->is_alive = false;
+    worker->is_ready = false;
+    if (f->leader.leader != NULL) {
+        federation_post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_GONE, 0, &worker->id,
+                             bytes_of(NULL, 0));
+    }
+}
+
+/* A worker takes what arrives as the enclave does (src/enclave/worker_open.c): what is no good is
+ * dropped; STATUS_DENIED, STATUS_FORGED and STATUS_MALFORMED end a join, and the process with it.
+ */
+static enum status worker_receive_join(struct federation *f, struct federation_worker *worker,
+                                       size_t place, struct bytes body)
+{
+    enum join_step step;
+    struct bytes message;
+    uint64_t term;
+    struct verify_key leader;
+    uint8_t report_data[JOIN_REPORT_DATA_BYTES];
+    const struct genesis *genesis = capsule_genesis(scl_capsule(worker->scl));
+    if (worker->applicant == NULL || join_decode(&step, &message, body) != STATUS_OK) {
+        return STATUS_OK;
+    }
+    if (step == JOIN_REFUSED) {
+        return STATUS_DENIED;
+    }
+    if (step != JOIN_ANSWER) {
+        return STATUS_OK;
+    }
+    enum status status = join_applicant_answer(worker->applicant, message, &genesis->owner, &term,
+                                               &leader, report_data);
+    if (status == STATUS_OK) {
+        struct buffer frame = BUFFER_EMPTY;
+        CHECK(frame_encode(&frame, FRAME_EVIDENCE, 0, &federation_everyone,
+                           bytes_of(report_data, sizeof report_data)) == STATUS_OK);
+        federation_route(f, place, buffer_bytes(&frame));
+        buffer_release(&frame);
+    }
+    return status;
+}
+
+static enum status worker_receive_evidence(struct federation *f, struct federation_worker *worker,
+                                           struct bytes evidence)
+{
+    struct buffer message = BUFFER_EMPTY;
+    if (worker->applicant == NULL || worker->channel != NULL) {
+        return STATUS_OK;
+    }
+    enum status status =
+        join_applicant_prove(worker->applicant, evidence, &message, &worker->channel);
+    if (status == STATUS_OK) {
+        federation_post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_JOIN, 0, &worker->id,
+                             buffer_bytes(&message));
+    }
+    buffer_release(&message);
+    return status;
+}
+
+static void worker_receive_grant(struct federation_worker *worker, struct bytes body)
+{
+    struct buffer plain = BUFFER_EMPTY;
+    struct message message;
+    bool is_genuine = worker->channel != NULL && !worker->has_grant &&
+                      channel_open(worker->channel, &plain, body) == STATUS_OK &&
+                      message_decode(&message, buffer_bytes(&plain)) == STATUS_OK &&
+                      message.kind == MESSAGE_GRANT;
+    if (is_genuine) {
+        const struct message_grant *grant = &message.grant;
+        for (uint32_t i = 0; i < grant->key_count; i++) {
+            CHECK(scl_add_key(worker->scl, grant->keys[i].key_epoch, grant->keys[i].secret) ==
+                  STATUS_OK);
+        }
+        for (uint32_t i = 0; i < grant->head_count; i++) {
+            struct branch_head head = message_grant_head(grant, i);
+            CHECK(scl_require(worker->scl, &head) == STATUS_OK);
+        }
+        worker->has_grant = true;
+    }
+    buffer_release(&plain);
+}
+
+static void worker_receive_records(struct federation *f, struct federation_worker *worker,
+                                   struct bytes records)
+{
+    while (records.length > 0) {
+        struct record record;
+        size_t length = record_length(records.at, records.length);
+        if (length == 0 || length > records.length ||
+            record_decode(&record, records.at, length) != STATUS_OK) {
+            CHECK(f->is_bending);
+            return;
+        }
+        records = bytes_of(records.at + length, records.length - length);
+        enum status status = scl_receive(worker->scl, &record);
+        CHECK(f->is_bending || status == STATUS_OK || status == STATUS_STALE);
+    }
+}
+
+static enum status take(struct federation *f, struct federation_worker *worker, size_t place,
+                        const struct frame *frame)
+{
+    enum status status = STATUS_OK;
+    worker->tick_us = 0;
+    switch (frame->kind) {
+    case FRAME_JOIN:
+        return worker_receive_join(f, worker, place, frame->body);
+    case FRAME_EVIDENCE:
+        return worker_receive_evidence(f, worker, frame->body);
+    case FRAME_CHANNEL:
+        worker_receive_grant(worker, frame->body);
+        break;
+    case FRAME_RECORD:
+        worker_receive_records(f, worker, frame->body);
+        break;
+    case FRAME_RECEIPT:
+        status = scl_receive_receipt(worker->scl, frame->body);
+        break;
+    case FRAME_RTS:
+        status = scl_receive_rts(worker->scl, frame->body);
+        break;
+    case FRAME_FETCHED:
+        status = scl_receive_fetched(worker->scl, frame->request, frame->body);
+        break;
+    case FRAME_REFUSED:
+        status = scl_receive_refused(worker->scl, frame->body);
+        break;
+    default:
+        break;
+    }
+    CHECK(f->is_bending || (status != STATUS_FORGED && status != STATUS_MALFORMED));
+    return STATUS_OK;
+}
+
+/* What the actors of a worker do, one after the other. */
+static void worker_step(struct federation *f, size_t place)
+{
+    struct federation_worker *worker = f->workers[place - PLACE_WORKER];
+    struct buffer frame = BUFFER_EMPTY;
+    struct bytes sealed;
+    enum status status = STATUS_OK;
+    uint64_t now_us = federation_clock_us(f, &worker->clock);
+    while (status == STATUS_OK && scl_open_begin(worker->scl, &worker->open) == STATUS_OK) {
+        scl_open_run(&worker->open);
+        status = scl_open_finish(worker->scl, &worker->open, now_us);
+    }
+    worker->seal_us = UINT64_MAX;
+    while (status == STATUS_OK && (status = scl_seal_begin(worker->scl, &worker->seal, now_us,
+                                                           &worker->seal_us)) == STATUS_OK) {
+        scl_seal_run(worker->scl, &worker->seal);
+        status = scl_seal_finish(worker->scl, &worker->seal, now_us, &sealed);
+        if (status == STATUS_OK) {
+            federation_route(f, place, sealed);
+        }
+    }
+    bool is_late = !worker->has_grant && f->now_us > worker->join_us + JOIN_TIMEOUT_US;
+    if (status == STATUS_CLOSED || is_late) {
+        federation_worker_kill(f, place - PLACE_WORKER);
+        return;
+    }
+    CHECK(status == STATUS_EMPTY || status == STATUS_FULL);
+    if (now_us >= worker->tick_us) {
+        worker->tick_us = scl_tick(worker->scl, now_us);
+    }
+    while (scl_output(worker->scl, &frame) == STATUS_OK) {
+        federation_route(f, place, buffer_bytes(&frame));
+        buffer_clear(&frame);
+    }
+    buffer_release(&frame);
+    worker->is_ready = worker->has_grant && scl_is_ready(worker->scl);
+}
+
+static void worker_receive(struct federation *f, size_t place, const struct network_letter *letter)
+{
+    size_t index = place - PLACE_WORKER;
+    struct frame frame;
+    if (frame_decode(&frame, buffer_bytes(&letter->frame)) != STATUS_OK) {
+        CHECK(f->is_bending);
+    } else if (take(f, f->workers[index], place, &frame) != STATUS_OK) {
+        federation_worker_kill(f, index);
+    } else {
+        worker_step(f, place);
+    }
+}
+
+static uint64_t worker_due_us(const struct federation *f, size_t place)
+{
+    const struct federation_worker *worker = f->workers[place - PLACE_WORKER];
+    uint64_t own = worker->tick_us < worker->seal_us ? worker->tick_us : worker->seal_us;
+    uint64_t join_us = worker->has_grant ? UINT64_MAX : worker->join_us + JOIN_TIMEOUT_US + 1;
+    own = federation_clock_real_us(f, &worker->clock, own);
+    return join_us < own ? join_us : own;
+}
+
+static const struct federation_kind worker_kind = {
+    .receive = worker_receive, .due_us = worker_due_us, .step = worker_step};
+
+static void on_function(void *context, struct bytes body)
+{
+    (void)context;
+    (void)body;
+}
+
+size_t federation_worker_start(struct federation *f)
+{
+    CHECK(f->worker_count < FEDERATION_WORKERS_MAX);
+    size_t index = f->worker_count++;
+    struct federation_worker *worker = calloc(1, sizeof *worker);
+    CHECK(worker != NULL);
+    f->workers[index] = worker;
+    *worker = (struct federation_worker){
+        .is_alive = true,
+        .clock = {.begun_us = f->now_us},
+        .join_us = f->now_us,
+        .seal_us = UINT64_MAX,
+    };
+    federation_occupy(f, PLACE_WORKER + index, &worker_kind);
+    federation_tell(f, "start", PLACE_WORKER + index, PLACE_WORKER + index, bytes_of(NULL, 0));
+    worker->key = sign_key_new(&f->random);
+    worker->public_key = sign_key_public(worker->key);
+    worker->id = writer_id_of(&worker->public_key);
+    // From the seed: its public half lies in the MEMBER record.
+    struct secret *tls_secret = secret_new_random(&f->random);
+    worker->tls_key = p256_key_new_from_secret(tls_secret);
+    secret_free(tls_secret);
+    const struct scl_config config = {
+        .genesis = buffer_bytes(&f->genesis),
+        .key = worker->key,
+        .log = f->log,
+        .on_function = on_function,
+    };
+    CHECK(scl_new(&worker->scl, &config) == STATUS_OK);
+    CHECK(memtable_reader_new(&worker->reader, scl_memtable(worker->scl)) == STATUS_OK);
+    const struct p256_public tls_key = p256_key_public(worker->tls_key);
+    struct buffer message = BUFFER_EMPTY;
+    CHECK(join_applicant_new(&worker->applicant, JOIN_MEMBER, MEMBER_WORKER, &f->capsule,
+                             &worker->public_key, &tls_key, &f->random, &message) == STATUS_OK);
+    federation_post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_JOIN, 0, &worker->id,
+                         buffer_bytes(&message));
+    buffer_release(&message);
+    return index;
+}
+
+bool federation_worker_is_alive(const struct federation *f, size_t worker)
+{
+    return f->workers[worker]->is_alive;
+}
+
+bool federation_worker_is_ready(const struct federation *f, size_t worker)
+{
+    return f->workers[worker]->is_ready;
+}
+
+/* ---- what clients and judges ask ---- */
+
+enum status federation_worker_put(struct federation *f, size_t index, const char *key,
+                                  const char *value, struct dependency *dependency)
+{
+    const struct tuple tuple = {
+        .kind = value == NULL ? TUPLE_DELETE : TUPLE_PUT,
+        .key = bytes_text(key),
+        .value = value == NULL ? bytes_of(NULL, 0) : bytes_text(value),
+    };
+    enum status status = scl_put(f->workers[index]->scl, &tuple, dependency);
+    f->workers[index]->seal_us = 0;
+    federation_tell(f, status == STATUS_OK ? "put" : "refuse", PLACE_WORKER + index,
+                    PLACE_WORKER + index, bytes_of(NULL, 0));
+    return status;
+}
+
+bool federation_worker_is_durable(struct federation *f, size_t index,
+                                  const struct dependency *dependency)
+{
+    return f->workers[index]->is_alive && scl_is_durable(f->workers[index]->scl, dependency);
+}
+
+enum status federation_worker_get(struct federation *f, size_t index, const char *key, char *text,
+                                  size_t text_bytes)
+{
+    struct memtable_entry entry;
+    struct memtable_reader *reader = f->workers[index]->reader;
+    memtable_reader_begin(reader);
+    enum status status = memtable_get(reader, bytes_text(key), &entry);
+    if (status == STATUS_OK && entry.is_tombstone) {
+        status = STATUS_NOT_FOUND;
+    }
+    if (status == STATUS_OK) {
+        snprintf(text, text_bytes, "%.*s", (int)entry.value.length, (const char *)entry.value.at);
+    }
+    memtable_reader_end(reader);
+    return status;
+}
+
+static bool entry_equal(const struct memtable_entry *a, const struct memtable_entry *b)
+{
+    return bytes_equal(a->key, b->key) && bytes_equal(a->value, b->value) &&
+           a->is_tombstone == b->is_tombstone && a->version.lamport == b->version.lamport &&
+           writer_id_equal(&a->version.writer, &b->version.writer);
+}
+
+bool federation_worker_equals(struct federation *f, size_t a, size_t b)
+{
+    struct memtable_reader *left = f->workers[a]->reader, *right = f->workers[b]->reader;
+    struct bytes from = bytes_of(NULL, 0);
+    bool is_after = false, are_equal = true;
+    memtable_reader_begin(left);
+    memtable_reader_begin(right);
+    while (are_equal) {
+        struct memtable_entry x, y;
+        enum status status = memtable_seek(left, from, is_after, &x);
+        are_equal = status == memtable_seek(right, from, is_after, &y);
+        if (status != STATUS_OK) {
+            break;
+        }
+        are_equal = are_equal && entry_equal(&x, &y);
+        from = x.key;
+        is_after = true;
+    }
+    memtable_reader_end(right);
+    memtable_reader_end(left);
+    return are_equal;
+}
+
+uint64_t federation_worker_joined_epoch(struct federation *f, size_t worker)
+{
+    struct scl_counters counters;
+    scl_count(f->workers[worker]->scl, &counters);
+    return counters.joined_epoch;
+}
+
+void federation_worker_adjust_clock(struct federation *f, size_t index, int drift_permille,
+                                    uint64_t leap_us)
+{
+    struct federation_worker *worker = f->workers[index];
+    if (worker->is_alive) {
+        federation_clock_adjust(f, &worker->clock, drift_permille, leap_us);
+    }
+}
+
+struct writer_id federation_worker_id(const struct federation *f, size_t index)
+{
+    return f->workers[index]->id;
+}
+
+struct scl *federation_worker_scl(struct federation *f, size_t index)
+{
+    return f->workers[index]->scl;
+}
+
+struct memtable_reader *federation_worker_reader(struct federation *f, size_t index)
+{
+    return f->workers[index]->reader;
+}
