@@ -77,6 +77,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         CHECK(record_length(copy.bytes, copy.length) == copy.length);
         encode_again(&record, key);
     }
+    if (record_decode_stored(&record, copy.bytes, copy.length) == STATUS_OK && record.is_pruned) {
+        struct buffer again = BUFFER_EMPTY;
+        CHECK(record_prune(&again, &record) == STATUS_OK);
+        CHECK(bytes_equal(buffer_bytes(&again), buffer_bytes(&copy)));
+        buffer_release(&again);
+    }
     buffer_release(&copy);
     return 0;
 }

@@ -12,6 +12,7 @@ void branch_release(struct branch *branch)
 {
     free(branch->recent);
     free(branch->expected);
+    free(branch->pruned);
     *branch = (struct branch){.recent = NULL};
 }
 
@@ -96,6 +97,7 @@ void branch_grow(struct branch *branch, const struct head *head)
 {
     CHECK(head->sequence > branch->member.head.sequence);
     bool is_next = head->sequence == branch->member.head.sequence + 1;
+    branch->has_leapt = branch->has_leapt || !is_next;
     branch->member.head = *head;
     if (head->sequence <= branch->covered.sequence) {
         return;
@@ -133,4 +135,62 @@ void branch_expect(struct branch *branch, const struct head *head, uint32_t sync
     branch->expected[branch->expected_start + branch->expected_count] =
         (struct branch_expectation){.head = *head, .sync = sync};
     branch->expected_count++;
+}
+
+enum status branch_reserve_pruned(struct branch *branch, size_t count)
+{
+    if (count > BRANCH_PRUNED_MAX - branch->pruned_count) {
+        return STATUS_FULL;
+    }
+    size_t needed = branch->pruned_count + count;
+    if (needed <= branch->pruned_capacity) {
+        return STATUS_OK;
+    }
+    size_t capacity = needed < CAPACITY_MIN ? CAPACITY_MIN : 2 * needed;
+    struct branch_range *grown = realloc(branch->pruned, capacity * sizeof *grown);
+    if (grown == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    branch->pruned = grown;
+    branch->pruned_capacity = capacity;
+    return STATUS_OK;
+}
+
+/* The first range that ends at or above `sequence`. */
+static size_t pruned_find(const struct branch *branch, uint64_t sequence)
+{
+    size_t low = 0, high = branch->pruned_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (branch->pruned[middle].to < sequence) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+void branch_prune(struct branch *branch, struct branch_range range)
+{
+    CHECK(0 < range.from && range.from <= range.to);
+    // Those that it touches become one with it.
+    size_t first = pruned_find(branch, range.from - 1), last = first;
+    while (last < branch->pruned_count && branch->pruned[last].from - 1 <= range.to) {
+        range.from =
+            range.from < branch->pruned[last].from ? range.from : branch->pruned[last].from;
+        range.to = range.to > branch->pruned[last].to ? range.to : branch->pruned[last].to;
+        last++;
+    }
+    CHECK(last > first || branch->pruned_count < branch->pruned_capacity);
+    memmove(branch->pruned + first + 1, branch->pruned + last,
+            (branch->pruned_count - last) * sizeof *branch->pruned);
+    branch->pruned[first] = range;
+    branch->pruned_count = branch->pruned_count - (last - first) + 1;
+}
+
+bool branch_is_pruned(const struct branch *branch, uint64_t sequence)
+{
+    size_t place = pruned_find(branch, sequence);
+    return place < branch->pruned_count && branch->pruned[place].from <= sequence;
 }

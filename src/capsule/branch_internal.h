@@ -18,12 +18,22 @@
  * `expected`, in the order of sequences. Whichever comes first, the branch or
  * the SYNC, the other is compared with it.
  */
-enum { BRANCH_RECENT_MAX = 1 << 20, BRANCH_EXPECTED_MAX = 1 << 22 };
+enum {
+    BRANCH_RECENT_MAX = 1 << 20,
+    BRANCH_EXPECTED_MAX = 1 << 22,
+    BRANCH_PRUNED_MAX = 1 << 20,
+};
 
 /* A SYNC says that the branch will have this head. */
 struct branch_expectation {
     struct head head;
     uint32_t sync;  // its position among the capsule's SYNCs
+};
+
+/* Bodies that a PRUNE has named, both ends included. */
+struct branch_range {
+    uint64_t from;
+    uint64_t to;
 };
 
 struct branch {
@@ -41,6 +51,14 @@ struct branch {
     size_t expected_start;  // those before it were met
     size_t expected_count;  // the others
     size_t expected_capacity;
+
+    // Of a compactor: its newest MANIFEST here. After a leap nobody knows what lies between.
+    struct head manifest;
+    bool has_leapt;
+
+    struct branch_range *pruned;  // in order, none touching the next
+    size_t pruned_count;
+    size_t pruned_capacity;
 
     // Of a leader: where its TERM stands, and whether it has gone beyond it and
     // beyond closing its predecessors.
@@ -81,5 +99,13 @@ void branch_cover(struct branch *branch, const struct head *head);
 
 /* A SYNC names a head not reached here; after branch_reserve_expectation(). */
 void branch_expect(struct branch *branch, const struct head *head, uint32_t sync);
+
+/* Make room for one more pruned range. STATUS_FULL, STATUS_NO_MEMORY. */
+MUST_CHECK enum status branch_reserve_pruned(struct branch *branch, size_t count);
+
+/* The bodies of a range are gone or may go; after branch_reserve_pruned(). */
+void branch_prune(struct branch *branch, struct branch_range range);
+
+bool branch_is_pruned(const struct branch *branch, uint64_t sequence);
 
 #endif

@@ -300,8 +300,9 @@ static void join(struct branch *branch, const struct capsule_sync *sync)
     }
 }
 
-static enum status apply_data(struct capsule *capsule, struct branch *branch,
-                              const struct record *record)
+/* DATA, TABLE, MANIFEST: what they hold is for those who have keys. */
+static enum status apply_sealed(struct capsule *capsule, struct branch *branch,
+                                const struct record *record)
 {
     const struct capsule_sync *joined;
     enum status status = find_join(capsule, branch, record, &joined);
@@ -311,6 +312,16 @@ static enum status apply_data(struct capsule *capsule, struct branch *branch,
     }
     if (status == STATUS_OK) {
         join(branch, joined);
+    }
+    return status;
+}
+
+static enum status apply_manifest(struct capsule *capsule, struct branch *branch,
+                                  const struct record *record)
+{
+    enum status status = apply_sealed(capsule, branch, record);
+    if (status == STATUS_OK) {
+        branch->manifest = (struct head){.sequence = record->sequence, .hash = record->hash};
     }
     return status;
 }
@@ -436,13 +447,13 @@ static const struct rule {
 } rules[RECORD_TYPE_COUNT] = {
     [RECORD_GENESIS] = {LEADER, deny_late},
     [RECORD_MEMBER] = {LEADER, capsule_term_apply_member},
-    [RECORD_DATA] = {WORKER, apply_data},
+    [RECORD_DATA] = {WORKER, apply_sealed},
     [RECORD_EOE] = {WORKER | COMPACTOR, apply_eoe},
     [RECORD_SYNC] = {LEADER, capsule_sync_apply},
-    [RECORD_TABLE] = {COMPACTOR, deny_unsupported},
-    [RECORD_MANIFEST] = {COMPACTOR, deny_unsupported},
+    [RECORD_TABLE] = {COMPACTOR, apply_sealed},
+    [RECORD_MANIFEST] = {COMPACTOR, apply_manifest},
     [RECORD_FUNCTION] = {LEADER, apply_function},
-    [RECORD_PRUNE] = {LEADER, deny_unsupported},
+    [RECORD_PRUNE] = {LEADER, capsule_prune_apply},
     [RECORD_TERM] = {LEADER, deny_late},
     [RECORD_POLICY] = {LEADER, capsule_term_apply_policy},
     [RECORD_LOCK] = {LEADER, deny_unsupported},
@@ -525,7 +536,8 @@ static enum status verify_type(struct capsule *capsule, const struct branch *bra
         return capsule_refuse(capsule, record, STATUS_DENIED, "a %s may not sign it",
                               member_role_text(role));
     }
-    if (record_type_is_sealed(record->type) && record->body.length < AEAD_TAG_BYTES) {
+    if (record_type_is_sealed(record->type) && !record->is_pruned &&
+        record->body.length < AEAD_TAG_BYTES) {
         return capsule_refuse(capsule, record, STATUS_MALFORMED, "its body was never sealed");
     }
     if (role != MEMBER_LEADER) {
@@ -563,7 +575,11 @@ static enum status verify_record(struct capsule *capsule, const struct branch *b
     if (proof != PROOF_RUN && record_verify(record, &branch->member.key) != STATUS_OK) {
         return capsule_refuse(capsule, record, STATUS_FORGED, "its signature does not verify");
     }
-    return verify_type(capsule, branch, record);
+    status = verify_type(capsule, branch, record);
+    if (status == STATUS_OK && branch->member.role == MEMBER_COMPACTOR) {
+        status = capsule_prune_verify_place(capsule, record);
+    }
+    return status;
 }
 
 static enum status accept_record(struct capsule *capsule, const struct record *record,

@@ -40,6 +40,10 @@
  *     other records of a leader carry one more than the epoch of the newest SYNC (its TERM and
  *     the CLOSE of predecessors: at least one more than the epoch its TERM names).
  *  8. What a SYNC lists, W stores have signed to hold; what a CLOSE cuts, R stores have fenced.
+ *  9. The MANIFEST that SYNCs name is one that W stores hold, and it only moves on: along the
+ * branch of one compactor, then to a compactor admitted later.
+ * 10. A PRUNE rests on the MANIFEST in effect, names only what a SYNC or a CLOSE has named before,
+ *     and neither that MANIFEST nor the one in effect before it (capsule/prune.h).
  */
 struct capsule;
 
@@ -52,6 +56,7 @@ struct capsule_member {
     enum member_role role;
     uint64_t term;            // of a leader: its own; of others: that of the leader who admitted it
     struct hash admitted_by;  // hash of its TERM or MEMBER record
+    uint64_t admitted_sequence;  // that record's, in its leader's branch
     struct hash evidence_hash;
     struct p256_public tls_key;  // zeroes for a leader
     struct head head;
@@ -72,7 +77,8 @@ struct capsule_sync {
     uint64_t lamport;
     uint64_t floor;
     uint64_t time_ms;
-    uint32_t unmet_count;  // heads it names that have not been reached here
+    struct branch_head manifest;  // in effect; all zeroes: none
+    uint32_t unmet_count;         // heads it names that have not been reached here
 };
 
 /* Why a record was refused, for people: which record, what disagreed. */
@@ -151,6 +157,13 @@ const struct capsule_sync *capsule_sync_find(const struct capsule *capsule,
  */
 MUST_CHECK enum status capsule_missing(const struct capsule *capsule, size_t *index,
                                        struct branch_head *wanted, uint64_t *from);
+
+/*
+ * Whether a PRUNE accepted here names the body of this record. A record whose body is gone while
+ * this is false has lost it by somebody's fault.
+ */
+bool capsule_is_pruned(const struct capsule *capsule, const struct writer_id *writer,
+                       uint64_t sequence);
 
 /* Whether some branch here went beyond a cut accepted later: the replica discards itself. */
 bool capsule_is_overrun(const struct capsule *capsule);

@@ -44,6 +44,8 @@ struct capsule {
 
     uint64_t examination_count;
     bool is_overrun;
+    struct branch_head manifest;         // that the newest SYNC names; all zeroes: none
+    struct branch_head manifest_before;  // in effect before it
     char reason[CAPSULE_REASON_BYTES];
 };
 
@@ -92,5 +94,17 @@ enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,
                                const struct record *record);
 enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *leader,
                                      const struct record *record);
+
+/* capsule_prune.c: which bodies may go, and which MANIFEST is in effect. */
+enum status capsule_prune_apply(struct capsule *capsule, struct branch *leader,
+                                const struct record *record);
+/* Judge the MANIFEST that a SYNC names, its heads examined already; and let it take effect. */
+MUST_CHECK enum status capsule_prune_verify_manifest(struct capsule *capsule,
+                                                     const struct record *record,
+                                                     const struct branch_head *named);
+void capsule_prune_set_manifest(struct capsule *capsule, const struct branch_head *named);
+/* Judge a compactor's record by what a SYNC has said of its place. */
+MUST_CHECK enum status capsule_prune_verify_place(struct capsule *capsule,
+                                                  const struct record *record);
 
 #endif

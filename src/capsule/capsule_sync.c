@@ -302,6 +302,9 @@ enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,
     if (status == STATUS_OK) {
         status = verify_receipts(capsule, record, &body);
     }
+    if (status == STATUS_OK) {
+        status = capsule_prune_verify_manifest(capsule, record, &body.manifest);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -321,11 +324,13 @@ enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,
         .lamport = body.lamport,
         .floor = body.floor,
         .time_ms = body.time_ms,
+        .manifest = body.manifest,
     };
     for (uint32_t i = 0; i < body.head_count; i++) {
         struct sync_head listed = sync_head_at(&body, i);
         apply_listing(capsule, &listed, sync, position);
     }
+    capsule_prune_set_manifest(capsule, &body.manifest);
     capsule->sync_count++;
     lookup_add(&capsule->sync_by_hash, sync->hash.bytes, position);
     leader->member.joined = sync->hash;

@@ -119,6 +119,7 @@ enum status capsule_term_accept(struct capsule *capsule, const struct record *re
     branch->member.role = MEMBER_LEADER;
     branch->member.term = term.number;
     branch->member.admitted_by = record->hash;
+    branch->member.admitted_sequence = record->sequence;
     branch->member.evidence_hash = hash_of(term.evidence.at, term.evidence.length);
     branch->member.joined = term.sync;
     branch->member.joined_epoch = term.sync_epoch;
@@ -264,6 +265,7 @@ enum status capsule_term_apply_member(struct capsule *capsule, struct branch *le
     branch->member.role = body.role;
     branch->member.term = term;
     branch->member.admitted_by = record->hash;
+    branch->member.admitted_sequence = record->sequence;
     branch->member.evidence_hash = hash_of(body.evidence.at, body.evidence.length);
     branch->member.tls_key = body.tls_key;
     branch->member.joined = body.sync;

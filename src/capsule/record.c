@@ -12,6 +12,7 @@ static const uint32_t RECORD_MAGIC = 0x31524350;  // "PCR1"
 static const char RECORD_PURPOSE[] = "paranoid record v1";
 
 enum {
+    RESERVED_OFFSET = 5,
     BODY_HASH_OFFSET = 80,
     // All but a SYNC follow the record before, and at most one SYNC.
     PARENTS_MAX_BUT_SYNC = 2,
@@ -24,17 +25,19 @@ struct shape {
     uint32_t key_epoch;
     uint32_t body_bytes;
     uint64_t sequence;
+    bool is_pruned;
     bool is_sound;
 };
 
-static bool shape_is_sound(const struct shape *shape, uint32_t magic, uint8_t reserved)
+static bool shape_is_sound(const struct shape *shape, uint32_t magic)
 {
     size_t previous_count = shape->sequence > 1 ? 1 : 0;
     size_t parents_max =
         shape->type == RECORD_SYNC ? RECORD_PARENTS_MAX : previous_count + PARENTS_MAX_BUT_SYNC - 1;
-    return magic == RECORD_MAGIC && reserved == 0 && (unsigned)shape->type < RECORD_TYPE_COUNT &&
-           shape->sequence >= 1 && shape->parent_count >= previous_count &&
-           shape->parent_count <= parents_max && shape->body_bytes <= RECORD_BODY_BYTES_MAX;
+    return magic == RECORD_MAGIC && (unsigned)shape->type < RECORD_TYPE_COUNT &&
+           (!shape->is_pruned || record_type_is_prunable(shape->type)) && shape->sequence >= 1 &&
+           shape->parent_count >= previous_count && shape->parent_count <= parents_max &&
+           shape->body_bytes <= RECORD_BODY_BYTES_MAX;
 }
 
 static struct shape shape_decode(struct cursor *in)
@@ -48,7 +51,8 @@ static struct shape shape_decode(struct cursor *in)
     shape.key_epoch = cursor_u32(in);
     shape.body_bytes = cursor_u32(in);
     shape.sequence = cursor_u64(in);
-    shape.is_sound = !in->failed && shape_is_sound(&shape, magic, reserved);
+    shape.is_pruned = reserved == 1;
+    shape.is_sound = !in->failed && reserved <= 1 && shape_is_sound(&shape, magic);
     return shape;
 }
 
@@ -64,7 +68,20 @@ size_t record_length(const uint8_t *bytes, size_t available)
     if (!shape.is_sound) {
         return 0;
     }
-    return header_bytes_of(shape.parent_count) + shape.body_bytes + SIGN_SIGNATURE_BYTES;
+    return header_bytes_of(shape.parent_count) + SIGN_SIGNATURE_BYTES +
+           (shape.is_pruned ? 0 : shape.body_bytes);
+}
+
+/* The header as it was before the body was dropped. */
+static struct hash hash_of_pruned(struct bytes header)
+{
+    static const uint8_t reserved = 0;
+    const struct bytes parts[] = {
+        bytes_of(header.at, RESERVED_OFFSET),
+        bytes_of(&reserved, 1),
+        bytes_of(header.at + RESERVED_OFFSET + 1, header.length - RESERVED_OFFSET - 1),
+    };
+    return hash_of_parts(parts, sizeof parts / sizeof *parts);
 }
 
 enum status record_decode_again(struct record *record, const uint8_t *bytes, size_t length)
@@ -85,7 +102,8 @@ enum status record_decode_again(struct record *record, const uint8_t *bytes, siz
     cursor_copy(&in, decoded.capsule.bytes, sizeof decoded.capsule.bytes);
     cursor_copy(&in, decoded.body_hash.bytes, sizeof decoded.body_hash.bytes);
     decoded.parents = cursor_take(&in, (size_t)shape.parent_count * HASH_BYTES);
-    decoded.body = cursor_bytes(&in, shape.body_bytes);
+    decoded.is_pruned = shape.is_pruned;
+    decoded.body = cursor_bytes(&in, shape.is_pruned ? 0 : shape.body_bytes);
     cursor_copy(&in, decoded.signature.bytes, sizeof decoded.signature.bytes);
     if (!cursor_done(&in)) {
         return STATUS_MALFORMED;  // shorter or longer than it claims
@@ -93,12 +111,13 @@ enum status record_decode_again(struct record *record, const uint8_t *bytes, siz
 
     decoded.header = bytes_of(bytes, header_bytes_of(shape.parent_count));
     decoded.whole = bytes_of(bytes, length);
-    decoded.hash = hash_of(decoded.header.at, decoded.header.length);
+    decoded.hash = decoded.is_pruned ? hash_of_pruned(decoded.header)
+                                     : hash_of(decoded.header.at, decoded.header.length);
     *record = decoded;
     return STATUS_OK;
 }
 
-enum status record_decode(struct record *record, const uint8_t *bytes, size_t length)
+enum status record_decode_stored(struct record *record, const uint8_t *bytes, size_t length)
 {
     struct record decoded;
     enum status status = record_decode_again(&decoded, bytes, length);
@@ -106,11 +125,40 @@ enum status record_decode(struct record *record, const uint8_t *bytes, size_t le
         return status;
     }
     struct hash body_hash = hash_of(decoded.body.at, decoded.body.length);
-    if (!hash_equal(&body_hash, &decoded.body_hash)) {
+    if (!decoded.is_pruned && !hash_equal(&body_hash, &decoded.body_hash)) {
         return STATUS_FORGED;
     }
     *record = decoded;
     return STATUS_OK;
+}
+
+enum status record_decode(struct record *record, const uint8_t *bytes, size_t length)
+{
+    struct record decoded;
+    enum status status = record_decode_stored(&decoded, bytes, length);
+    if (status == STATUS_OK && decoded.is_pruned) {
+        status = STATUS_MALFORMED;
+    }
+    if (status == STATUS_OK) {
+        *record = decoded;
+    }
+    return status;
+}
+
+enum status record_prune(struct buffer *target, const struct record *record)
+{
+    CHECK(record_type_is_prunable(record->type));
+    size_t start = target->length;
+    size_t kept = record->header.length + SIGN_SIGNATURE_BYTES;
+    enum status status = buffer_reserve(target, kept);
+    if (status == STATUS_OK) {
+        memcpy(target->bytes + start, record->header.at, record->header.length);
+        target->bytes[start + RESERVED_OFFSET] = 1;
+        memcpy(target->bytes + start + record->header.length, record->signature.bytes,
+               SIGN_SIGNATURE_BYTES);
+        target->length += kept;
+    }
+    return status;
 }
 
 struct hash record_parent(const struct record *record, size_t index)
@@ -139,7 +187,7 @@ enum status record_draft_begin(struct record_draft *draft, struct buffer *target
         .sequence = fields->sequence,
     };
     // What nobody would decode is never signed.
-    CHECK(shape_is_sound(&shape, RECORD_MAGIC, 0));
+    CHECK(shape_is_sound(&shape, RECORD_MAGIC));
 
     size_t header_bytes = header_bytes_of(fields->parent_count);
     enum status status = buffer_reserve(target, header_bytes + body_bytes + SIGN_SIGNATURE_BYTES);
@@ -209,6 +257,11 @@ bool record_type_is_sealed(enum record_type type)
 {
     return type == RECORD_DATA || type == RECORD_TABLE || type == RECORD_MANIFEST ||
            type == RECORD_FUNCTION;
+}
+
+bool record_type_is_prunable(enum record_type type)
+{
+    return type == RECORD_DATA || type == RECORD_TABLE || type == RECORD_MANIFEST;
 }
 
 const char *record_type_text(enum record_type type)

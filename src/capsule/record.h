@@ -20,7 +20,7 @@
  *     offset  bytes  field
  *          0      4  magic "PCR1"
  *          4      1  type
- *          5      1  reserved, zero
+ *          5      1  reserved, zero (1: pruned, see below)
  *          6      2  parent_count
  *          8      4  key_epoch
  *         12      4  body_bytes
@@ -37,6 +37,10 @@
  * writer's previous record first (absent when sequence is 1), then, on the
  * first record after a join, the SYNC; a SYNC's parents are its writer's
  * previous record and then the heads in the order in which its body lists them.
+ *
+ * A DATA, TABLE or MANIFEST whose body a PRUNE has dropped stands as the same
+ * bytes without the body, and with 1 in the reserved byte, which counts as 0 for
+ * the hash. So its hash, its signature and its place in the chain still verify.
  */
 enum record_type {
     RECORD_GENESIS = 0,
@@ -75,7 +79,8 @@ struct record {
     struct hash capsule;
     struct hash body_hash;
     const uint8_t *parents;  // parent_count hashes
-    struct bytes body;
+    struct bytes body;       // empty when pruned
+    bool is_pruned;
     struct signature signature;
     struct bytes header;  // bytes 0 up to the end of the parents: what the hash covers
     struct bytes whole;   // everything
@@ -90,14 +95,27 @@ struct record {
 MUST_CHECK enum status record_decode(struct record *record, const uint8_t *bytes, size_t length);
 
 /*
- * The same for bytes that this process has encoded or decoded before, and that nobody else could
- * change since: the body is not hashed again, which is most of the cost.
+ * The same for what a store keeps: the body may have been pruned, and `is_pruned` says so. Such a
+ * record says nothing but its place; whether it was right to prune it is for the caller to judge.
+ */
+MUST_CHECK enum status record_decode_stored(struct record *record, const uint8_t *bytes,
+                                            size_t length);
+
+/* Append a whole record without its body. STATUS_NO_MEMORY: `target` is as it was. */
+MUST_CHECK enum status record_prune(struct buffer *target, const struct record *record);
+
+/* Whether bodies of this type may be pruned (DATA, TABLE, MANIFEST). */
+bool record_type_is_prunable(enum record_type type);
+
+/*
+ * record_decode_stored() for bytes that this process has encoded or decoded before, and that nobody
+ * else could change since: the body is not hashed again, which is most of the cost.
  */
 MUST_CHECK enum status record_decode_again(struct record *record, const uint8_t *bytes,
                                            size_t length);
 
-/* The whole length of the record that starts at `bytes`, from its header alone; 0 when it is none.
- */
+/* The whole length of the record that starts at `bytes`, pruned or not, from its header alone; 0
+ * when it is none. */
 size_t record_length(const uint8_t *bytes, size_t available);
 
 /* Copy of parent `index` (0 to parent_count - 1). */

@@ -8,7 +8,7 @@
 
 enum {
     EOE_FIXED_BYTES = 52,
-    SYNC_FIXED_BYTES = 68,
+    SYNC_FIXED_BYTES = 92,
     SYNC_HEAD_BYTES = BRANCH_HEAD_BYTES + 8,
     CLOSE_FIXED_BYTES = 72,
     LENGTH_BYTES = 4,
@@ -79,10 +79,18 @@ static bool head_is_sound(const struct sync_head *head)
            (head->flags & ~(uint64_t)(SYNC_FLAG_CLOSED | SYNC_FLAG_ABSENT)) == 0;
 }
 
+/* All of it is zero, or none. */
+static bool manifest_is_sound(const struct branch_head *manifest)
+{
+    return writer_head_is_sound(&manifest->head) &&
+           writer_id_is_zero(&manifest->writer) == (manifest->head.sequence == 0);
+}
+
 enum status sync_encode(struct buffer *body, const struct sync_body *sync,
                         const struct sync_head *heads)
 {
     CHECK(sync->head_count <= SYNC_HEADS_MAX && sync->receipts.length <= UINT32_MAX);
+    CHECK(manifest_is_sound(&sync->manifest));
     size_t needed = SYNC_FIXED_BYTES + (size_t)sync->head_count * SYNC_HEAD_BYTES + LENGTH_BYTES +
                     sync->receipts.length;
     struct encoder out;
@@ -94,7 +102,7 @@ enum status sync_encode(struct buffer *body, const struct sync_body *sync,
     encoder_u64(&out, sync->time_ms);
     encoder_u64(&out, sync->lamport);
     encoder_u64(&out, sync->floor);
-    encoder_bytes(&out, sync->manifest.bytes, sizeof sync->manifest.bytes);
+    writer_head_encode(&out, &sync->manifest);
     encoder_u32(&out, sync->head_count);
     for (uint32_t i = 0; i < sync->head_count; i++) {
         CHECK(head_is_sound(&heads[i]));
@@ -115,9 +123,9 @@ enum status sync_decode(struct sync_body *sync, struct bytes body)
     decoded.time_ms = cursor_u64(&in);
     decoded.lamport = cursor_u64(&in);
     decoded.floor = cursor_u64(&in);
-    cursor_copy(&in, decoded.manifest.bytes, sizeof decoded.manifest.bytes);
+    decoded.manifest = writer_head_decode(&in);
     decoded.head_count = cursor_u32(&in);
-    if (decoded.head_count > SYNC_HEADS_MAX) {
+    if (decoded.head_count > SYNC_HEADS_MAX || !manifest_is_sound(&decoded.manifest)) {
         return STATUS_MALFORMED;
     }
     decoded.heads = cursor_take(&in, (size_t)decoded.head_count * SYNC_HEAD_BYTES);

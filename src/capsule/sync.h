@@ -27,8 +27,8 @@
  *          8      8  time, ms since 1970 by the leader's clock, never decreasing
  *         16      8  lamport L(e): the greatest among the ancestors
  *         24      8  floor F(e)
- *         32     32  the MANIFEST in effect (zero: none)
- *         64      4  head_count, then head_count × 64: writer 16, sequence 8, hash 32,
+ *         32     56  the MANIFEST in effect: (writer, sequence, hash), zeroes: none
+ *         88      4  head_count, then head_count × 64: writer 16, sequence 8, hash 32,
  *                    flags 8 (bit 0: closed for ever; bit 1: absent in this epoch)
  *         ..      4  receipts_bytes, then the receipts it rests on, each preceded by its u32 length
  *
@@ -69,7 +69,7 @@ struct sync_body {
     uint64_t time_ms;
     uint64_t lamport;
     uint64_t floor;
-    struct hash manifest;
+    struct branch_head manifest;  // in effect; all zeroes: none
     uint32_t head_count;
     const uint8_t *heads;   // borrowed
     struct bytes receipts;  // borrowed: length-prefixed receipts

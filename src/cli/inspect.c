@@ -205,6 +205,7 @@ static json_t *facts_of(const struct survey *survey)
                       hex_of(sync->hash.bytes, HASH_BYTES), "lamport", (json_int_t)sync->lamport,
                       "time_ms", (json_int_t)sync->time_ms));
     }
+    json_object_set_new(facts, "pruned", json_integer((json_int_t)survey->pruned_count));
     if (survey->seed != NULL) {
         json_object_set_new(facts, "opened", json_integer((json_int_t)survey->opened_count));
         json_object_set_new(facts, "tuples", json_integer((json_int_t)survey->tuple_count));
@@ -238,6 +239,9 @@ static void print_facts(const struct survey *survey)
         if (counts[i] > 0) {
             printf(" %" PRIu64 " %s", counts[i], record_type_text((enum record_type)i));
         }
+    }
+    if (survey->pruned_count > 0) {
+        printf("\npruned    %" PRIu64 " bodies", survey->pruned_count);
     }
     printf("\nbranches  %zu\n", capsule_member_count(survey->capsule));
     if (sync != NULL) {
@@ -339,9 +343,9 @@ static void print_record(const struct survey *survey, size_t index, const char *
     char id[2 * INSPECT_SHORT_BYTES + 1], hash[2 * INSPECT_SHORT_BYTES + 1];
     hex_encode(id, record->writer_id.bytes, INSPECT_SHORT_BYTES);
     hex_encode(hash, record->hash.bytes, INSPECT_SHORT_BYTES);
-    printf("%s%s%s %-8s %s %6" PRIu64 "  epoch %" PRIu64 ", %zu bytes", picture,
+    printf("%s%s%s %-8s %s %6" PRIu64 "  epoch %" PRIu64 ", %zu bytes%s", picture,
            picture[0] != '\0' ? "  " : "", hash, record_type_text(record->type), id,
-           record->sequence, record->epoch, record->bytes);
+           record->sequence, record->epoch, record->bytes, record->is_pruned ? ", pruned" : "");
     for (size_t i = 0; i < record->parent_count; i++) {
         uint32_t writer = survey->parents[record->parent_first + i];
         if (writer < capsule_member_count(survey->capsule)) {
@@ -364,12 +368,13 @@ static json_t *record_json(const struct survey *survey, size_t index)
             json_array_append_new(parents, hex_of(parent->id.bytes, WRITER_ID_BYTES));
         }
     }
-    return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:I, s:I}", "hash",
+    return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:o, s:I, s:I}", "hash",
                      hex_of(record->hash.bytes, HASH_BYTES), "type", record_type_text(record->type),
                      "writer", hex_of(record->writer_id.bytes, WRITER_ID_BYTES), "sequence",
                      (json_int_t)record->sequence, "epoch", (json_int_t)record->epoch, "bytes",
-                     (json_int_t)record->bytes, "joins", parents, "segment",
-                     (json_int_t)record->place.segment, "offset", (json_int_t)record->place.offset);
+                     (json_int_t)record->bytes, "pruned", record->is_pruned, "joins", parents,
+                     "segment", (json_int_t)record->place.segment, "offset",
+                     (json_int_t)record->place.offset);
 }
 
 static void print_log(const struct survey *survey, uint64_t limit, bool draws)

@@ -274,6 +274,7 @@ static void keep_record(struct survey *survey, const struct record *record)
         .epoch = record->epoch,
         .bytes = record->whole.length,
         .hash = record->hash,
+        .is_pruned = record->is_pruned,
         .place = survey->state->place,
     };
     note_parents(survey, record);
@@ -284,7 +285,7 @@ static enum status visit(void *context, struct bytes bytes, const struct store_p
     struct survey *survey = context;
     struct record record;
     survey->state->place = *place;
-    enum status status = record_decode(&record, bytes.at, bytes.length);
+    enum status status = record_decode_stored(&record, bytes.at, bytes.length);
     if (status != STATUS_OK) {
         return refuse(survey, status,
                       "segment-%08" PRIu32 ", offset %" PRIu64 ": what lies there is no record: %s",
@@ -296,7 +297,9 @@ static enum status visit(void *context, struct bytes bytes, const struct store_p
     }
     keep_record(survey, &record);
     status = take_clear(survey, &record);
-    if (status == STATUS_OK && survey->seed != NULL && record_type_is_sealed(record.type)) {
+    if (record.is_pruned) {
+        survey->pruned_count++;
+    } else if (status == STATUS_OK && survey->seed != NULL && record_type_is_sealed(record.type)) {
         status = open_body(survey, &record);
     }
     if (status != STATUS_OK) {
@@ -311,6 +314,24 @@ static enum status visit(void *context, struct bytes bytes, const struct store_p
 }
 
 /* ---- after the walk ---- */
+
+/* A body that is gone without a PRUNE that names it has been lost, not pruned. */
+static enum status verify_pruned(struct survey *survey)
+{
+    char writer[WRITER_ID_TEXT_BYTES];
+    for (size_t i = 0; i < survey->record_count; i++) {
+        const struct survey_record *kept = &survey->records[i];
+        if (kept->is_pruned &&
+            !capsule_is_pruned(survey->capsule, &kept->writer_id, kept->sequence)) {
+            writer_id_text(&kept->writer_id, writer);
+            return refuse(survey, STATUS_DAMAGED,
+                          "segment-%08" PRIu32 ", offset %" PRIu64 ": record %s/%" PRIu64
+                          " has no body, and no PRUNE names it",
+                          kept->place.segment, kept->place.offset, writer, kept->sequence);
+        }
+    }
+    return STATUS_OK;
+}
 
 /* Everything that a SYNC or a CLOSE named is here. */
 static enum status verify_complete(struct survey *survey)
@@ -485,6 +506,9 @@ enum status survey_run(struct survey *survey, struct bytes genesis_body, const c
     disk_posix_close(posix);
     if (status == STATUS_OK) {
         status = verify_complete(survey);
+    }
+    if (status == STATUS_OK) {
+        status = verify_pruned(survey);
     }
     return status == STATUS_OK ? judge_all(survey, now_s) : status;
 }

@@ -31,6 +31,7 @@ struct survey_record {
     uint64_t epoch;
     size_t bytes;
     struct hash hash;
+    bool is_pruned;  // its body was dropped after a PRUNE
     struct store_place place;
     size_t parent_first;  // in survey->parents
     size_t parent_count;
@@ -55,6 +56,7 @@ struct survey {
     size_t evidence_count;
     uint64_t tuple_count;  // in opened bodies
     uint64_t opened_count;
+    uint64_t pruned_count;             // without a body
     char reason[SURVEY_REASON_BYTES];  // of the refusal: which record, where, what disagreed
 
     // For the caller, who may set them before survey_run().

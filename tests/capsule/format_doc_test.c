@@ -20,6 +20,7 @@
 #include "capsule/function.h"
 #include "capsule/genesis.h"
 #include "capsule/member.h"
+#include "capsule/prune.h"
 #include "capsule/receipt.h"
 #include "capsule/record.h"
 #include "capsule/sync.h"
@@ -222,6 +223,23 @@ static void the_sync_and_the_close_rest_on_the_stores_statements(void **state)
     buffer_release(&body);
 }
 
+static void the_prune_has_one_range(void **state)
+{
+    (void)state;
+    struct buffer body = hex_of("prune.md", "hex prune"), again = BUFFER_EMPTY;
+    struct prune_body prune;
+    assert_int_equal(prune_decode(&prune, buffer_bytes(&body)), STATUS_OK);
+    assert_int_equal(prune.manifest.head.sequence, 9);
+    assert_int_equal(prune.range_count, 1);
+    const struct prune_range range = prune_range_at(&prune, 0);
+    assert_int_equal(range.from, 1);
+    assert_int_equal(range.to, 7);
+    assert_int_equal(prune_encode(&again, &prune, &range), STATUS_OK);
+    assert_true(bytes_equal(buffer_bytes(&again), buffer_bytes(&body)));
+    buffer_release(&again);
+    buffer_release(&body);
+}
+
 static void the_receipt_and_the_fence_are_a_stores(void **state)
 {
     struct fixture *f = *state;
@@ -262,6 +280,7 @@ int main(void)
         cmocka_unit_test(the_policy_and_the_function_are_the_owners),
         cmocka_unit_test(the_record_is_the_members_and_holds_the_eoe),
         cmocka_unit_test(the_sync_and_the_close_rest_on_the_stores_statements),
+        cmocka_unit_test(the_prune_has_one_range),
         cmocka_unit_test(the_receipt_and_the_fence_are_a_stores),
         cmocka_unit_test(the_batch_holds_the_tuples_that_are_told),
     };

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "capsule/record.h"
+#include "capsule/record_internal.h"
 #include "crypto/crypto.h"
 
 enum { PARENT_COUNT = 3, TYPE_OFFSET = 4, RESERVED_OFFSET = 5, PARENT_COUNT_OFFSET = 6 };
@@ -175,10 +175,63 @@ static void every_type_has_a_name(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+// ---- without its body ----
+
+static void make_data(struct fixture *f)
+{
+    struct record_draft draft;
+    f->fields.type = RECORD_DATA;
+    f->fields.parent_count = 2;
+    buffer_clear(&f->bytes);
+    assert_int_equal(record_draft_begin(&draft, &f->bytes, &f->fields, 400), STATUS_OK);
+    memset(draft.body, 7, 400);
+    f->hash = record_draft_finish(&draft, f->key);
+}
+
+static void a_pruned_record_keeps_its_hash_and_its_signature(void **state)
+{
+    struct fixture *f = *state;
+    struct record whole, pruned;
+    struct buffer bytes = BUFFER_EMPTY;
+    make_data(f);
+    assert_int_equal(record_decode(&whole, f->bytes.bytes, f->bytes.length), STATUS_OK);
+    assert_int_equal(record_prune(&bytes, &whole), STATUS_OK);
+    assert_int_equal(bytes.length, f->bytes.length - 400);
+    assert_int_equal(record_length(bytes.bytes, bytes.length), bytes.length);
+    assert_int_equal(record_decode_stored(&pruned, bytes.bytes, bytes.length), STATUS_OK);
+    assert_true(pruned.is_pruned);
+    assert_int_equal(pruned.body.length, 0);
+    assert_true(hash_equal(&pruned.hash, &f->hash));
+    assert_true(hash_equal(&pruned.body_hash, &whole.body_hash));
+    assert_int_equal(record_verify(&pruned, &f->public_key), STATUS_OK);
+    assert_int_equal(record_decode_stored(&pruned, f->bytes.bytes, f->bytes.length), STATUS_OK);
+    assert_false(pruned.is_pruned);
+    buffer_release(&bytes);
+}
+
+static void p2_a_record_without_its_body_is_no_whole_one(void **state)
+{
+    struct fixture *f = *state;
+    struct record whole, pruned;
+    struct buffer bytes = BUFFER_EMPTY;
+    make_data(f);
+    assert_int_equal(record_decode(&whole, f->bytes.bytes, f->bytes.length), STATUS_OK);
+    assert_int_equal(record_prune(&bytes, &whole), STATUS_OK);
+    assert_int_equal(record_decode(&pruned, bytes.bytes, bytes.length), STATUS_MALFORMED);
+    bytes.bytes[RESERVED_OFFSET] = 2;
+    assert_int_equal(record_decode_stored(&pruned, bytes.bytes, bytes.length), STATUS_MALFORMED);
+    bytes.bytes[RESERVED_OFFSET] = 1;
+    bytes.bytes[TYPE_OFFSET] = RECORD_EOE;  // whose body every replica needs
+    assert_int_equal(record_decode_stored(&pruned, bytes.bytes, bytes.length), STATUS_MALFORMED);
+    buffer_release(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(reads_back_every_field),
+        TEST(a_pruned_record_keeps_its_hash_and_its_signature),
+        TEST(p2_a_record_without_its_body_is_no_whole_one),
         TEST(p2_a_flipped_byte_is_seen_by_hash_or_signature),
         TEST(refuses_a_record_cut_or_lengthened_anywhere),
         TEST(a_changed_body_is_forged),

@@ -94,7 +94,7 @@ static void a_sync_reads_back(void **state)
         .time_ms = 2,
         .lamport = 3,
         .floor = 4,
-        .manifest = {.bytes = {5}},
+        .manifest = {.writer = {{5}}, .head = {.sequence = 6, .hash = {{7}}}},
         .head_count = 2,
         .receipts = bytes_text("receipts"),
     };
@@ -105,16 +105,19 @@ static void a_sync_reads_back(void **state)
     assert_int_equal(read.time_ms, 2);
     assert_int_equal(read.lamport, 3);
     assert_int_equal(read.floor, 4);
-    assert_int_equal(read.manifest.bytes[0], 5);
+    assert_memory_equal(&read.manifest, &sync.manifest, sizeof sync.manifest);
     assert_int_equal(read.head_count, 2);
     assert_true(bytes_equal(read.receipts, bytes_text("receipts")));
     assert_int_equal(sync_head_at(&read, 0).flags, SYNC_FLAG_CLOSED);
     assert_int_equal(sync_head_at(&read, 0).branch.head.sequence, 5);
     assert_int_equal(sync_head_at(&read, 1).flags, SYNC_FLAG_ABSENT);
     assert_only_whole(&body, decode_sync);
-    assert_bent(&body, decode_sync, 64 + 2, 1);        // too many heads
-    assert_bent(&body, decode_sync, 68 + 56, 4);       // an unknown flag
-    assert_bent(&body, decode_sync, 68 + 64 + 16, 1);  // a sequence without a hash
+    assert_bent(&body, decode_sync, 32, 0);            // a MANIFEST of nobody's
+    assert_bent(&body, decode_sync, 48, 0);            // a MANIFEST without a sequence
+    assert_bent(&body, decode_sync, 56, 0);            // a MANIFEST without a hash
+    assert_bent(&body, decode_sync, 88 + 2, 1);        // too many heads
+    assert_bent(&body, decode_sync, 92 + 56, 4);       // an unknown flag
+    assert_bent(&body, decode_sync, 92 + 64 + 16, 1);  // a sequence without a hash
     buffer_release(&body);
 }
 

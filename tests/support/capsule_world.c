@@ -266,6 +266,19 @@ void capsule_world_eoe(struct capsule_world *world, struct capsule_world_writer 
     append(world, &draft);
 }
 
+struct branch_head capsule_world_compact(struct capsule_world *world,
+                                         struct capsule_world_writer *compactor)
+{
+    struct capsule_world_draft draft;
+    capsule_world_draft(world, &draft, compactor, RECORD_TABLE);
+    must(world, buffer_append(&draft.body, "table", 5));
+    append(world, &draft);
+    capsule_world_draft(world, &draft, compactor, RECORD_MANIFEST);
+    must(world, buffer_append(&draft.body, "manifest", 8));
+    append(world, &draft);
+    return (struct branch_head){.writer = compactor->id, .head = compactor->head};
+}
+
 // ---- SYNC and CLOSE ----
 
 void capsule_world_state(struct capsule_world *world, struct buffer *target, uint32_t index,
@@ -291,6 +304,10 @@ void capsule_world_plan_sync(struct capsule_world *world, struct capsule_world_s
     *plan = (struct capsule_world_sync_plan){
         .body = {.term = world->leader->term, .time_ms = world->time_ms},
     };
+    const struct capsule_sync *newest = capsule_newest_sync(world->capsule);
+    if (newest != NULL) {
+        plan->body.manifest = newest->manifest;
+    }
     bool has_floor = false;
     for (size_t i = 0; i < world->writer_count; i++) {
         const struct capsule_world_writer *writer = &world->writers[i];

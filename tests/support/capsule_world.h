@@ -107,6 +107,10 @@ void capsule_world_put(struct capsule_world *world, struct capsule_world_writer 
                        const char *key, const char *value);
 void capsule_world_eoe(struct capsule_world *world, struct capsule_world_writer *writer);
 
+/* A TABLE and a MANIFEST, whose bodies mean nothing; returns where the MANIFEST stands. */
+struct branch_head capsule_world_compact(struct capsule_world *world,
+                                         struct capsule_world_writer *compactor);
+
 /* A SYNC of all heads with the receipts of W stores; every open writer joins it. */
 void capsule_world_sync(struct capsule_world *world);
 
