@@ -85,30 +85,60 @@ done:
     return status;
 }
 
+/* What the line asks for. */
+struct choice {
+    const char *name;
+    uint32_t store_count;      // N
+    uint32_t receipt_count;    // W
+    uint32_t tolerated_count;  // f
+};
+
 /* What is drawn once, and on what all else rests. */
 struct roots {
     struct sign_key *owner;
     struct sign_key *vendor;
-    struct sign_key *store;
+    struct sign_key *stores[GENESIS_STORES_MAX];
+    uint32_t store_count;
     struct secret *seed;
 };
 
-static void roots_draw(struct roots *roots, const struct random *random)
+static void roots_draw(struct roots *roots, uint32_t store_count, const struct random *random)
 {
     *roots = (struct roots){
         .owner = sign_key_new(random),
         .vendor = sign_key_new(random),
-        .store = sign_key_new(random),
+        .store_count = store_count,
         .seed = secret_new_random(random),
     };
+    for (uint32_t i = 0; i < store_count; i++) {
+        roots->stores[i] = sign_key_new(random);
+    }
 }
 
 static void roots_release(struct roots *roots)
 {
     sign_key_free(roots->owner);
     sign_key_free(roots->vendor);
-    sign_key_free(roots->store);
+    for (uint32_t i = 0; i < roots->store_count; i++) {
+        sign_key_free(roots->stores[i]);
+    }
     secret_free(roots->seed);
+}
+
+/* A store's key, and its directory, which is not to be opened by others. */
+static enum status write_store(const struct app *app, const struct roots *roots, uint32_t index)
+{
+    char key[FILE_PATH_BYTES] = APP_HOST "/" HOST_FILE_STORE_KEY;
+    char directory[FILE_PATH_BYTES] = APP_HOST "/" HOST_FILE_CAPSULE;
+    if (index > 0) {
+        snprintf(key, sizeof key, APP_HOST "/" HOST_FILE_STORE_KEY_OTHER, index + 1);
+        snprintf(directory, sizeof directory, APP_HOST "/" HOST_FILE_CAPSULE_OTHER, index + 1);
+    }
+    enum status status = make_directory(app, directory, 0700);
+    return status != STATUS_OK
+               ? status
+               : app_write(app, key, bytes_of(sign_key_seed(roots->stores[index]), SIGN_SEED_BYTES),
+                           0600);
 }
 
 static enum status write_roots(const struct app *app, const struct roots *roots)
@@ -120,9 +150,8 @@ static enum status write_roots(const struct app *app, const struct roots *roots)
     if (status == STATUS_OK) {
         status = app_write_secret(app, APP_VENDOR_KEY, sign_key_seed(roots->vendor));
     }
-    if (status == STATUS_OK) {
-        status = app_write(app, APP_HOST "/" HOST_FILE_STORE_KEY,
-                           bytes_of(sign_key_seed(roots->store), SIGN_SEED_BYTES), 0600);
+    for (uint32_t i = 0; i < roots->store_count && status == STATUS_OK; i++) {
+        status = write_store(app, roots, i);
     }
     return status;
 }
@@ -189,22 +218,26 @@ static enum status write_tls_root(const struct app *app, const struct roots *roo
 }
 
 /* GENESIS comes last of all files: a directory without it is no app yet, and can be made again. */
-static enum status write_genesis(const struct app *app, const struct roots *roots, const char *name,
-                                 struct bytes policy, struct hash *capsule)
+static enum status write_genesis(const struct app *app, const struct roots *roots,
+                                 const struct choice *choice, struct bytes policy,
+                                 struct hash *capsule)
 {
     struct genesis genesis = {
         .owner = sign_key_public(roots->owner),
-        .stores = {{.name = "store-1", .key = sign_key_public(roots->store)}},
-        .store_count = 1,
-        .receipt_count = 1,
-        .tolerated_count = 0,
+        .store_count = choice->store_count,
+        .receipt_count = choice->receipt_count,
+        .tolerated_count = choice->tolerated_count,
     };
+    for (uint32_t i = 0; i < choice->store_count; i++) {
+        snprintf(genesis.stores[i].name, sizeof genesis.stores[i].name, "store-%u", i + 1);
+        genesis.stores[i].key = sign_key_public(roots->stores[i]);
+    }
     char text[HASH_TEXT_BYTES + 1];
     struct buffer body = BUFFER_EMPTY;
-    snprintf(genesis.app, sizeof genesis.app, "%s", name);
+    snprintf(genesis.app, sizeof genesis.app, "%s", choice->name);
     enum status status = genesis_encode(&body, &genesis, policy, roots->owner);
     if (status != STATUS_OK) {
-        report_error("cannot make app '%s': GENESIS: %s", name, status_text(status));
+        report_error("cannot make app '%s': GENESIS: %s", choice->name, status_text(status));
         goto done;
     }
     *capsule = hash_of(body.bytes, body.length);
@@ -226,21 +259,19 @@ done:
     return status;
 }
 
-static enum status make_app(const struct app *app, const char *name, struct hash *capsule)
+static enum status make_app(const struct app *app, const struct choice *choice,
+                            struct hash *capsule)
 {
     const struct random random = random_kernel();
     struct buffer policy = BUFFER_EMPTY;
     struct roots roots;
-    roots_draw(&roots, &random);
+    roots_draw(&roots, choice->store_count, &random);
     enum status status = make_directory(app, "", 0755);
     if (status == STATUS_OK) {
         status = make_directory(app, "owner", 0700);
     }
     if (status == STATUS_OK) {
         status = make_directory(app, APP_HOST, 0700);
-    }
-    if (status == STATUS_OK) {
-        status = make_directory(app, APP_HOST "/" HOST_FILE_CAPSULE, 0700);
     }
     if (status == STATUS_OK) {
         status = write_policy(app, &roots, &policy);
@@ -252,7 +283,7 @@ static enum status make_app(const struct app *app, const char *name, struct hash
         status = write_platform(app, &roots, &random);
     }
     if (status == STATUS_OK) {
-        status = write_genesis(app, &roots, name, buffer_bytes(&policy), capsule);
+        status = write_genesis(app, &roots, choice, buffer_bytes(&policy), capsule);
     }
     buffer_release(&policy);
     roots_release(&roots);
@@ -284,6 +315,34 @@ static void report_made(const struct app *app, const struct hash *capsule, const
     printf("next: paranoid up --app %s\n", app->directory);
 }
 
+/*
+ * Any W receipts and any R = N-W+1+f answers must have f+1 stores in common, and R stores have to
+ * be there. By default any one store may be missing where there are three or more.
+ */
+static bool choose(const struct command_line *line, struct choice *choice)
+{
+    choice->name = command_text(line, "name", "app");
+    if (!name_is_valid(choice->name)) {
+        report_error("cannot make app '%s': a name has 1 to 63 letters, digits, '-' and '_'",
+                     choice->name);
+        return false;
+    }
+    choice->store_count = (uint32_t)command_number(line, "stores", 1);
+    choice->tolerated_count = (uint32_t)command_number(line, "liars", 0);
+    choice->receipt_count =
+        (uint32_t)command_number(line, "receipts", (choice->store_count + 2) / 2);
+    if (choice->receipt_count > choice->store_count ||
+        choice->receipt_count < choice->tolerated_count + 1) {
+        report_error(
+            "cannot make app '%s': of %u stores, %u receipts cannot outvote %u liars; "
+            "--receipts has to be from %u to %u",
+            choice->name, choice->store_count, choice->receipt_count, choice->tolerated_count,
+            choice->tolerated_count + 1, choice->store_count);
+        return false;
+    }
+    return true;
+}
+
 static int run(const struct command_line *line)
 {
     struct app app = {.genesis_body = BUFFER_EMPTY};
@@ -292,13 +351,12 @@ static int run(const struct command_line *line)
     char path[FILE_PATH_BYTES];
     const char *directory =
         command_argument(line, 0, command_text(line, "app", APP_DIRECTORY_DEFAULT));
-    const char *name = command_text(line, "name", "app");
+    struct choice choice;
     if (strlen(directory) >= sizeof app.directory) {
         report_error("cannot make app '%s': its path is too long", directory);
         return COMMAND_COULD_NOT;
     }
-    if (!name_is_valid(name)) {
-        report_error("cannot make app '%s': a name has 1 to 63 letters, digits, '-' and '_'", name);
+    if (!choose(line, &choice)) {
         return COMMAND_USAGE;
     }
     snprintf(app.directory, sizeof app.directory, "%s", directory);
@@ -313,15 +371,33 @@ static int run(const struct command_line *line)
             return COMMAND_COULD_NOT;
         }
     }
-    if (make_app(&app, name, &capsule) != STATUS_OK) {
+    if (make_app(&app, &choice, &capsule) != STATUS_OK) {
         return COMMAND_COULD_NOT;
     }
-    report_made(&app, &capsule, name, command_has(line, "json"));
+    report_made(&app, &capsule, choice.name, command_has(line, "json"));
     return COMMAND_OK;
 }
 
 static const struct command_option options[] = {
     {.name = "name", .value = "NAME", .text = "what the app is called (default: app)"},
+    {.name = "stores",
+     .value = "N",
+     .text = "stores that hold the capsule (default: 1)",
+     .is_number = true,
+     .minimum = 1,
+     .maximum = GENESIS_STORES_MAX},
+    {.name = "receipts",
+     .value = "W",
+     .text = "stores that must hold a write before it is answered (default: most of N)",
+     .is_number = true,
+     .minimum = 1,
+     .maximum = GENESIS_STORES_MAX},
+    {.name = "liars",
+     .value = "f",
+     .text = "stores that may lie or be rolled back (default: 0)",
+     .is_number = true,
+     .minimum = 0,
+     .maximum = GENESIS_STORES_MAX - 1},
 };
 
 const struct command init_command = {

@@ -57,20 +57,24 @@ static void print_sandbox(const json_t *status)
 
 static void print_status(const json_t *status)
 {
-    const json_t *store = json_object_get(status, "store");
     size_t index;
-    json_t *enclave;
+    json_t *enclave, *store;
     printf("%-8s %3s %8s %-9s %6s %-9s %7s %9s %9s %9s  %s\n", "ROLE", "#", "PID", "STATE", "PORT",
            "WRITER", "EPOCH", "KEYS", "RECORDS", "RESTARTS", "TEE");
     json_array_foreach(json_object_get(status, "enclaves"), index, enclave)
     {
         print_enclave(enclave);
     }
-    printf("store: %lld records, %lld bytes, %lld segments, %lld refused\n",
-           (long long)json_integer_value(json_object_get(store, "records")),
-           (long long)json_integer_value(json_object_get(store, "bytes")),
-           (long long)json_integer_value(json_object_get(store, "segments")),
-           (long long)json_integer_value(json_object_get(store, "refused")));
+    json_array_foreach(json_object_get(status, "stores"), index, store)
+    {
+        printf("%s: %s, %lld records, %lld bytes, %lld segments, %lld refused\n",
+               json_string_value(json_object_get(store, "name")),
+               json_string_value(json_object_get(store, "state")),
+               (long long)json_integer_value(json_object_get(store, "records")),
+               (long long)json_integer_value(json_object_get(store, "bytes")),
+               (long long)json_integer_value(json_object_get(store, "segments")),
+               (long long)json_integer_value(json_object_get(store, "refused")));
+    }
     print_sandbox(status);
 }
 

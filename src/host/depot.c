@@ -1,296 +1,581 @@
 #include "host/depot.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdbool.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/check.h"
-#include "store/disk.h"
-#include "store/server.h"
+#include "store/post.h"
+#include "wire/frame.h"
 
-enum { KEPT_BYTES = 8 << 20 };  // of a queue's memory, once it is empty
+enum {
+    DIRECTORY_BYTES_MAX = 4096,
+    HOST_FD = 3,  // where the program finds its socket
+    CHUNK_BYTES = 256 << 10,
+    KEPT_BYTES = 8 << 20,    // of a queue's memory, once it is empty
+    SOCKET_BYTES = 1 << 20,  // that the kernel keeps for a busy store
+    DELAY_MS_MIN = 100,
+    LIFE_MS_GOOD = 10000,  // whoever lived so long did not end early
+};
 
-/*
- * A queue is one run of memory: for each item this, and its bytes. The two sides swap whole
- * queues, so that under the lock there is nothing but a copy to the end.
- */
-enum item_kind { ITEM_FRAME, ITEM_BROADCAST, ITEM_LOG, ITEM_FAILED };
+/* One process of a store, and what is on its way to and from it. */
+struct life {
+    struct shelf *shelf;
+    uv_process_t process;
+    uv_pipe_t pipe;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    uint32_t handle_count;  // open ones
+    struct buffer in;
+    struct buffer out;      // gathered until the loop sleeps
+    struct buffer written;  // under way
+    bool is_writing;
+    bool is_open;
+    bool is_silent;  // nothing comes from it any more
+    bool has_exited;
+    int64_t exit_status;
+    int signal;
+    uint64_t started_ms;
+};
 
-struct item {
-    enum item_kind kind;
-    uint64_t client;  // of ITEM_FRAME
-    size_t length;
+/* A store's place. */
+struct shelf {
+    struct depot *depot;
+    uint32_t index;
+    struct writer_id id;
+    const struct sign_key *key;
+    char directory[DIRECTORY_BYTES_MAX];
+    struct life *life;  // NULL: none
+    uv_timer_t restart;
+    uint32_t quick_end_count;
+    bool has_failed;
+    uint64_t dropped_count;
+    struct store_counters counters;
 };
 
 struct depot {
+    uv_loop_t *loop;
     struct depot_events events;
     const struct log *log;
-    struct log store_log;
-    struct disk_posix *posix;
-    struct disk disk;
-    struct store *store;
-    struct server *server;
-    uv_async_t wake_loop;
-    pthread_t thread;
-
-    pthread_mutex_t lock;     // for all below
-    pthread_cond_t has_work;  // something came in, or is_closing
-    pthread_cond_t has_room;  // the loop took what came out, or is_closing
-    struct buffer in;
-    struct buffer out;
+    char program[DIRECTORY_BYTES_MAX];
+    struct buffer genesis;
+    uv_prepare_t before_sleep;
+    uv_timer_t stop;
+    struct shelf shelves[GENESIS_STORES_MAX];
+    uint32_t count;
+    uint32_t turn;  // which one is asked next
+    uint32_t handle_count;
     bool is_closing;
-    bool has_failed;
-    struct store_counters counters;
-
-    struct buffer taken_in;   // the thread's
-    struct buffer taken_out;  // the loop's
 };
 
-static bool item_append(struct buffer *queue, enum item_kind kind, uint64_t client,
-                        struct bytes bytes)
+static void depot_free_if_closed(struct depot *depot)
 {
-    struct item item = {.kind = kind, .client = client, .length = bytes.length};
-    if (buffer_reserve(queue, sizeof item + bytes.length) != STATUS_OK) {
-        return false;
-    }
-    return buffer_append(queue, &item, sizeof item) == STATUS_OK &&
-           buffer_append(queue, bytes.at, bytes.length) == STATUS_OK;
-}
-
-/* Take the item at `*at` and move behind it. False at the end. */
-static bool item_next(const struct buffer *queue, size_t *at, struct item *item,
-                      struct bytes *bytes)
-{
-    if (*at == queue->length) {
-        return false;
-    }
-    memcpy(item, queue->bytes + *at, sizeof *item);
-    *bytes = bytes_of(queue->bytes + *at + sizeof *item, item->length);
-    *at += sizeof *item + item->length;
-    return true;
-}
-
-static void swap(struct buffer *a, struct buffer *b)
-{
-    struct buffer kept = *a;
-    *a = *b;
-    *b = kept;
-}
-
-// ---- the store's thread ----
-
-/* Give the loop something; wait for it when it has too much already. */
-static void emit(struct depot *depot, enum item_kind kind, uint64_t client, struct bytes bytes)
-{
-    pthread_mutex_lock(&depot->lock);
-    while (depot->out.length > DEPOT_OUT_BYTES_MAX && !depot->is_closing) {
-        pthread_cond_wait(&depot->has_room, &depot->lock);
-    }
-    bool is_first = depot->out.length == 0;
-    if (!depot->is_closing || kind == ITEM_LOG) {
-        // Without memory it is lost, as any frame may be.
-        (void)item_append(&depot->out, kind, client, bytes);
-    }
-    pthread_mutex_unlock(&depot->lock);
-    if (is_first) {
-        uv_async_send(&depot->wake_loop);
+    if (depot->is_closing && depot->handle_count == 0) {
+        buffer_release(&depot->genesis);
+        free(depot);
     }
 }
 
-static void on_send(void *context, uint64_t client, struct bytes frame)
+static void on_own_closed(uv_handle_t *handle)
 {
-    emit(context, ITEM_FRAME, client, frame);
+    struct depot *depot = handle->data;
+    depot->handle_count--;
+    depot_free_if_closed(depot);
 }
 
-static void on_broadcast(void *context, struct bytes frame)
+static void on_timer_closed(uv_handle_t *handle)
 {
-    emit(context, ITEM_BROADCAST, 0, frame);
+    struct shelf *shelf = handle->data;
+    shelf->depot->handle_count--;
+    depot_free_if_closed(shelf->depot);
 }
 
-static void on_line(void *context, const char *text)
+/* A store's number as the client of another. */
+static uint64_t client_of(const struct shelf *shelf)
 {
-    emit(context, ITEM_LOG, 0, bytes_of(text, strlen(text) + 1));
+    return DEPOT_CLIENT_MAX + shelf->index;
 }
 
-/* Everything that was taken, and one commit. */
-static enum status serve_taken(struct depot *depot)
+// ---- to a store ----
+
+static void flush(struct life *life);
+
+static void on_written(uv_write_t *write, int status)
 {
-    struct item item;
-    struct bytes frame;
-    size_t at = 0;
-    while (item_next(&depot->taken_in, &at, &item, &frame)) {
-        if (server_receive(depot->server, item.client, frame) == STATUS_IO) {
-            return STATUS_IO;
+    struct life *life = write->data;
+    life->is_writing = false;
+    buffer_recycle(&life->written, KEPT_BYTES);
+    if (status == 0) {
+        flush(life);
+    }
+}
+
+static void on_shut_down(uv_shutdown_t *shutdown, int status)
+{
+    (void)shutdown;
+    (void)status;
+}
+
+static void flush(struct life *life)
+{
+    if (life->is_writing || life->is_silent) {
+        return;
+    }
+    if (life->out.length == 0) {
+        if (life->shelf->depot->is_closing && uv_is_writable((uv_stream_t *)&life->pipe)) {
+            (void)uv_shutdown(&life->shutdown, (uv_stream_t *)&life->pipe, on_shut_down);
+        }
+        return;
+    }
+    struct buffer written = life->written;
+    life->written = life->out;
+    life->out = written;
+    uv_buf_t bytes = uv_buf_init((char *)life->written.bytes, (unsigned)life->written.length);
+    life->write.data = life;
+    life->is_writing =
+        uv_write(&life->write, (uv_stream_t *)&life->pipe, &bytes, 1, on_written) == 0;
+}
+
+static bool put(struct shelf *shelf, enum post_kind kind, uint64_t client, struct bytes rest)
+{
+    struct life *life = shelf->life;
+    bool is_taken =
+        life != NULL && !life->is_silent &&
+        life->out.length + life->written.length + rest.length <= DEPOT_QUEUE_BYTES_MAX &&
+        post_encode(&life->out, kind, client, rest) == STATUS_OK;
+    shelf->dropped_count += !is_taken;
+    return is_taken;
+}
+
+static void on_before_sleep(uv_prepare_t *prepare)
+{
+    struct depot *depot = prepare->data;
+    for (uint32_t i = 0; i < depot->count; i++) {
+        if (depot->shelves[i].life != NULL) {
+            flush(depot->shelves[i].life);
         }
     }
-    enum status status = server_commit(depot->server);
-    return status == STATUS_IO ? status : STATUS_OK;
 }
 
-/* False when there is nothing and never will be. */
-static bool take_in(struct depot *depot)
-{
-    pthread_mutex_lock(&depot->lock);
-    while (depot->in.length == 0 && !depot->is_closing) {
-        pthread_cond_wait(&depot->has_work, &depot->lock);
-    }
-    swap(&depot->in, &depot->taken_in);
-    bool has_work = depot->taken_in.length > 0;
-    pthread_mutex_unlock(&depot->lock);
-    return has_work;
-}
+// ---- from a store ----
 
-static void *run(void *context)
+static struct shelf *shelf_find(struct depot *depot, const struct writer_id *id)
 {
-    struct depot *depot = context;
-    enum status status = STATUS_OK;
-    while (status == STATUS_OK && take_in(depot)) {
-        status = serve_taken(depot);
-        buffer_recycle(&depot->taken_in, KEPT_BYTES);
-        pthread_mutex_lock(&depot->lock);
-        store_count(depot->store, &depot->counters);
-        depot->has_failed = status != STATUS_OK;
-        pthread_mutex_unlock(&depot->lock);
-    }
-    if (status != STATUS_OK) {
-        emit(depot, ITEM_FAILED, 0, bytes_of(NULL, 0));
+    for (uint32_t i = 0; i < depot->count; i++) {
+        if (writer_id_equal(&depot->shelves[i].id, id)) {
+            return &depot->shelves[i];
+        }
     }
     return NULL;
 }
 
-// ---- the loop's thread ----
-
-static void deliver(struct depot *depot)
+/* To whoever asked: an enclave, or another store. */
+static void take_answer(struct shelf *shelf, const struct post_message *message)
 {
-    pthread_mutex_lock(&depot->lock);
-    swap(&depot->out, &depot->taken_out);
-    pthread_cond_signal(&depot->has_room);
-    pthread_mutex_unlock(&depot->lock);
+    struct depot *depot = shelf->depot;
+    if (message->client < DEPOT_CLIENT_MAX) {
+        depot->events.answer(depot->events.context, message->client, message->rest);
+    } else if (message->client - DEPOT_CLIENT_MAX < depot->count) {
+        struct shelf *asker = &depot->shelves[message->client - DEPOT_CLIENT_MAX];
+        (void)put(asker, POST_FRAME, client_of(shelf), message->rest);
+    }
+}
 
-    struct item item;
-    struct bytes bytes;
-    size_t at = 0;
-    while (item_next(&depot->taken_out, &at, &item, &bytes)) {
-        switch (item.kind) {
-        case ITEM_FRAME:
-            depot->events.answer(depot->events.context, item.client, bytes);
-            break;
-        case ITEM_BROADCAST:
-            depot->events.broadcast(depot->events.context, bytes);
-            break;
-        case ITEM_LOG:
-            log_event(depot->log, "%s", (const char *)bytes.at);
-            break;
-        case ITEM_FAILED:
-            depot->events.failed(depot->events.context, STATUS_IO);
-            break;
+static void take_broadcast(struct shelf *shelf, struct bytes frame)
+{
+    struct depot *depot = shelf->depot;
+    depot->events.broadcast(depot->events.context, frame);
+    for (uint32_t i = 0; i < depot->count; i++) {
+        if (&depot->shelves[i] != shelf) {
+            (void)put(&depot->shelves[i], POST_FRAME, client_of(shelf), frame);
         }
     }
-    buffer_recycle(&depot->taken_out, KEPT_BYTES);
 }
 
-static void on_wake(uv_async_t *async)
+static void take_question(struct shelf *shelf, struct bytes bytes)
 {
-    deliver(async->data);
-}
-
-enum status depot_put(struct depot *depot, uint64_t client, struct bytes frame)
-{
-    pthread_mutex_lock(&depot->lock);
-    bool is_first = depot->in.length == 0;
-    bool is_taken = !depot->has_failed && !depot->is_closing &&
-                    depot->in.length + sizeof(struct item) + frame.length <= DEPOT_IN_BYTES_MAX &&
-                    item_append(&depot->in, ITEM_FRAME, client, frame);
-    pthread_mutex_unlock(&depot->lock);
-    if (is_taken && is_first) {
-        pthread_cond_signal(&depot->has_work);
+    struct frame frame;
+    struct shelf *asked = NULL;
+    if (frame_decode(&frame, bytes) == STATUS_OK) {
+        asked = shelf_find(shelf->depot, &frame.peer);
     }
-    return is_taken ? STATUS_OK : STATUS_FULL;
+    if (asked != NULL && asked != shelf) {
+        (void)put(asked, POST_FRAME, client_of(shelf), bytes);
+    }
 }
 
-void depot_count(struct depot *depot, struct store_counters *counters)
+/* What is left of a store that ends is told, but to nobody any more when the depot closes. */
+static void take_message(struct life *life, const struct post_message *message)
 {
-    pthread_mutex_lock(&depot->lock);
-    *counters = depot->counters;
-    pthread_mutex_unlock(&depot->lock);
+    struct shelf *shelf = life->shelf;
+    struct depot *depot = shelf->depot;
+    if (message->kind == POST_LOG) {
+        log_event(depot->log, "store=%u %.*s", shelf->index + 1, (int)message->rest.length,
+                  (const char *)message->rest.at);
+        return;
+    }
+    if (depot->is_closing) {
+        return;
+    }
+    switch (message->kind) {
+    case POST_OPENED:
+        life->is_open = true;
+        shelf->has_failed = false;
+        break;
+    case POST_FRAME:
+        take_answer(shelf, message);
+        break;
+    case POST_BROADCAST:
+        take_broadcast(shelf, message->rest);
+        break;
+    case POST_ASK:
+        take_question(shelf, message->rest);
+        break;
+    case POST_COUNTERS:
+        if (post_counters_decode(&shelf->counters, message->rest) != STATUS_OK) {
+            log_event(depot->log, "store=%u says what is no number", shelf->index + 1);
+        }
+        break;
+    default:
+        break;
+    }
 }
 
-static void depot_free(uv_handle_t *handle)
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
-    struct depot *depot = handle->data;
-    pthread_cond_destroy(&depot->has_room);
-    pthread_cond_destroy(&depot->has_work);
-    pthread_mutex_destroy(&depot->lock);
-    buffer_release(&depot->in);
-    buffer_release(&depot->out);
-    buffer_release(&depot->taken_in);
-    buffer_release(&depot->taken_out);
-    free(depot);
+    (void)suggested;
+    struct life *life = handle->data;
+    *buffer = uv_buf_init(NULL, 0);
+    if (buffer_reserve(&life->in, CHUNK_BYTES) == STATUS_OK) {
+        *buffer = uv_buf_init((char *)life->in.bytes + life->in.length, CHUNK_BYTES);
+    }
 }
 
-/* What the store said, also about why it did not open; then all of it goes. */
-static void depot_end(struct depot *depot)
-{
-    depot->events = (struct depot_events){.context = NULL};
-    server_free(depot->server);
-    store_close(depot->store);
-    disk_posix_close(depot->posix);
+// ---- its end, and its next life ----
 
-    struct item item;
-    struct bytes bytes;
-    size_t at = 0;
-    while (item_next(&depot->out, &at, &item, &bytes)) {
-        if (item.kind == ITEM_LOG) {
-            log_event(depot->log, "%s", (const char *)bytes.at);
+static enum status life_start(struct shelf *shelf);
+
+static void on_restart(uv_timer_t *timer)
+{
+    struct shelf *shelf = timer->data;
+    if (shelf->depot->is_closing || shelf->life != NULL) {
+        return;
+    }
+    if (life_start(shelf) != STATUS_OK) {
+        log_event(shelf->depot->log, "store=%u cannot be started cause=\"%s\"", shelf->index + 1,
+                  strerror(errno));
+        uv_timer_start(&shelf->restart, on_restart, DEPOT_DELAY_MS_MAX, 0);
+    }
+}
+
+static void start_later(struct shelf *shelf)
+{
+    uint64_t delay_ms = shelf->quick_end_count == 0 ? 0 : DELAY_MS_MIN;
+    for (uint32_t i = 1; i < shelf->quick_end_count && delay_ms < DEPOT_DELAY_MS_MAX; i++) {
+        delay_ms *= 2;
+    }
+    delay_ms = delay_ms < DEPOT_DELAY_MS_MAX ? delay_ms : DEPOT_DELAY_MS_MAX;
+    uv_timer_start(&shelf->restart, on_restart, delay_ms, 0);
+}
+
+/* When no process is left, nobody has to be ended. */
+static void close_when_quiet(struct depot *depot)
+{
+    for (uint32_t i = 0; i < depot->count; i++) {
+        if (depot->shelves[i].life != NULL) {
+            return;
         }
     }
-    uv_close((uv_handle_t *)&depot->wake_loop, depot_free);
+    uv_close((uv_handle_t *)&depot->stop, on_own_closed);
+}
+
+static void life_end(struct life *life)
+{
+    struct shelf *shelf = life->shelf;
+    struct depot *depot = shelf->depot;
+    bool was_open = life->is_open;
+    int64_t exit_status = life->exit_status;
+    int signal = life->signal;
+    bool was_quick = uv_now(depot->loop) - life->started_ms < LIFE_MS_GOOD;
+    shelf->life = NULL;
+    buffer_release(&life->in);
+    buffer_release(&life->out);
+    buffer_release(&life->written);
+    free(life);
+    if (depot->is_closing) {
+        close_when_quiet(depot);
+        return;
+    }
+    log_event(depot->log, "store=%u ended status=%d signal=%d", shelf->index + 1, (int)exit_status,
+              signal);
+    shelf->quick_end_count = was_quick ? shelf->quick_end_count + 1 : 0;
+    start_later(shelf);
+    if (signal == 0 && exit_status != 0) {
+        shelf->has_failed = true;
+        enum status status = exit_status <= STATUS_IO ? (enum status)exit_status : STATUS_IO;
+        depot->events.failed(depot->events.context, shelf->index, status, was_open);
+    }
+}
+
+static void on_life_closed(uv_handle_t *handle)
+{
+    struct life *life = handle->data;
+    life->handle_count--;
+    life->shelf->depot->handle_count--;
+    if (life->handle_count == 0) {
+        life_end(life);
+    }
+}
+
+static void life_close(struct life *life)
+{
+    if (life->is_silent && life->has_exited) {
+        uv_close((uv_handle_t *)&life->process, on_life_closed);
+        uv_close((uv_handle_t *)&life->pipe, on_life_closed);
+    }
+}
+
+static void on_exit_status(uv_process_t *process, int64_t exit_status, int signal)
+{
+    struct life *life = process->data;
+    life->has_exited = true;
+    life->exit_status = exit_status;
+    life->signal = signal;
+    life_close(life);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+{
+    struct life *life = stream->data;
+    (void)buffer;
+    if (length < 0) {
+        uv_read_stop(stream);
+        life->is_silent = true;
+        life_close(life);
+        return;
+    }
+    life->in.length += (size_t)length;
+    struct post_message message;
+    size_t at = 0;
+    enum status status;
+    while ((status = post_decode(&message, buffer_bytes(&life->in), &at)) == STATUS_OK) {
+        take_message(life, &message);
+    }
+    buffer_consume(&life->in, at);
+    if (status == STATUS_MALFORMED) {
+        uv_process_kill(&life->process, SIGKILL);
+    }
+}
+
+/* The key and the GENESIS: what a store begins with. */
+static bool put_begin(struct shelf *shelf)
+{
+    struct buffer rest = BUFFER_EMPTY;
+    struct bytes genesis = buffer_bytes(&shelf->depot->genesis);
+    bool is_put = buffer_append(&rest, sign_key_seed(shelf->key), SIGN_SEED_BYTES) == STATUS_OK &&
+                  buffer_append(&rest, genesis.at, genesis.length) == STATUS_OK &&
+                  put(shelf, POST_BEGIN, 0, buffer_bytes(&rest));
+    buffer_release(&rest);
+    return is_put;
+}
+
+/* The directory is made anew when it has been lost. */
+static enum status spawn(struct life *life, int fd)
+{
+    struct shelf *shelf = life->shelf;
+    char *arguments[] = {shelf->depot->program, shelf->directory, NULL};
+    uv_stdio_container_t stdio[HOST_FD + 1] = {
+        {.flags = UV_IGNORE},
+        {.flags = UV_IGNORE},
+        {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO},
+        [HOST_FD] = {.flags = UV_INHERIT_FD, .data.fd = fd},
+    };
+    const uv_process_options_t options = {
+        .exit_cb = on_exit_status,
+        .file = shelf->depot->program,
+        .args = arguments,
+        .stdio = stdio,
+        .stdio_count = HOST_FD + 1,
+    };
+    if (mkdir(shelf->directory, 0700) != 0 && errno != EEXIST) {
+        log_event(shelf->depot->log, "store=%u has no directory cause=\"%s\"", shelf->index + 1,
+                  strerror(errno));
+    }
+    int cause = uv_spawn(shelf->depot->loop, &life->process, &options);
+    errno = -cause;
+    return cause == 0 ? STATUS_OK : STATUS_IO;
+}
+
+static enum status life_start(struct shelf *shelf)
+{
+    int fds[2];
+    struct depot *depot = shelf->depot;
+    struct life *life = calloc(1, sizeof *life);
+    if (life == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
+        free(life);
+        return life == NULL ? STATUS_NO_MEMORY : STATUS_IO;
+    }
+    const int socket_bytes = SOCKET_BYTES;
+    (void)setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &socket_bytes, sizeof socket_bytes);
+    (void)setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &socket_bytes, sizeof socket_bytes);
+    life->shelf = shelf;
+    life->process.data = life;
+    life->pipe.data = life;
+    life->started_ms = uv_now(depot->loop);
+    shelf->life = life;
+    CHECK(uv_pipe_init(depot->loop, &life->pipe, 0) == 0);
+    CHECK(uv_pipe_open(&life->pipe, fds[0]) == 0);
+    enum status status = spawn(life, fds[1]);
+    int cause = errno;
+    close(fds[1]);
+    life->handle_count = 2;
+    depot->handle_count += 2;
+    if (status == STATUS_OK && put_begin(shelf) &&
+        uv_read_start((uv_stream_t *)&life->pipe, on_alloc, on_read) == 0) {
+        return STATUS_OK;
+    }
+    // The process's handle is there, whether or not there is a process.
+    life->is_silent = true;
+    if (status == STATUS_OK) {
+        uv_process_kill(&life->process, SIGKILL);
+        return STATUS_OK;
+    }
+    life->has_exited = true;
+    life->exit_status = STATUS_IO;
+    life_close(life);
+    errno = cause;
+    return status;
+}
+
+// ---- the whole ----
+
+/* A store that answers; one that does not gets its turn when none does. */
+static struct shelf *choose(struct depot *depot)
+{
+    for (uint32_t i = 0; i < depot->count; i++) {
+        struct shelf *shelf = &depot->shelves[(depot->turn + i) % depot->count];
+        const struct life *life = shelf->life;
+        if (life != NULL && life->is_open && life->out.length + life->written.length == 0) {
+            return shelf;
+        }
+    }
+    return &depot->shelves[depot->turn++ % depot->count];
+}
+
+enum status depot_put(struct depot *depot, uint64_t client, struct bytes bytes)
+{
+    struct frame frame;
+    if (frame_decode(&frame, bytes) != STATUS_OK) {
+        return STATUS_OK;
+    }
+    if (frame.kind == FRAME_FETCH) {
+        struct shelf *shelf = shelf_find(depot, &frame.peer);
+        shelf = shelf == NULL ? choose(depot) : shelf;
+        return put(shelf, POST_FRAME, client, bytes) ? STATUS_OK : STATUS_FULL;
+    }
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < depot->count; i++) {
+        if (!put(&depot->shelves[i], POST_FRAME, client, bytes)) {
+            status = STATUS_FULL;
+        }
+    }
+    return status;
+}
+
+struct depot_view depot_view(const struct depot *depot, uint32_t index)
+{
+    CHECK(index < depot->count);
+    const struct shelf *shelf = &depot->shelves[index];
+    return (struct depot_view){
+        .is_open = shelf->life != NULL && shelf->life->is_open,
+        .has_failed = shelf->has_failed,
+        .pid = shelf->life != NULL ? shelf->life->process.pid : 0,
+        .dropped_count = shelf->dropped_count,
+        .counters = shelf->counters,
+    };
+}
+
+uint32_t depot_count(const struct depot *depot)
+{
+    return depot->count;
+}
+
+uint32_t depot_usable_count(const struct depot *depot)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < depot->count; i++) {
+        count += !depot->shelves[i].has_failed;
+    }
+    return count;
+}
+
+static void shelf_init(struct depot *depot, uint32_t index, const struct depot_place *place)
+{
+    struct shelf *shelf = &depot->shelves[index];
+    const struct verify_key key = sign_key_public(place->key);
+    shelf->depot = depot;
+    shelf->index = index;
+    shelf->id = writer_store_id_of(&key);
+    shelf->key = place->key;
+    CHECK(strlen(place->directory) < sizeof shelf->directory);
+    memcpy(shelf->directory, place->directory, strlen(place->directory) + 1);
+    CHECK(uv_timer_init(depot->loop, &shelf->restart) == 0);
+    shelf->restart.data = shelf;
+    depot->handle_count++;
+    depot->count++;
 }
 
 enum status depot_open(struct depot **made, const struct depot_config *config)
 {
     *made = NULL;
     struct depot *depot = calloc(1, sizeof *depot);
-    if (depot == NULL) {
+    if (depot == NULL ||
+        buffer_append(&depot->genesis, config->genesis.at, config->genesis.length) != STATUS_OK) {
+        free(depot);
         return STATUS_NO_MEMORY;
     }
+    depot->loop = config->loop;
     depot->events = config->events;
     depot->log = config->log;
-    depot->store_log = (struct log){.line = on_line, .context = depot};
-    pthread_mutex_init(&depot->lock, NULL);
-    pthread_cond_init(&depot->has_work, NULL);
-    pthread_cond_init(&depot->has_room, NULL);
-    CHECK(uv_async_init(config->loop, &depot->wake_loop, on_wake) == 0);
-    depot->wake_loop.data = depot;
-
-    const struct server_output output = {
-        .send = on_send, .broadcast = on_broadcast, .context = depot};
-    enum status status = disk_posix_open(&depot->posix, &depot->disk, config->directory);
-    if (status == STATUS_OK) {
-        const struct store_config store = {
-            .disk = &depot->disk,
-            .genesis = config->genesis,
-            .key = config->key,
-            .log = &depot->store_log,
-        };
-        status = store_open(&depot->store, &store);
+    CHECK(strlen(config->program) < sizeof depot->program);
+    memcpy(depot->program, config->program, strlen(config->program) + 1);
+    CHECK(uv_prepare_init(depot->loop, &depot->before_sleep) == 0);
+    CHECK(uv_timer_init(depot->loop, &depot->stop) == 0);
+    depot->before_sleep.data = depot;
+    depot->stop.data = depot;
+    depot->handle_count = 2;
+    uv_prepare_start(&depot->before_sleep, on_before_sleep);
+    for (uint32_t i = 0; i < config->count; i++) {
+        shelf_init(depot, i, &config->places[i]);
     }
-    if (status == STATUS_OK) {
-        store_count(depot->store, &depot->counters);
-        status = server_new(&depot->server, depot->store, &output);
-    }
-    if (status == STATUS_OK && pthread_create(&depot->thread, NULL, run, depot) != 0) {
-        status = STATUS_NO_MEMORY;
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < depot->count && status == STATUS_OK; i++) {
+        status = life_start(&depot->shelves[i]);
     }
     if (status != STATUS_OK) {
-        depot_end(depot);
+        int cause = errno;
+        depot_close(depot);
+        errno = cause;
         return status;
     }
     *made = depot;
     return STATUS_OK;
+}
+
+static void on_stop_timeout(uv_timer_t *timer)
+{
+    struct depot *depot = timer->data;
+    for (uint32_t i = 0; i < depot->count; i++) {
+        if (depot->shelves[i].life != NULL && !depot->shelves[i].life->has_exited) {
+            uv_process_kill(&depot->shelves[i].life->process, SIGKILL);
+        }
+    }
 }
 
 void depot_close(struct depot *depot)
@@ -298,11 +583,14 @@ void depot_close(struct depot *depot)
     if (depot == NULL) {
         return;
     }
-    pthread_mutex_lock(&depot->lock);
     depot->is_closing = true;
-    pthread_cond_broadcast(&depot->has_work);
-    pthread_cond_broadcast(&depot->has_room);
-    pthread_mutex_unlock(&depot->lock);
-    pthread_join(depot->thread, NULL);
-    depot_end(depot);
+    uv_close((uv_handle_t *)&depot->before_sleep, on_own_closed);
+    for (uint32_t i = 0; i < depot->count; i++) {
+        uv_close((uv_handle_t *)&depot->shelves[i].restart, on_timer_closed);
+        if (depot->shelves[i].life != NULL) {
+            flush(depot->shelves[i].life);
+        }
+    }
+    uv_timer_start(&depot->stop, on_stop_timeout, DEPOT_STOP_MS, 0);
+    close_when_quiet(depot);
 }

@@ -2,6 +2,7 @@
 #ifndef HOST_DEPOT_H
 #define HOST_DEPOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <uv.h>
@@ -9,54 +10,78 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "capsule/genesis.h"
 #include "crypto/sign.h"
 #include "store/store.h"
 
 /*
- * depot: the store and its thread. Frames go in by a bounded queue, in the order they came; the
- * thread takes all that wait, and commits once: that is the group. Answers come back in the
- * loop's thread. Nothing here blocks the loop.
+ * depot: the capsule's stores on this machine, each a process of its own (store/post.h), with its
+ * own directory and key. Frames go to them by a bounded queue each: one that is dead, stopped or
+ * slow loses frames, and holds up neither the others nor the loop. What it lost its siblings
+ * give it. A process that ended is started again.
  */
 struct depot;
 
 enum {
-    DEPOT_IN_BYTES_MAX = 64 << 20,   // beyond it frames are dropped: their writers repeat them
-    DEPOT_OUT_BYTES_MAX = 64 << 20,  // beyond it the store waits for the loop
+    DEPOT_QUEUE_BYTES_MAX = 64 << 20,  // of one store; beyond it frames to it are dropped
+    DEPOT_DELAY_MS_MAX = 10000,        // before a store is started again
+    DEPOT_STOP_MS = 2000,              // then a store that was told to end is ended
 };
 
 /* Called in the loop's thread; `frame` is borrowed for the call. */
 struct depot_events {
     void (*answer)(void *context, uint64_t client, struct bytes frame);
     void (*broadcast)(void *context, struct bytes frame);
-    void (*failed)(void *context,
-                   enum status status);  // the disk failed; nothing is stored any more
+    /*
+     * Store number `index` could not read what it holds (not `was_open`), or not write: nothing it
+     * held before is trusted to it until it opens once more.
+     */
+    void (*failed)(void *context, uint32_t index, enum status status, bool was_open);
     void *context;
+};
+
+struct depot_place {
+    const char *directory;
+    const struct sign_key *key;  // borrowed until depot_close()
 };
 
 struct depot_config {
     uv_loop_t *loop;
-    const char *directory;
-    struct bytes genesis;        // copied
-    const struct sign_key *key;  // borrowed until depot_close()
+    const char *program;                            // paranoid-store
+    struct depot_place places[GENESIS_STORES_MAX];  // directories are copied
+    uint32_t count;
+    struct bytes genesis;  // copied
     struct depot_events events;
     const struct log *log;  // borrowed; called in the loop's thread only
 };
 
-/*
- * Open the store, which verifies every record it holds, and start the thread. Any status of
- * disk_posix_open() and store_open().
- */
+/* Start all. STATUS_IO: the program cannot be started, errno says why. STATUS_NO_MEMORY. */
 MUST_CHECK enum status depot_open(struct depot **depot, const struct depot_config *config);
 
-/* Hand over one frame. STATUS_FULL: it was dropped. `client` gets the answers. */
+/*
+ * Hand over one frame: a FETCH to the store that its peer names, or to one that answers; all else
+ * to every store. `client`, which is below DEPOT_CLIENT_MAX, gets the answers. STATUS_FULL: some
+ * store did not get it.
+ */
+#define DEPOT_CLIENT_MAX (1ull << 63)
 MUST_CHECK enum status depot_put(struct depot *depot, uint64_t client, struct bytes frame);
 
-/* As of the last commit. */
-void depot_count(struct depot *depot, struct store_counters *counters);
+/* What is known of store number `index`, as of its last commit. */
+struct depot_view {
+    bool is_open;
+    bool has_failed;
+    pid_t pid;  // 0: none
+    uint64_t dropped_count;
+    struct store_counters counters;
+};
+struct depot_view depot_view(const struct depot *depot, uint32_t index);
+uint32_t depot_count(const struct depot *depot);
+/* How many stores have not failed. */
+uint32_t depot_usable_count(const struct depot *depot);
 
 /*
- * Commit what is in the queue, end the thread, close the store. No event comes any more. The
- * loop has to run on until its handles have closed. NULL: nothing.
+ * Let the stores commit what is in the queues, and end. No event comes any more. The loop has to
+ * run on until its handles have closed. NULL: nothing.
  */
 void depot_close(struct depot *depot);
 

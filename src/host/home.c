@@ -11,7 +11,10 @@
 
 #include "wire/frame.h"
 
-enum { GENESIS_BYTES_MAX = 1 << 20 };  // the frame START carries it
+enum {
+    GENESIS_BYTES_MAX = 1 << 20,  // the frame START carries it
+    HOME_NAME_BYTES_MAX = 32,
+};
 
 enum status home_path(char path[HOME_PATH_BYTES_MAX], const char *directory, const char *name)
 {
@@ -86,20 +89,47 @@ static enum status lock(struct home *home, const char *directory, char error[HOS
     return STATUS_OK;
 }
 
-static enum status read_store_key(struct home *home, const char *directory,
+enum status home_store_path(char path[HOME_PATH_BYTES_MAX], const char *directory, uint32_t index)
+{
+    char name[HOME_NAME_BYTES_MAX] = HOST_FILE_CAPSULE;
+    if (index > 0) {
+        (void)snprintf(name, sizeof name, HOST_FILE_CAPSULE_OTHER, index + 1);
+    }
+    return home_path(path, directory, name);
+}
+
+/* The key of one store; it is the one that the GENESIS names. */
+static enum status read_store_key(struct home *home, uint32_t index, const char *directory,
                                   char error[HOST_ERROR_BYTES_MAX])
 {
+    char name[HOME_NAME_BYTES_MAX] = HOST_FILE_STORE_KEY;
     struct buffer seed = BUFFER_EMPTY;
-    enum status status =
-        read_file(&seed, home, directory, HOST_FILE_STORE_KEY, SIGN_SEED_BYTES, true, error);
+    if (index > 0) {
+        (void)snprintf(name, sizeof name, HOST_FILE_STORE_KEY_OTHER, index + 1);
+    }
+    enum status status = read_file(&seed, home, directory, name, SIGN_SEED_BYTES, true, error);
     if (status == STATUS_OK && seed.length != SIGN_SEED_BYTES) {
-        say(error, directory, HOST_FILE_STORE_KEY, "it does not have 32 bytes; restore it");
+        say(error, directory, name, "it does not have 32 bytes; restore it");
         status = STATUS_MALFORMED;
     }
     if (status == STATUS_OK) {
-        home->store_key = sign_key_new_from_seed(seed.bytes);
+        home->store_keys[index] = sign_key_new_from_seed(seed.bytes);
     }
     buffer_release(&seed);
+    return status;
+}
+
+static enum status read_store_keys(struct home *home, const char *directory,
+                                   char error[HOST_ERROR_BYTES_MAX])
+{
+    enum status status = genesis_decode(&home->content, buffer_bytes(&home->genesis));
+    if (status != STATUS_OK) {
+        say(error, directory, HOST_FILE_GENESIS, "it is no GENESIS; restore it");
+        return STATUS_MALFORMED;
+    }
+    for (uint32_t i = 0; i < home->content.store_count && status == STATUS_OK; i++) {
+        status = read_store_key(home, i, directory, error);
+    }
     return status;
 }
 
@@ -129,7 +159,7 @@ enum status home_open(struct home *home, const char *directory, char error[HOST_
     }
     if (status == STATUS_OK) {
         home->capsule = hash_of(home->genesis.bytes, home->genesis.length);
-        status = read_store_key(home, directory, error);
+        status = read_store_keys(home, directory, error);
     }
     if (status == STATUS_OK) {
         status = read_platform(home, directory, error);
@@ -148,7 +178,9 @@ void home_close(struct home *home)
 {
     buffer_release(&home->genesis);
     buffer_release(&home->tcb);
-    sign_key_free(home->store_key);
+    for (size_t i = 0; i < GENESIS_STORES_MAX; i++) {
+        sign_key_free(home->store_keys[i]);
+    }
     simulated_platform_free(home->platform);
     if (home->lock_fd >= 0) {
         close(home->lock_fd);

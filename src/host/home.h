@@ -5,6 +5,7 @@
 #include "attest/simulated.h"
 #include "base/buffer.h"
 #include "base/status.h"
+#include "capsule/genesis.h"
 #include "crypto/hash.h"
 #include "crypto/sign.h"
 #include "host/host.h"
@@ -13,8 +14,9 @@
 struct home {
     int lock_fd;
     struct buffer genesis;
-    struct hash capsule;  // its name
-    struct sign_key *store_key;
+    struct hash capsule;                              // its name
+    struct genesis content;                           // of it
+    struct sign_key *store_keys[GENESIS_STORES_MAX];  // as many as it names
     struct simulated_platform *platform;
     struct buffer tcb;
 };
@@ -35,6 +37,10 @@ void home_close(struct home *home);
 /* "directory/name". STATUS_MALFORMED: too long. */
 MUST_CHECK enum status home_path(char path[HOME_PATH_BYTES_MAX], const char *directory,
                                  const char *name);
+
+/* The directory of store number `index`. STATUS_MALFORMED: too long. */
+MUST_CHECK enum status home_store_path(char path[HOME_PATH_BYTES_MAX], const char *directory,
+                                       uint32_t index);
 
 /* Put a file there, whole or not at all, readable by this user only. STATUS_IO: errno says why. */
 MUST_CHECK enum status home_write(const char *directory, const char *name, struct bytes content);

@@ -207,11 +207,10 @@ static void send_to_end(struct host *host, uint32_t source, uint32_t end, const 
     }
 }
 
+/* What does not get there, its sender repeats or a sibling store has. */
 static void send_to_store(struct host *host, const struct guest *guest, struct bytes bytes)
 {
-    if (depot_put(host->depot, guest->life, bytes) != STATUS_OK) {
-        host->store_dropped_count++;
-    }
+    (void)!depot_put(host->depot, guest->life, bytes);
 }
 
 static enum status encode_hello(struct host *host, const struct guest *guest)
@@ -385,14 +384,26 @@ static void on_store_broadcast(void *context, struct bytes bytes)
     }
 }
 
-static void on_store_failed(void *context, enum status status)
+/* The others go on, as long as they are enough for a receipt. */
+static void on_store_failed(void *context, uint32_t index, enum status status, bool was_open)
 {
     struct host *host = context;
+    char directory[HOME_PATH_BYTES_MAX] = "";
+    if (host->is_stopping || depot_usable_count(host->depot) >= host->home.content.receipt_count) {
+        return;
+    }
     host->status = status;
-    (void)snprintf(host->error, HOST_ERROR_BYTES_MAX,
-                   "cannot go on: the store in '%s/%s' cannot write to its disk; look at the "
-                   "disk, then start the host again",
-                   host->config->state_directory, HOST_FILE_CAPSULE);
+    (void)!home_store_path(directory, host->config->state_directory, index);
+    if (was_open) {
+        (void)snprintf(host->error, HOST_ERROR_BYTES_MAX,
+                       "cannot go on: the store in '%.256s' cannot write to its disk; look at the "
+                       "disk, then start the host again",
+                       directory);
+    } else {
+        (void)snprintf(host->error, HOST_ERROR_BYTES_MAX,
+                       "cannot open the store in '%.256s': %s; the log says more", directory,
+                       status_text(status));
+    }
     stop(host, "store");
 }
 
@@ -542,28 +553,36 @@ static enum status find_programs(struct host *host)
                                               host->config->worker_program);
 }
 
-static enum status open_store(struct host *host)
+static enum status open_stores(struct host *host)
 {
-    char directory[HOME_PATH_BYTES_MAX];
-    enum status status = home_path(directory, host->config->state_directory, HOST_FILE_CAPSULE);
+    static const char *const why = "is paranoid installed whole?";
+    char directories[GENESIS_STORES_MAX][HOME_PATH_BYTES_MAX];
+    char program[HOME_PATH_BYTES_MAX];
+    struct depot_config config = {
+        .loop = &host->loop,
+        .program = program,
+        .genesis = buffer_bytes(&host->home.genesis),
+        .events = {.answer = on_store_answer,
+                   .broadcast = on_store_broadcast,
+                   .failed = on_store_failed,
+                   .context = host},
+        .log = host->config->log,
+    };
+    enum status status = home_path(program, host->config->program_directory, HOST_PROGRAM_STORE);
+    errno = ENAMETOOLONG;
+    for (; config.count < host->home.content.store_count && status == STATUS_OK; config.count++) {
+        struct depot_place *place = &config.places[config.count];
+        place->directory = directories[config.count];
+        place->key = host->home.store_keys[config.count];
+        status =
+            home_store_path(directories[config.count], host->config->state_directory, config.count);
+    }
     if (status == STATUS_OK) {
-        const struct depot_config config = {
-            .loop = &host->loop,
-            .directory = directory,
-            .genesis = buffer_bytes(&host->home.genesis),
-            .key = host->home.store_key,
-            .events = {.answer = on_store_answer,
-                       .broadcast = on_store_broadcast,
-                       .failed = on_store_failed,
-                       .context = host},
-            .log = host->config->log,
-        };
         status = depot_open(&host->depot, &config);
     }
     if (status != STATUS_OK) {
-        (void)snprintf(host->error, HOST_ERROR_BYTES_MAX,
-                       "cannot open the store in '%s/%s': %s; the log says more",
-                       host->config->state_directory, HOST_FILE_CAPSULE, status_text(status));
+        (void)snprintf(host->error, HOST_ERROR_BYTES_MAX, "cannot start store '%.256s': %s; %s",
+                       program, strerror(errno), why);
     }
     return status;
 }
@@ -664,7 +683,7 @@ static enum status open_all(struct host *host)
         status = find_programs(host);
     }
     if (status == STATUS_OK) {
-        status = open_store(host);
+        status = open_stores(host);
     }
     if (status == STATUS_OK) {
         status = open_proxy(host);

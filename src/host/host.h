@@ -18,10 +18,10 @@
  * The state directory, as `paranoid init` makes it:
  *
  *     genesis     the GENESIS body
- *     store.key   32-byte seed of the store's key, 0600
+ *     store.key   32-byte seed of the first store's key, 0600; store-2.key … of the others
  *     platform    simulated_platform_encode(), 0600
  *     tcb         the simulated TEE's collateral
- *     capsule/    the store's segments
+ *     capsule/    the first store's segments; capsule-2/ … of the others
  *
  * What the host adds, while it runs:
  *
@@ -38,12 +38,15 @@
 #define HOST_FILE_PLATFORM "platform"
 #define HOST_FILE_TCB "tcb"
 #define HOST_FILE_CAPSULE "capsule"
+#define HOST_FILE_STORE_KEY_OTHER "store-%u.key"
+#define HOST_FILE_CAPSULE_OTHER "capsule-%u"
 #define HOST_FILE_SOCKET "host.sock"
 #define HOST_FILE_STATUS "host.json"
 
 /* The programs, in the program directory. */
 #define HOST_PROGRAM_LEADER "paranoid-enclave"
 #define HOST_PROGRAM_WORKER "paranoid-enclave-js"
+#define HOST_PROGRAM_STORE "paranoid-store"
 
 enum {
     HOST_WORKER_COUNT_MAX = 64,
@@ -65,12 +68,12 @@ struct host_config {
 /*
  * Run until SIGINT, SIGTERM or a STOP frame from a control client; then the
  * enclaves have finished (those that took more than 2 s were killed) and the
- * store has committed. SIGPIPE is ignored meanwhile. One at a time in a process.
+ * stores have committed. SIGPIPE is ignored meanwhile. One at a time in a process.
  *
  * On any other status than STATUS_OK `error` says what could not be done, to
  * what, why and what to do. STATUS_DENIED: another host runs on this directory;
  * STATUS_MALFORMED: a file in it is not what it should be; STATUS_IO: a port,
- * a file, a program or the store's disk failed. A status that store_open() gave is passed on.
+ * a file, a program or the stores' disks failed. A status that store_open() gave is passed on.
  */
 MUST_CHECK enum status host_run(const struct host_config *config, char error[HOST_ERROR_BYTES_MAX]);
 

@@ -55,7 +55,6 @@ struct host {
     struct control *control;
     struct metrics *metrics;
     struct buffer scratch;  // a body being made
-    uint64_t store_dropped_count;
     uint64_t client_malformed_count;
 };
 

@@ -43,17 +43,73 @@ static void put_one(struct page *page, const char *name, uint64_t value)
     put(page, "# TYPE %s %s\n%s %llu\n", name, type_of(name), name, (unsigned long long)value);
 }
 
-static void put_store(struct page *page, const struct host *host)
+/* What the host counts of each store. */
+struct store_family {
+    const char *name;
+    uint64_t (*value)(const struct depot_view *view);
+};
+
+static uint64_t store_open_value(const struct depot_view *view)
 {
-    struct store_counters store;
-    depot_count(host->depot, &store);
-    put_one(page, "paranoid_store_records_total", store.record_count);
-    put_one(page, "paranoid_store_record_bytes_total", store.record_bytes);
-    put_one(page, "paranoid_store_commits_total", store.commit_count);
-    put_one(page, "paranoid_store_commit_microseconds_total", store.commit_us_total);
-    put_one(page, "paranoid_store_refused_total", store.refused_count);
-    put_one(page, "paranoid_store_segments", store.segment_count);
-    put_one(page, "paranoid_store_frames_dropped_total", host->store_dropped_count);
+    return view->is_open;
+}
+
+static uint64_t store_records(const struct depot_view *view)
+{
+    return view->counters.record_count;
+}
+
+static uint64_t store_record_bytes(const struct depot_view *view)
+{
+    return view->counters.record_bytes;
+}
+
+static uint64_t store_commits(const struct depot_view *view)
+{
+    return view->counters.commit_count;
+}
+
+static uint64_t store_commit_us(const struct depot_view *view)
+{
+    return view->counters.commit_us_total;
+}
+
+static uint64_t store_refused(const struct depot_view *view)
+{
+    return view->counters.refused_count;
+}
+
+static uint64_t store_segments(const struct depot_view *view)
+{
+    return view->counters.segment_count;
+}
+
+static uint64_t store_dropped(const struct depot_view *view)
+{
+    return view->dropped_count;
+}
+
+static void put_stores(struct page *page, const struct host *host)
+{
+    static const struct store_family store_families[] = {
+        {"paranoid_store_open", store_open_value},
+        {"paranoid_store_records_total", store_records},
+        {"paranoid_store_record_bytes_total", store_record_bytes},
+        {"paranoid_store_commits_total", store_commits},
+        {"paranoid_store_commit_microseconds_total", store_commit_us},
+        {"paranoid_store_refused_total", store_refused},
+        {"paranoid_store_segments", store_segments},
+        {"paranoid_store_frames_dropped_total", store_dropped},
+    };
+    for (size_t i = 0; i < sizeof store_families / sizeof *store_families; i++) {
+        const struct store_family *family = &store_families[i];
+        put(page, "# TYPE %s %s\n", family->name, type_of(family->name));
+        for (uint32_t index = 0; index < depot_count(host->depot); index++) {
+            struct depot_view view = depot_view(host->depot, index);
+            put(page, "%s{store=\"%s\"} %llu\n", family->name,
+                host->home.content.stores[index].name, (unsigned long long)family->value(&view));
+        }
+    }
 }
 
 static void put_host(struct page *page, const struct host *host)
@@ -191,7 +247,7 @@ static enum status write_metrics(const struct host *host, struct buffer *text)
 {
     struct page page = {.text = text};
     put_host(&page, host);
-    put_store(&page, host);
+    put_stores(&page, host);
     put_families(&page, host);
 
     size_t count = 0;
@@ -269,14 +325,27 @@ static json_t *json_of_guest(const struct host *host, const struct guest *guest)
         "sandbox", json_of_sandbox(guest), "metrics", json_of_metrics(&guest->metrics));
 }
 
-static json_t *json_of_store(const struct host *host)
+static json_t *json_of_stores(const struct host *host)
 {
-    struct store_counters store;
-    depot_count(host->depot, &store);
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "records", (json_int_t)store.record_count,
-                     "bytes", (json_int_t)store.record_bytes, "commits",
-                     (json_int_t)store.commit_count, "refused", (json_int_t)store.refused_count,
-                     "segments", (json_int_t)store.segment_count);
+    json_t *stores = json_array();
+    for (uint32_t i = 0; i < depot_count(host->depot); i++) {
+        struct depot_view view = depot_view(host->depot, i);
+        const struct store_counters *counters = &view.counters;
+        json_array_append_new(
+            stores, json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
+                              host->home.content.stores[i].name, "state",
+                              view.is_open      ? "open"
+                              : view.has_failed ? "failed"
+                                                : "starting",
+                              "pid", view.pid > 0 ? json_integer(view.pid) : json_null(), "records",
+                              (json_int_t)counters->record_count, "bytes",
+                              (json_int_t)counters->record_bytes, "commits",
+                              (json_int_t)counters->commit_count, "refused",
+                              (json_int_t)counters->refused_count, "segments",
+                              (json_int_t)counters->segment_count, "dropped",
+                              (json_int_t)view.dropped_count));
+    }
+    return stores;
 }
 
 /* Append the object, and a newline; it is used up. */
@@ -307,7 +376,7 @@ static enum status write_status(const struct host *host, struct buffer *text)
         json_pack("{s:s, s:s, s:i, s:i, s:I, s:o, s:o, s:o}", "tee", "simulated", "capsule",
                   capsule, "pid", (int)getpid(), "base_port", (int)proxy_base_port(host->proxy),
                   "connections", (json_int_t)proxy_count(host->proxy)->connections_open, "sandbox",
-                  json_of_sandbox(leader), "store", json_of_store(host), "enclaves", enclaves));
+                  json_of_sandbox(leader), "stores", json_of_stores(host), "enclaves", enclaves));
 }
 
 enum status report_host(const struct host *host, struct buffer *text)

@@ -1,20 +1,26 @@
 /* tests/host/depot_test.c */
 
 /*
- * Goal: the store behind its queue takes what it is given, answers who asked, in the loop's
- * thread, and has everything on disk when it is closed.
- * Method: a depot over a real store, in a loop that the test turns until the answers are there.
+ * Goal: stores, each a process, take what they are given, answer who asked, and have everything on
+ * disk when they are closed; one that is killed, stopped, damaged or has lost its disk
+ * holds up neither the others nor the loop, and is started again.
+ * Method: a depot over three real stores, in a loop that the test turns until the answers are
+ * there; signals, and hands on the stores' files.
  */
 #define _GNU_SOURCE  // nftw
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,18 +29,23 @@
 #include "tests/support/capsule_world.h"
 #include "wire/frame.h"
 
-enum { CLIENT = 42 };
+enum { CLIENT = 42, STORES = 3, PATH_BYTES = 512 };
 
 struct fixture {
-    char directory[64];
+    const char *directory;
+    char places[STORES][PATH_BYTES];
+    char program[PATH_BYTES];
     struct capsule_world world;
     uv_loop_t loop;
     struct depot *depot;
     pthread_t thread;  // of the loop
-    uint64_t receipt_count;
+    uint64_t receipt_counts[STORES];
     uint64_t record_frame_count;
     uint64_t fetched_count;
     uint64_t refused_count;
+    uint32_t failed_count;
+    uint32_t failed_index;
+    enum status failed_status;
 };
 
 static void on_answer(void *context, uint64_t client, struct bytes bytes)
@@ -55,44 +66,61 @@ static void on_broadcast(void *context, struct bytes bytes)
     struct frame frame;
     CHECK(pthread_equal(pthread_self(), f->thread));
     CHECK(frame_decode(&frame, bytes) == STATUS_OK);
-    f->receipt_count += frame.kind == FRAME_RECEIPT;
+    for (uint32_t i = 0; i < STORES; i++) {
+        const struct verify_key key = sign_key_public(f->world.store_keys[i]);
+        struct writer_id id = writer_store_id_of(&key);
+        f->receipt_counts[i] += frame.kind == FRAME_RECEIPT && writer_id_equal(&id, &frame.peer);
+    }
 }
 
-static void on_failed(void *context, enum status status)
+static void on_failed(void *context, uint32_t index, enum status status, bool was_open)
 {
-    (void)context;
-    (void)status;
-    CHECK(context == NULL);  // never: the disk is fine
+    struct fixture *f = context;
+    CHECK(!was_open);
+    f->failed_count++;
+    f->failed_index = index;
+    f->failed_status = status;
 }
 
-static enum status open_depot(struct fixture *f, const char *directory)
+static void open_depot(struct fixture *f)
 {
-    const struct depot_config config = {
+    struct depot_config config = {
         .loop = &f->loop,
-        .directory = directory,
+        .program = f->program,
+        .count = STORES,
         .genesis = buffer_bytes(&f->world.genesis_body),
-        .key = f->world.store_keys[0],
         .events = {.answer = on_answer,
                    .broadcast = on_broadcast,
                    .failed = on_failed,
                    .context = f},
     };
-    return depot_open(&f->depot, &config);
+    for (uint32_t i = 0; i < STORES; i++) {
+        config.places[i] =
+            (struct depot_place){.directory = f->places[i], .key = f->world.store_keys[i]};
+    }
+    CHECK(depot_open(&f->depot, &config) == STATUS_OK);
 }
 
 static int setup(void **state)
 {
     static struct fixture f;
-    f = (struct fixture){.directory = "/tmp/paranoid-depot-XXXXXX", .thread = pthread_self()};
-    CHECK(mkdtemp(f.directory) != NULL);
-    capsule_world_init(&f.world, 7, 1, 1, 0);
+    static char directory[64];
+    f = (struct fixture){.directory = directory, .thread = pthread_self()};
+    (void)snprintf(directory, sizeof directory, "/tmp/paranoid-depot-XXXXXX");
+    CHECK(mkdtemp(directory) != NULL);
+    CHECK(getenv("PARANOID_BIN") != NULL);
+    (void)snprintf(f.program, sizeof f.program, "%s/paranoid-store", getenv("PARANOID_BIN"));
+    for (int i = 0; i < STORES; i++) {
+        (void)snprintf(f.places[i], sizeof f.places[i], "%s/%d", directory, i);
+    }
+    capsule_world_init(&f.world, 7, STORES, 2, 0);
     capsule_world_start(&f.world);
     struct capsule_world_writer *worker = capsule_world_admit(&f.world, MEMBER_WORKER);
     for (int i = 0; i < 50; i++) {
         capsule_world_put(&f.world, worker, "key", "value");
     }
     CHECK(uv_loop_init(&f.loop) == 0);
-    CHECK(open_depot(&f, f.directory) == STATUS_OK);
+    open_depot(&f);
     *state = &f;
     return 0;
 }
@@ -132,14 +160,26 @@ static void put_all_records(struct fixture *f)
     }
 }
 
-static void records_are_receipted_and_can_be_fetched(void **state)
+static bool has_all(struct fixture *f, uint32_t index)
+{
+    struct depot_view view = depot_view(f->depot, index);
+    return view.is_open && view.counters.record_count == f->world.record_count;
+}
+
+static void wait_for_all(struct fixture *f, uint32_t index)
+{
+    while (!has_all(f, index)) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
+static void records_are_receipted_by_each_and_can_be_fetched(void **state)
 {
     struct fixture *f = *state;
-    struct store_counters counters = {.record_count = 0};
     put_all_records(f);
-    while (f->receipt_count == 0 || counters.record_count < f->world.record_count) {
-        uv_run(&f->loop, UV_RUN_NOWAIT);
-        depot_count(f->depot, &counters);
+    for (uint32_t i = 0; i < STORES; i++) {
+        wait_for_all(f, i);
+        assert_true(f->receipt_counts[i] > 0);
     }
     assert_int_equal(f->refused_count, 0);
 
@@ -151,52 +191,128 @@ static void records_are_receipted_and_can_be_fetched(void **state)
     while (f->fetched_count == 0) {
         uv_run(&f->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(f->record_frame_count, 1);
+    assert_int_equal(f->record_frame_count, 1);  // one store answers
+    assert_int_equal(f->fetched_count, 1);
 }
 
 static void p4_what_is_in_the_queue_is_on_disk_after_a_close(void **state)
 {
     struct fixture *f = *state;
-    struct store_counters counters;
     put_all_records(f);
     depot_close(f->depot);
-    assert_int_equal(open_depot(f, f->directory), STATUS_OK);
-    depot_count(f->depot, &counters);
-    assert_int_equal(counters.record_count, f->world.record_count);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    open_depot(f);
+    for (uint32_t i = 0; i < STORES; i++) {
+        wait_for_all(f, i);
+    }
 }
 
-static void what_the_queue_has_no_room_for_is_dropped(void **state)
+static void p4_one_that_is_stopped_holds_up_nobody_and_catches_up(void **state)
 {
     struct fixture *f = *state;
-    // Longer than any frame: nothing less is sure to find the queue full.
-    uint8_t *zeroes = calloc(1, DEPOT_IN_BYTES_MAX);
+    while (!depot_view(f->depot, 0).is_open) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    pid_t stopped = depot_view(f->depot, 0).pid;
+    CHECK(kill(stopped, SIGSTOP) == 0);
+    put_all_records(f);
+    wait_for_all(f, 1);
+    wait_for_all(f, 2);
+    assert_int_equal(f->receipt_counts[0], 0);
+    CHECK(kill(stopped, SIGCONT) == 0);
+    wait_for_all(f, 0);
+}
+
+static void p9_one_that_is_killed_is_started_again(void **state)
+{
+    struct fixture *f = *state;
+    put_all_records(f);
+    wait_for_all(f, 2);
+    pid_t first = depot_view(f->depot, 2).pid;
+    CHECK(kill(first, SIGKILL) == 0);
+    while (depot_view(f->depot, 2).pid == first) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    wait_for_all(f, 2);
+    assert_int_equal(f->failed_count, 0);
+}
+
+static void one_that_is_damaged_fails_and_the_others_serve(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_BYTES + 32];
+    put_all_records(f);
+    for (uint32_t i = 0; i < STORES; i++) {
+        wait_for_all(f, i);
+    }
+    depot_close(f->depot);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    (void)snprintf(path, sizeof path, "%s/segment-00000001", f->places[1]);
+    int fd = open(path, O_RDWR);
+    CHECK(fd >= 0);
+    CHECK(pwrite(fd, "damage", 6, 600) == 6);
+    close(fd);
+    open_depot(f);
+    while (f->failed_count == 0) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(f->failed_index, 1);
+    assert_int_equal(f->failed_status, STATUS_DAMAGED);
+    assert_int_equal(depot_usable_count(f->depot), 2);
+    wait_for_all(f, 0);
+    wait_for_all(f, 2);
+}
+
+static void frames_beyond_the_bound_of_a_queue_are_dropped(void **state)
+{
+    struct fixture *f = *state;
+    const struct writer_id nobody = {.bytes = {0}};
+    struct buffer frame = BUFFER_EMPTY;
+    enum { BODY_BYTES = 4 << 20 };
+    uint8_t *zeroes = calloc(1, BODY_BYTES);
     CHECK(zeroes != NULL);
-    assert_int_equal(depot_put(f->depot, CLIENT, bytes_of(zeroes, DEPOT_IN_BYTES_MAX)),
-                     STATUS_FULL);
+    CHECK(frame_encode(&frame, FRAME_RECORD, 0, &nobody, bytes_of(zeroes, BODY_BYTES)) ==
+          STATUS_OK);
+    enum status status = STATUS_OK;
+    for (int i = 0; i <= DEPOT_QUEUE_BYTES_MAX / BODY_BYTES && status == STATUS_OK; i++) {
+        status = depot_put(f->depot, CLIENT, buffer_bytes(&frame));
+    }
+    assert_int_equal(status, STATUS_FULL);
+    assert_int_equal(depot_view(f->depot, 0).dropped_count, 1);
+    buffer_release(&frame);
     free(zeroes);
-    records_are_receipted_and_can_be_fetched(state);
 }
 
-static void a_store_that_is_in_use_or_nowhere_does_not_open(void **state)
+static void a_program_that_is_not_there_is_reported(void **state)
 {
     struct fixture *f = *state;
-    struct depot *first = f->depot;
-    assert_int_equal(open_depot(f, f->directory), STATUS_IO);
-    assert_null(f->depot);
-    assert_int_not_equal(open_depot(f, "/nowhere"), STATUS_OK);
-    assert_null(f->depot);
-    f->depot = first;
+    struct depot *none;
+    const struct depot_config config = {
+        .loop = &f->loop,
+        .program = "/nowhere/paranoid-store",
+        .places = {{.directory = f->places[0], .key = f->world.store_keys[0]}},
+        .count = 1,
+        .genesis = buffer_bytes(&f->world.genesis_body),
+    };
+    assert_int_equal(depot_open(&none, &config), STATUS_IO);
+    assert_null(none);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(records_are_receipted_and_can_be_fetched, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_are_receipted_by_each_and_can_be_fetched, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(p4_what_is_in_the_queue_is_on_disk_after_a_close, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(what_the_queue_has_no_room_for_is_dropped, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_store_that_is_in_use_or_nowhere_does_not_open, setup,
+        cmocka_unit_test_setup_teardown(p4_one_that_is_stopped_holds_up_nobody_and_catches_up,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(p9_one_that_is_killed_is_started_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_is_damaged_fails_and_the_others_serve, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(frames_beyond_the_bound_of_a_queue_are_dropped, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_program_that_is_not_there_is_reported, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

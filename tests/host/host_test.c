@@ -272,7 +272,7 @@ static void records_reach_store_and_workers_and_receipts_everyone(void **state)
     struct running *running = *state;
     running_start_ready(running);
     running_tell(running->control, FRAME_JOIN, &frame_to_leader, bytes_text("records"));
-    running_wait_metric(running, "paranoid_store_records_total", 2);
+    running_wait_metric(running, "paranoid_store_records_total{store=\"store-1\"}", 2);
     const char *names[] = {
         "paranoid_enclave_got_receipt{role=\"leader\",index=\"0\",tee=\"simulated\"}",
         "paranoid_enclave_got_receipt{role=\"worker\",index=\"0\",tee=\"simulated\"}",
@@ -323,9 +323,11 @@ static void p4_what_the_store_holds_is_there_after_a_kill(void **state)
     path_in(path, running, HOST_FILE_STATUS);
     assert_int_equal(unlink(path), 0);  // else the test would read the old one
     running_start(running);
+    running_wait_metric(running, "paranoid_store_records_total{store=\"store-1\"}", 2);
     json_t *status = running_status(running);
-    assert_int_equal(
-        json_integer_value(json_object_get(json_object_get(status, "store"), "records")), 2);
+    const json_t *store = json_array_get(json_object_get(status, "stores"), 0);
+    assert_int_equal(json_integer_value(json_object_get(store, "records")), 2);
+    assert_string_equal(json_string_value(json_object_get(store, "state")), "open");
     json_decref(status);
     stop(running);
 }

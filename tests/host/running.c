@@ -79,6 +79,19 @@ static void put_program(const struct running *running, const char *name)
     CHECK(symlink(self, path) == 0);
 }
 
+/* The real one, beside the tests. */
+static void put_store_program(const struct running *running)
+{
+    char real[512];
+    char path[512];
+    const char *programs = getenv("PARANOID_BIN");
+    CHECK(programs != NULL);
+    (void)snprintf(real, sizeof real, "%s/%s", programs, HOST_PROGRAM_STORE);
+    (void)snprintf(path, sizeof path, "%s/%s", running->programs, HOST_PROGRAM_STORE);
+    CHECK(access(real, X_OK) == 0);
+    CHECK(symlink(real, path) == 0);
+}
+
 void running_init(struct running *running)
 {
     char path[256];
@@ -98,6 +111,7 @@ void running_init(struct running *running)
     put_platform(running);
     put_program(running, HOST_PROGRAM_LEADER);
     put_program(running, HOST_PROGRAM_WORKER);
+    put_store_program(running);
     running->config = (struct host_config){
         .state_directory = running->state,
         .program_directory = running->programs,
