@@ -58,7 +58,7 @@ END
 
 @test "p3 a leader with another measurement is refused, until the owner admits it" {
     mkdir "$BATS_TEST_TMPDIR/bin"
-    cp "$PARANOID_BIN"/paranoid "$PARANOID_BIN"/paranoid-enclave "$PARANOID_BIN"/paranoid-enclave-js "$BATS_TEST_TMPDIR/bin"
+    cp "$PARANOID_BIN"/paranoid "$PARANOID_BIN"/paranoid-store "$PARANOID_BIN"/paranoid-enclave "$PARANOID_BIN"/paranoid-enclave-js "$BATS_TEST_TMPDIR/bin"
     printf '\0' >>"$BATS_TEST_TMPDIR/bin/paranoid-enclave"
     PARANOID_BIN=$BATS_TEST_TMPDIR/bin refused_up
     [[ $output == *measurement* ]]
