@@ -16,6 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     struct tuple_reader reader;
     struct tuple tuple;
     enum status status = tuple_reader_init(&reader, plain);
+    if (status == STATUS_OK) {
+        batch.tag = reader.tag;
+    }
     while (status == STATUS_OK) {
         status = tuple_reader_next(&reader, &tuple);
         if (status == STATUS_OK) {

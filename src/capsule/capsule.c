@@ -72,6 +72,7 @@ void capsule_free(struct capsule *capsule)
     }
     free(capsule->branches);
     free(capsule->syncs);
+    capsule_lock_clear(capsule);
     lookup_release(&capsule->branch_by_id);
     lookup_release(&capsule->sync_by_hash);
     buffer_release(&capsule->policy);
@@ -456,7 +457,7 @@ static const struct rule {
     [RECORD_PRUNE] = {LEADER, capsule_prune_apply},
     [RECORD_TERM] = {LEADER, deny_late},
     [RECORD_POLICY] = {LEADER, capsule_term_apply_policy},
-    [RECORD_LOCK] = {LEADER, deny_unsupported},
+    [RECORD_LOCK] = {LEADER, capsule_lock_apply},
     [RECORD_CLOSE] = {LEADER, capsule_sync_apply_close},
     [RECORD_REVOKE] = {LEADER, deny_unsupported},
 };

@@ -44,10 +44,16 @@
  * branch of one compactor, then to a compactor admitted later.
  * 10. A PRUNE rests on the MANIFEST in effect, names only what a SYNC or a CLOSE has named before,
  *     and neither that MANIFEST nor the one in effect before it (capsule/prune.h).
+ * 11. Fences rise: of each lock, from one LOCK to the next. A LOCK names a record of a worker's
+ *     branch that its leader has not closed before.
  */
 struct capsule;
 
-enum { CAPSULE_MEMBERS_MAX = 65536, CAPSULE_SYNCS_MAX = 1 << 24 };
+enum {
+    CAPSULE_MEMBERS_MAX = 65536,
+    CAPSULE_SYNCS_MAX = 1 << 24,
+    CAPSULE_LOCKS_MAX = 1 << 20,  // names of one term
+};
 
 /* One writer. Read-only for others. */
 struct capsule_member {
@@ -79,6 +85,13 @@ struct capsule_sync {
     uint64_t time_ms;
     struct branch_head manifest;  // in effect; all zeroes: none
     uint32_t unmet_count;         // heads it names that have not been reached here
+};
+
+/* What was decided last on a lock in this term. */
+struct capsule_lock {
+    struct hash name;   // HMAC of it
+    uint64_t fence;     // of the grant that was decided; so are all before it
+    uint64_t sequence;  // of the LOCK, in its leader's branch
 };
 
 /* Why a record was refused, for people: which record, what disagreed. */
@@ -164,6 +177,12 @@ MUST_CHECK enum status capsule_missing(const struct capsule *capsule, size_t *in
  */
 bool capsule_is_pruned(const struct capsule *capsule, const struct writer_id *writer,
                        uint64_t sequence);
+
+/* NULL: nothing was decided on it in the term of the present leader. */
+const struct capsule_lock *capsule_lock_find(const struct capsule *capsule,
+                                             const struct hash *name);
+/* Whether one more name fits. */
+bool capsule_lock_has_room(const struct capsule *capsule);
 
 /* Whether some branch here went beyond a cut accepted later: the replica discards itself. */
 bool capsule_is_overrun(const struct capsule *capsule);

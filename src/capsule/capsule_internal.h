@@ -39,6 +39,13 @@ struct capsule {
     uint64_t begun_term;  // the highest whose leader has begun
     size_t leader;        // its branch, when there is a term
 
+    // What was decided last on each lock, by the leader of lock_term.
+    uint64_t lock_term;
+    struct capsule_lock *locks;
+    size_t lock_count;
+    size_t lock_capacity;
+    struct lookup lock_by_name;
+
     uint64_t policy_version;
     struct buffer policy;  // empty while the GENESIS's is in force
 
@@ -106,5 +113,11 @@ void capsule_prune_set_manifest(struct capsule *capsule, const struct branch_hea
 /* Judge a compactor's record by what a SYNC has said of its place. */
 MUST_CHECK enum status capsule_prune_verify_place(struct capsule *capsule,
                                                   const struct record *record);
+
+/* capsule_lock.c: what becomes of the grants of locks. */
+enum status capsule_lock_apply(struct capsule *capsule, struct branch *leader,
+                               const struct record *record);
+/* Forget all of them. */
+void capsule_lock_clear(struct capsule *capsule);
 
 #endif

@@ -7,10 +7,14 @@
 
 enum {
     FLAG_EXPIRY = 1,
+    TAG_BYTES = HASH_BYTES + 8,
     TUPLE_HEADER_BYTES = 8,
     EXPIRY_BYTES = 8,
     COUNT_OFFSET = 8,
 };
+
+// Beside the count: a tag follows.
+static const uint32_t COUNT_TAGGED = UINT32_C(1) << 31;
 
 static bool sizes_are_sound(enum tuple_kind kind, size_t key_bytes, size_t value_bytes)
 {
@@ -28,7 +32,7 @@ static bool is_sound(const struct tuple *tuple)
 static void count_write(struct tuple_batch *batch)
 {
     struct encoder out = encoder_over(batch->plain.bytes + COUNT_OFFSET, sizeof batch->count);
-    encoder_u32(&out, batch->count);
+    encoder_u32(&out, batch->count | (batch->tag.fence != 0 ? COUNT_TAGGED : 0));
 }
 
 enum status tuple_batch_add(struct tuple_batch *batch, const struct tuple *tuple)
@@ -37,8 +41,10 @@ enum status tuple_batch_add(struct tuple_batch *batch, const struct tuple *tuple
     bool is_first = batch->count == 0;
     uint64_t delta = is_first ? 0 : tuple->lamport - batch->last_lamport;
     bool has_expiry = tuple->expiry_ms != 0;
+    bool is_tagged = batch->tag.fence != 0;
 
-    size_t needed = (size_t)(is_first ? TUPLE_BATCH_HEADER_BYTES : 0) + TUPLE_HEADER_BYTES +
+    size_t header_bytes = TUPLE_BATCH_HEADER_BYTES + (size_t)(is_tagged ? TAG_BYTES : 0);
+    size_t needed = (is_first ? header_bytes : 0) + TUPLE_HEADER_BYTES +
                     encoder_varint_bytes(delta) + (size_t)(has_expiry ? EXPIRY_BYTES : 0) +
                     tuple->key.length + tuple->value.length;
     if (needed > TUPLE_BATCH_BYTES_MAX - batch->plain.length) {
@@ -52,6 +58,10 @@ enum status tuple_batch_add(struct tuple_batch *batch, const struct tuple *tuple
     if (is_first) {
         encoder_u64(&out, tuple->lamport);
         encoder_u32(&out, 0);  // the count, below
+        if (is_tagged) {
+            encoder_bytes(&out, batch->tag.lock.bytes, HASH_BYTES);
+            encoder_u64(&out, batch->tag.fence);
+        }
     }
     encoder_u8(&out, (uint8_t)tuple->kind);
     encoder_u8(&out, has_expiry ? FLAG_EXPIRY : 0);
@@ -73,9 +83,9 @@ enum status tuple_batch_add(struct tuple_batch *batch, const struct tuple *tuple
 
 void tuple_batch_clear(struct tuple_batch *batch)
 {
-    buffer_clear(&batch->plain);
-    batch->last_lamport = 0;
-    batch->count = 0;
+    struct buffer plain = batch->plain;
+    buffer_clear(&plain);
+    *batch = (struct tuple_batch){.plain = plain};
 }
 
 void tuple_batch_release(struct tuple_batch *batch)
@@ -89,7 +99,16 @@ enum status tuple_reader_init(struct tuple_reader *reader, struct bytes plain)
     struct cursor in = cursor_over(plain.at, plain.length);
     uint64_t first_lamport = cursor_u64(&in);
     uint32_t count = cursor_u32(&in);
-    if (in.failed || plain.length > TUPLE_BATCH_BYTES_MAX || first_lamport == 0 || count == 0) {
+    bool is_tagged = (count & COUNT_TAGGED) != 0;
+    struct tuple_tag tag = {.fence = 0};
+    count &= ~COUNT_TAGGED;
+    if (is_tagged) {
+        cursor_copy(&in, tag.lock.bytes, HASH_BYTES);
+        tag.fence = cursor_u64(&in);
+    }
+    // A fence of 0 would be a second way to say "no tag".
+    if (in.failed || is_tagged != (tag.fence != 0) || plain.length > TUPLE_BATCH_BYTES_MAX ||
+        first_lamport == 0 || count == 0) {
         return STATUS_MALFORMED;
     }
     *reader = (struct tuple_reader){
@@ -97,6 +116,7 @@ enum status tuple_reader_init(struct tuple_reader *reader, struct bytes plain)
         .lamport = first_lamport,
         .left = count,
         .is_first = true,
+        .tag = tag,
     };
     return STATUS_OK;
 }

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/cursor.h"
 #include "base/status.h"
+#include "crypto/hash.h"
 
 /*
  * The plaintext of a DATA record: a batch of puts and deletes in the order
@@ -17,8 +18,9 @@
  *
  *     offset  bytes  field
  *          0      8  first lamport, ≥ 1: that of the first tuple
- *          8      4  tuple count, ≥ 1
- *         12         tuples:
+ *          8      4  tuple count, ≥ 1; with bit 31: a tag follows
+ *                40  of a tagged batch: lock 32, HMAC of its name; fence 8, ≥ 1
+ *                    tuples:
  *                 1  kind: PUT 1, DELETE 2
  *                 1  flags: bit 0: an expiry follows
  *                 2  key_len, 1 to 1,024
@@ -44,9 +46,19 @@ struct tuple {
     struct bytes value;  // empty for DELETE
 };
 
+/*
+ * What was written under a lock: the record counts only when a LOCK record names it. Until
+ * then receivers hold its tuples back.
+ */
+struct tuple_tag {
+    struct hash lock;  // HMAC of its name
+    uint64_t fence;    // of the grant, above 0
+};
+
 /* A batch under construction: a plaintext that is always well formed once it has a tuple. */
 struct tuple_batch {
     struct buffer plain;
+    struct tuple_tag tag;  // fence 0: none; set before the first tuple
     uint64_t last_lamport;
     uint32_t count;
 };
@@ -66,6 +78,7 @@ struct tuple_reader {
     uint64_t lamport;  // of the tuple last read; before the first: the first lamport
     uint32_t left;
     bool is_first;
+    struct tuple_tag tag;  // fence 0: none
 };
 
 /* STATUS_MALFORMED: no batch. */

@@ -318,7 +318,7 @@ static void each_type_has_its_signers(void **state)
         struct capsule_world_writer *writer;
         const char *may;  // by type: y(es), n(o), too l(ate), u(nsupported)
     } rules[] = {
-        {f->world.leader, "lynnynnyylyuyu"},
+        {f->world.leader, "lynnynnyylyyyu"},
         {f->a, "nnyynnnnnnnnnn"},
         {compactor, "nnnynyynnnnnnn"},
     };

@@ -19,6 +19,7 @@
 #include "base/hex.h"
 #include "capsule/function.h"
 #include "capsule/genesis.h"
+#include "capsule/lock.h"
 #include "capsule/member.h"
 #include "capsule/prune.h"
 #include "capsule/receipt.h"
@@ -270,6 +271,30 @@ static void the_batch_holds_the_tuples_that_are_told(void **state)
     assert_true(tuple.expiry_ms == 1700000060000);
     assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_EMPTY);
     buffer_release(&plain);
+
+    plain = hex_of("data.md", "hex tagged");
+    assert_int_equal(tuple_reader_init(&reader, buffer_bytes(&plain)), STATUS_OK);
+    assert_true(reader.tag.fence == lock_fence(1, 2));
+    assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_OK);
+    assert_int_equal(tuple.lamport, 41);
+    assert_true(bytes_equal(tuple.key, bytes_text("hits")));
+    assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_EMPTY);
+    buffer_release(&plain);
+}
+
+static void one_lock_names_a_record_and_one_is_void(void **state)
+{
+    (void)state;
+    struct lock_body lock;
+    struct buffer body = hex_of("lock.md", "hex lock");
+    assert_int_equal(lock_decode(&lock, buffer_bytes(&body)), STATUS_OK);
+    assert_true(lock.fence == lock_fence(1, 2));
+    assert_int_equal(lock.record.head.sequence, 3);
+    buffer_release(&body);
+    body = hex_of("lock.md", "hex void");
+    assert_int_equal(lock_decode(&lock, buffer_bytes(&body)), STATUS_OK);
+    assert_true(lock_is_void(&lock));
+    buffer_release(&body);
 }
 
 int main(void)
@@ -282,6 +307,7 @@ int main(void)
         cmocka_unit_test(the_sync_and_the_close_rest_on_the_stores_statements),
         cmocka_unit_test(the_prune_has_one_range),
         cmocka_unit_test(the_receipt_and_the_fence_are_a_stores),
+        cmocka_unit_test(one_lock_names_a_record_and_one_is_void),
         cmocka_unit_test(the_batch_holds_the_tuples_that_are_told),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

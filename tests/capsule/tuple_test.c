@@ -73,6 +73,38 @@ static void reads_back_what_was_added(void **state)
     assert_true(last == 1ull << 50);
 }
 
+static void p7_a_tag_reads_back(void **state)
+{
+    (void)state;
+    struct tuple_batch batch = {.tag = {.lock = {.bytes = {0x4c}}, .fence = 9}};
+    struct tuple_reader reader;
+    struct tuple tuple;
+    add(&batch, TUPLE_PUT, 5, 0, "key", "value");
+    add(&batch, TUPLE_DELETE, 6, 0, "gone", "");
+    assert_int_equal(tuple_reader_init(&reader, buffer_bytes(&batch.plain)), STATUS_OK);
+    assert_int_equal(reader.tag.fence, 9);
+    assert_int_equal(reader.tag.lock.bytes[0], 0x4c);
+    assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_OK);
+    assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_OK);
+    assert_int_equal(tuple.lamport, 6);
+    assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_EMPTY);
+
+    // A tag without a fence.
+    uint8_t *fence = batch.plain.bytes + TUPLE_BATCH_HEADER_BYTES + HASH_BYTES;
+    *fence = 0;
+    assert_int_equal(tuple_reader_init(&reader, buffer_bytes(&batch.plain)), STATUS_MALFORMED);
+    *fence = 9;
+    // A tag cut short.
+    assert_int_equal(tuple_reader_init(&reader, bytes_of(batch.plain.bytes, 51)), STATUS_MALFORMED);
+
+    // The next batch in the same memory has none.
+    tuple_batch_clear(&batch);
+    add(&batch, TUPLE_PUT, 7, 0, "key", "value");
+    assert_int_equal(tuple_reader_init(&reader, buffer_bytes(&batch.plain)), STATUS_OK);
+    assert_int_equal(reader.tag.fence, 0);
+    tuple_batch_release(&batch);
+}
+
 static void refuses_a_batch_cut_or_lengthened_anywhere(void **state)
 {
     struct tuple_batch *batch = *state;
@@ -174,7 +206,7 @@ int main(void)
         TEST(reads_back_what_was_added),         TEST(refuses_a_batch_cut_or_lengthened_anywhere),
         TEST(refuses_each_bent_field),           TEST(refuses_a_lamport_that_overflows),
         TEST(refuses_a_second_way_to_say_never), TEST(a_full_batch_takes_no_more_and_stays_whole),
-        TEST(a_cleared_batch_begins_anew),
+        TEST(a_cleared_batch_begins_anew),       TEST(p7_a_tag_reads_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
