@@ -5,23 +5,20 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cli/report.h"
 #include "cli/simulate.h"
 #include "crypto/crypto.h"
+#include "sim/campaign.h"
+#include "sim/minimiser.h"
 #include "sim/scenario.h"
 #include "wire/frame.h"
 
-enum { REPEAT_BYTES = 160 };
+enum { MINIMISED_MAX = 3 };  // of the failed seeds; the others come as they are
 static const double progress_s = 2;
-
-/* How to repeat the seed under way; read by the handler of a crash. */
-static char repeat[REPEAT_BYTES];
 
 struct totals {
     uint64_t seeds;
@@ -38,17 +35,6 @@ static double now_s(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* One of our own checks has failed, or memory was misused: the seed is what we know. */
-static void on_crash(int number)
-{
-    static const char begin[] = "paranoid: the simulation ended in the middle; repeat it with\n  ";
-    ssize_t written = write(STDERR_FILENO, begin, sizeof begin - 1);
-    written = write(STDERR_FILENO, repeat, strlen(repeat));
-    (void)written;
-    signal(number, SIG_DFL);
-    raise(number);
 }
 
 /* docs/simulation.md describes the columns. */
@@ -84,7 +70,8 @@ static void print_line(void *context, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
-static void add(struct totals *totals, const struct scenario_result *result)
+static void add(struct totals *totals, const struct scenario_config *config,
+                const struct scenario_result *result)
 {
     totals->seeds++;
     totals->failures += result->has_failed;
@@ -92,7 +79,8 @@ static void add(struct totals *totals, const struct scenario_result *result)
     totals->puts += result->put_count;
     totals->durable += result->durable_count;
     totals->time_us += result->time_us;
-    totals->digest = totals->digest * 31 + result->trace_digest;
+    // Seeds end in any order.
+    totals->digest += result->trace_digest * (2 * config->seed + 1);
 }
 
 static void print_totals(FILE *target, const struct totals *totals, double seconds)
@@ -105,54 +93,157 @@ static void print_totals(FILE *target, const struct totals *totals, double secon
             (double)totals->events / seconds);
 }
 
-static int run(const struct command_line *line)
+/* ---- what is left out ---- */
+
+/* "drop,clock". STATUS_MALFORMED: `error` says which is none. */
+static enum status read_faults(uint64_t *faults, const char *text, char error[COMMAND_ERROR_BYTES])
 {
-    const struct log log = {.line = print_line};
-    uint64_t first = command_number(line, "seed", 1);
-    uint64_t count = command_number(line, "seeds", 1);
-    struct totals totals = {.seeds = 0};
-    struct scenario_config config = {
-        .step_count = command_number(line, "steps", SCENARIO_STEPS),
-        .worker_count = command_number(line, "workers", SCENARIO_WORKERS),
-        .store_count = command_number(line, "stores", 1),
-        .log = command_has(line, "log") ? &log : NULL,
-        .on_event = command_has(line, "trace") ? print_event : NULL,
-    };
-    double begun_s = now_s(), told_s = begun_s;
-    for (uint64_t i = 0; i < count; i++) {
-        struct scenario_result result;
-        config.seed = first + i;
-        snprintf(repeat, sizeof repeat,
-                 "paranoid sim --seed %" PRIu64 " --steps %" PRIu64 " --workers %" PRIu64 "\n",
-                 config.seed, config.step_count, config.worker_count);
-        scenario_run(&config, &result);
-        add(&totals, &result);
-        if (result.has_failed) {
-            printf("seed %" PRIu64 ": %s\n  repeat: %s", config.seed, result.reason, repeat);
-            fflush(stdout);
+    *faults = 0;
+    while (*text != '\0') {
+        size_t length = strcspn(text, ",");
+        unsigned fault = 0;
+        while (fault < SCENARIO_FAULTS &&
+               (strlen(scenario_fault_name(fault)) != length ||
+                strncmp(scenario_fault_name(fault), text, length) != 0)) {
+            fault++;
         }
-        if (now_s() > told_s + progress_s) {
-            told_s = now_s();
-            print_totals(stderr, &totals, told_s - begun_s);
+        if (fault == SCENARIO_FAULTS) {
+            snprintf(error, COMMAND_ERROR_BYTES, "there is no fault '%.*s'", (int)length, text);
+            return STATUS_MALFORMED;
+        }
+        *faults |= 1ull << fault;
+        text += length + (text[length] == ',');
+    }
+    return STATUS_OK;
+}
+
+static void print_faults(uint64_t faults)
+{
+    const char *separator = "";
+    for (unsigned fault = 0; fault < SCENARIO_FAULTS; fault++) {
+        if ((faults >> fault) % 2 != 0) {
+            printf("%s%s", separator, scenario_fault_name(fault));
+            separator = ",";
         }
     }
-    print_totals(stdout, &totals, now_s() - begun_s);
-    printf("trace %016" PRIx64 "\n", totals.digest);
-    return totals.failures == 0 ? COMMAND_OK : COMMAND_NO;
+}
+
+static void print_repeat(const struct scenario_config *config)
+{
+    printf("  repeat: paranoid sim --seed %" PRIu64 " --steps %" PRIu64 " --workers %" PRIu64
+           " --stores %" PRIu64,
+           config->seed, config->step_count, config->worker_count, config->store_count);
+    if (config->without != 0) {
+        printf(" --without ");
+        print_faults(config->without);
+    }
+    printf("\n");
+}
+
+/* ---- the run ---- */
+
+struct run {
+    struct totals totals;
+    double begun_s;
+    double told_s;
+    uint64_t minimised_max;
+};
+
+static void note_result(void *context, const struct scenario_config *config,
+                        const struct scenario_result *result)
+{
+    (void)config;
+    *(struct scenario_result *)context = *result;
+}
+
+/* In a process of its own: it may end in any way. */
+static void run_alone(void *context, const struct scenario_config *config,
+                      struct scenario_result *result)
+{
+    (void)context;
+    struct campaign campaign = {.config = *config,
+                                .seed_count = 1,
+                                .job_count = 1,
+                                .on_result = note_result,
+                                .context = result};
+    campaign.config.on_event = NULL;
+    if (campaign_run(&campaign) != STATUS_OK) {
+        *result = (struct scenario_result){.has_failed = false};
+    }
+}
+
+static void on_result(void *context, const struct scenario_config *config,
+                      const struct scenario_result *result)
+{
+    struct run *run = context;
+    add(&run->totals, config, result);
+    if (result->has_failed) {
+        struct scenario_config smaller = *config;
+        struct scenario_result smallest = *result;
+        printf("seed %" PRIu64 ": %s\n", config->seed, result->reason);
+        if (run->minimised_max > 0) {
+            run->minimised_max--;
+            minimiser_reduce(&smaller, &smallest, run_alone, NULL);
+            printf("  minimised to the faults: ");
+            print_faults(smallest.faults);
+            printf("\n  there: %s\n", smallest.reason);
+        }
+        print_repeat(&smaller);
+        fflush(stdout);
+    }
+    if (now_s() > run->told_s + progress_s) {
+        run->told_s = now_s();
+        print_totals(stderr, &run->totals, run->told_s - run->begun_s);
+    }
+}
+
+static int run_seeds(const struct command_line *line, uint64_t without)
+{
+    const struct log log = {.line = print_line};
+    struct run run = {.begun_s = now_s(), .told_s = now_s()};
+    const struct campaign campaign = {
+        .config =
+            {
+                .seed = command_number(line, "seed", 1),
+                .step_count = command_number(line, "steps", SCENARIO_STEPS),
+                .worker_count = command_number(line, "workers", SCENARIO_WORKERS),
+                .store_count = command_number(line, "stores", SCENARIO_STORES),
+                .without = without,
+                .log = command_has(line, "log") ? &log : NULL,
+                .on_event = command_has(line, "trace") ? print_event : NULL,
+            },
+        .seed_count = command_number(line, "seeds", 1),
+        .job_count = command_number(line, "jobs", 1),
+        .on_result = on_result,
+        .context = &run,
+    };
+    // Who looks at one life wants that one.
+    bool is_watched = campaign.config.log != NULL || campaign.config.on_event != NULL;
+    run.minimised_max = is_watched ? 0 : MINIMISED_MAX;
+    if (campaign_run(&campaign) != STATUS_OK) {
+        report_error("sim: cannot start a process");
+        return COMMAND_COULD_NOT;
+    }
+    print_totals(stdout, &run.totals, now_s() - run.begun_s);
+    printf("trace %016" PRIx64 "\n", run.totals.digest);
+    return run.totals.failures == 0 ? COMMAND_OK : COMMAND_NO;
 }
 
 int main(int argc, char *argv[])
 {
     char error[COMMAND_ERROR_BYTES];
     struct command_line line;
+    uint64_t without = 0;
     crypto_init();
     // A seed's memory is the next one's: to give it back and fault it in again took a fifth of the
     // time.
     mallopt(M_MMAP_THRESHOLD, INT_MAX);
     mallopt(M_TRIM_THRESHOLD, INT_MAX);
-    signal(SIGABRT, on_crash);
-    signal(SIGSEGV, on_crash);
-    if (command_parse(&line, &simulate_command, argc - 1, argv + 1, error) != STATUS_OK) {
+    enum status status = command_parse(&line, &simulate_command, argc - 1, argv + 1, error);
+    if (status == STATUS_OK) {
+        status = read_faults(&without, command_text(&line, "without", ""), error);
+    }
+    if (status != STATUS_OK) {
         report_error("sim: %s; see 'paranoid help sim'", error);
         return COMMAND_USAGE;
     }
@@ -160,5 +251,5 @@ int main(int argc, char *argv[])
         command_help(&simulate_command, stdout);
         return COMMAND_OK;
     }
-    return run(&line);
+    return run_seeds(&line, without);
 }

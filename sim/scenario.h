@@ -21,6 +21,7 @@ enum {
     SCENARIO_STEPS_MAX = 1000000,
     SCENARIO_WORKERS = 3,
     SCENARIO_WORKERS_MAX = 32,
+    SCENARIO_STORES = 1,
 };
 
 /* What can be left out; docs/simulation.md says what each is. */

@@ -40,6 +40,15 @@ static const struct command_option options[] = {
      .is_number = true,
      .minimum = 1,
      .maximum = 8},
+    {.name = "without",
+     .value = "FAULTS",
+     .text = "leave these out: late, drop, kill-store, ... (docs/simulation.md), with commas"},
+    {.name = "jobs",
+     .value = "N",
+     .text = "processes at a time (default: 1)",
+     .is_number = true,
+     .minimum = 1,
+     .maximum = 64},
     {.name = "trace", .text = "print one line for each event (docs/simulation.md)"},
     {.name = "log", .text = "print what the processes log, to standard error"},
 };
@@ -70,10 +79,11 @@ const struct command simulate_command = {
     .summary = "Run a whole app in one process under faults and a seed, and check every promise.",
     .about =
         "Leader, workers and store as they are, with a network, a disk and clocks that fail as\n"
-        "the seed has it. A seed that fails fails again.",
+        "the seed has it. A seed that fails fails again; it is reduced to fewer faults, processes\n"
+        "and steps, and the command that repeats it is printed.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .status = "0 every promise was kept, 1 one was not, 2 wrong usage, 3 could not",
-    .example = "paranoid sim --seed 1 --seeds 200",
+    .example = "paranoid sim --seed 1 --seeds 200 --jobs 2",
     .run = run,
 };
