@@ -194,3 +194,11 @@ bool branch_is_pruned(const struct branch *branch, uint64_t sequence)
     size_t place = pruned_find(branch, sequence);
     return place < branch->pruned_count && branch->pruned[place].from <= sequence;
 }
+
+uint64_t branch_pruned_end(const struct branch *branch, uint64_t sequence)
+{
+    CHECK(sequence > 0);
+    size_t place = pruned_find(branch, sequence);
+    bool is_pruned = place < branch->pruned_count && branch->pruned[place].from <= sequence;
+    return is_pruned ? branch->pruned[place].to : sequence - 1;
+}

@@ -107,5 +107,7 @@ MUST_CHECK enum status branch_reserve_pruned(struct branch *branch, size_t count
 void branch_prune(struct branch *branch, struct branch_range range);
 
 bool branch_is_pruned(const struct branch *branch, uint64_t sequence);
+/* The last of those pruned from `sequence` on without a gap; `sequence` - 1: it is not. */
+uint64_t branch_pruned_end(const struct branch *branch, uint64_t sequence);
 
 #endif

@@ -238,6 +238,27 @@ const struct capsule_sync *capsule_sync_find(const struct capsule *capsule, cons
     }
 }
 
+bool capsule_manifest_may_follow(const struct capsule *capsule, const struct branch_head *manifest)
+{
+    const struct branch *branch = capsule_branch_find(capsule, &manifest->writer);
+    return branch != NULL && branch->member.role == MEMBER_COMPACTOR &&
+           capsule_prune_moves_on(capsule, manifest, &branch->member);
+}
+
+bool capsule_is_pruned(const struct capsule *capsule, const struct writer_id *writer,
+                       uint64_t sequence)
+{
+    const struct branch *branch = capsule_branch_find(capsule, writer);
+    return branch != NULL && branch_is_pruned(branch, sequence);
+}
+
+uint64_t capsule_pruned_end(const struct capsule *capsule, const struct writer_id *writer,
+                            uint64_t sequence)
+{
+    const struct branch *branch = capsule_branch_find(capsule, writer);
+    return branch == NULL ? sequence - 1 : branch_pruned_end(branch, sequence);
+}
+
 enum status capsule_missing(const struct capsule *capsule, size_t *index,
                             struct branch_head *wanted, uint64_t *from)
 {

@@ -184,6 +184,14 @@ const struct capsule_lock *capsule_lock_find(const struct capsule *capsule,
 /* Whether one more name fits. */
 bool capsule_lock_has_room(const struct capsule *capsule);
 
+/* The last of the records from `sequence` on that are pruned without a gap; `sequence` - 1: none.
+ */
+uint64_t capsule_pruned_end(const struct capsule *capsule, const struct writer_id *writer,
+                            uint64_t sequence);
+
+/* Whether a SYNC may name this MANIFEST after the one in effect, once W stores hold it. */
+bool capsule_manifest_may_follow(const struct capsule *capsule, const struct branch_head *manifest);
+
 /* Whether some branch here went beyond a cut accepted later: the replica discards itself. */
 bool capsule_is_overrun(const struct capsule *capsule);
 

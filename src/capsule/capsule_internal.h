@@ -105,6 +105,10 @@ enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *lea
 /* capsule_prune.c: which bodies may go, and which MANIFEST is in effect. */
 enum status capsule_prune_apply(struct capsule *capsule, struct branch *leader,
                                 const struct record *record);
+/* Whether `named`, of that compactor, comes behind the one in effect: further up its branch, or of
+ * a compactor admitted later. */
+bool capsule_prune_moves_on(const struct capsule *capsule, const struct branch_head *named,
+                            const struct capsule_member *compactor);
 /* Judge the MANIFEST that a SYNC names, its heads examined already; and let it take effect. */
 MUST_CHECK enum status capsule_prune_verify_manifest(struct capsule *capsule,
                                                      const struct record *record,

@@ -12,10 +12,8 @@ static bool is_same(const struct branch_head *a, const struct branch_head *b)
            hash_equal(&a->head.hash, &b->head.hash);
 }
 
-/* Whether `named` comes behind what is in effect: further up its branch, or of a later compactor.
- */
-static bool moves_on(const struct capsule *capsule, const struct branch_head *named,
-                     const struct capsule_member *compactor)
+bool capsule_prune_moves_on(const struct capsule *capsule, const struct branch_head *named,
+                            const struct capsule_member *compactor)
 {
     const struct branch_head *before = &capsule->manifest;
     if (before->head.sequence == 0) {
@@ -57,7 +55,7 @@ enum status capsule_prune_verify_manifest(struct capsule *capsule, const struct 
         return capsule_refuse(capsule, record, STATUS_FORGED,
                               "it names a MANIFEST of %s, who is no compactor", writer.text);
     }
-    if (!moves_on(capsule, named, &branch->member)) {
+    if (!capsule_prune_moves_on(capsule, named, &branch->member)) {
         return capsule_refuse(capsule, record, STATUS_FORGED,
                               "it goes back to the MANIFEST %s/%" PRIu64, writer.text,
                               named->head.sequence);
@@ -177,11 +175,4 @@ enum status capsule_prune_apply(struct capsule *capsule, struct branch *leader,
                      (struct branch_range){.from = range.from, .to = range.to});
     }
     return status;
-}
-
-bool capsule_is_pruned(const struct capsule *capsule, const struct writer_id *writer,
-                       uint64_t sequence)
-{
-    const struct branch *branch = capsule_branch_find(capsule, writer);
-    return branch != NULL && branch_is_pruned(branch, sequence);
 }

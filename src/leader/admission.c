@@ -342,8 +342,8 @@ static enum status receive_apply(struct leader *leader, const struct writer_id *
     place->started_us = now_us;
 
     struct writer_id id = writer_id_of(&place->apply.key);
-    bool is_wanted = place->apply.role == MEMBER_WORKER &&
-                     hash_equal(&place->apply.capsule, capsule_name(leader->capsule)) &&
+    bool has_role = place->apply.role == MEMBER_WORKER || place->apply.role == MEMBER_COMPACTOR;
+    bool is_wanted = has_role && hash_equal(&place->apply.capsule, capsule_name(leader->capsule)) &&
                      capsule_member_find(leader->capsule, &id) == NULL;
     if (is_wanted) {
         status = leader_send(leader, FRAME_JOIN, 0, peer, buffer_bytes(&answer));
@@ -412,8 +412,8 @@ static enum status receive_proof(struct leader *leader, const struct writer_id *
     const struct evidence_roots roots = policy_roots(&leader->policy);
     const struct verdict genuine =
         evidence_verify(buffer_bytes(&evidence), time.unix_ms / 1000, &roots);
-    const struct verdict verdict =
-        policy_judge(&leader->policy, &genuine, report_data, POLICY_WORKER);
+    enum policy_role role = join->apply.role == MEMBER_COMPACTOR ? POLICY_COMPACTOR : POLICY_WORKER;
+    const struct verdict verdict = policy_judge(&leader->policy, &genuine, report_data, role);
     if (verdict.is_admitted) {
         status = write_member(leader, join, buffer_bytes(&evidence), time.now_us);
     } else {

@@ -14,12 +14,28 @@ enum {
     EPOCH_ABSENT_US = 250 * 1000,    // who has not answered by then is absent
 };
 
+/* A compactor has finished a MANIFEST: a SYNC may name it once W stores hold it. */
+static void note_manifest(struct leader *leader, const struct capsule_member *member,
+                          const struct record *record)
+{
+    struct leader_peer *peer = leader_peer_of(leader, member);
+    if (member->role == MEMBER_COMPACTOR && record->sequence > peer->manifest.sequence &&
+        record_verify(record, &member->key) == STATUS_OK) {
+        peer->manifest = (struct head){.sequence = record->sequence, .hash = record->hash};
+    }
+}
+
 enum status epoch_receive_record(struct leader *leader, const struct record *record)
 {
     const struct capsule_member *member = capsule_member_find(leader->capsule, &record->writer);
     struct eoe eoe;
-    if (leader->stage != LEADER_LEADING || record->type != RECORD_EOE || member == NULL ||
-        sync_eoe_decode(&eoe, record->body) != STATUS_OK) {
+    if (leader->stage != LEADER_LEADING || member == NULL) {
+        return STATUS_OK;
+    }
+    if (record->type == RECORD_MANIFEST) {
+        note_manifest(leader, member, record);
+    }
+    if (record->type != RECORD_EOE || sync_eoe_decode(&eoe, record->body) != STATUS_OK) {
         return STATUS_OK;
     }
     enum status status = capsule_accept_leap(leader->capsule, record);
@@ -127,6 +143,33 @@ static bool list_head(struct leader *leader, const struct capsule_member *member
                STATUS_OK;
 }
 
+/* The MANIFEST to name: the newest of those that lie below a listed head, so that W stores hold it.
+ */
+static struct branch_head choose_manifest(struct leader *leader, const struct sync_head *heads,
+                                          uint32_t head_count)
+{
+    const struct capsule_sync *newest = capsule_newest_sync(leader->capsule);
+    struct branch_head chosen = {.head = {.sequence = 0}};
+    uint64_t admitted = 0;
+    if (newest != NULL) {
+        chosen = newest->manifest;
+    }
+    for (uint32_t i = 0; i < head_count; i++) {
+        const struct capsule_member *member =
+            capsule_member_find(leader->capsule, &heads[i].branch.writer);
+        const struct branch_head named = {.writer = member->id,
+                                          .head = leader_peer_of(leader, member)->manifest};
+        // Of several compactors of this term, the one admitted last.
+        if (named.head.sequence > 0 && named.head.sequence <= heads[i].branch.head.sequence &&
+            member->admitted_sequence > admitted &&
+            capsule_manifest_may_follow(leader->capsule, &named)) {
+            chosen = named;
+            admitted = member->admitted_sequence;
+        }
+    }
+    return chosen;
+}
+
 /* What SYNC is to say, over the heads listed. */
 static void sync_fill(struct leader *leader, struct sync_body *sync, const struct sync_head *heads,
                       struct leader_time time)
@@ -148,14 +191,16 @@ static void sync_fill(struct leader *leader, struct sync_body *sync, const struc
             sync->lamport = lamport;
         }
     }
-    // F(e): the least L(J(w)) over open writers; without any, everything is decided. J(w) is what
+    sync->manifest = choose_manifest(leader, heads, sync->head_count);
+    // F(e): the least L(J(w)) over open workers; without any, everything is decided. J(w) is what
     // the branch had joined at its listed head: what follows may rest on that alone, even when an
-    // EOE beyond it has come that no W stores hold.
+    // EOE beyond it has come that no W stores hold. A compactor's records carry no versions.
     uint64_t floor = sync->lamport;
     for (size_t i = 0; i < leader->peer_count; i++) {
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
         const struct leader_peer *peer = &leader->peers[i];
-        if (is_open_writer(member) && peer->listed_joined < floor) {
+        if (is_open_writer(member) && member->role == MEMBER_WORKER &&
+            peer->listed_joined < floor) {
             floor = peer->listed_joined;
         }
     }

@@ -68,6 +68,7 @@ struct leader_peer {
     uint64_t eoe_lamport;
     uint64_t eoe_joined;        // L of the SYNC its branch had joined at that EOE
     uint64_t closed_lamport;    // the greatest in a closed branch
+    struct head manifest;       // of a compactor: the newest it has sent
     struct buffer last_data;    // its newest DATA record, while loading
     uint64_t last_eoe_lamport;  // while loading
 };

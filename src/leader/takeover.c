@@ -274,7 +274,10 @@ static enum status load_function(struct leader *leader, const struct record *rec
     return status;
 }
 
-/* How far the clock of a branch had gone at this record; 0 when it does not say. */
+/*
+ * How far the clock of a branch had gone at this record; 0 when it does not say. A pruned one lies
+ * at or below a floor, and the SYNCs have gone beyond that.
+ */
 static uint64_t lamport_of(struct leader *leader, const struct record *record)
 {
     uint64_t lamport = 0;
@@ -282,7 +285,7 @@ static uint64_t lamport_of(struct leader *leader, const struct record *record)
     if (record->type == RECORD_EOE && sync_eoe_decode(&eoe, record->body) == STATUS_OK) {
         return eoe.lamport;
     }
-    if (record->type == RECORD_DATA) {
+    if (record->type == RECORD_DATA && !record->is_pruned) {
         struct buffer plain = BUFFER_EMPTY;
         enum status status = open_sealed(leader, record, &plain);
         if (status == STATUS_OK) {
@@ -374,7 +377,7 @@ static enum status load_record(struct leader *leader, const struct record *recor
     buffer_clear(bytes);
     enum status status = buffer_append(bytes, record->whole.at, record->whole.length);
     if (status == STATUS_OK) {
-        status = record_decode(&leader->run[leader->run_count], bytes->bytes, bytes->length);
+        status = record_decode_stored(&leader->run[leader->run_count], bytes->bytes, bytes->length);
         leader->run_count += status == STATUS_OK;
     }
     return status;
@@ -384,7 +387,9 @@ static enum status load_record(struct leader *leader, const struct record *recor
 static enum status closing_receive_record(struct leader *leader, struct leader_closing *closing,
                                           const struct record *record, uint64_t now_us)
 {
-    if (!writer_id_equal(&record->writer, &closing->writer) ||
+    bool is_lost =
+        record->is_pruned && !capsule_is_pruned(leader->capsule, &record->writer, record->sequence);
+    if (is_lost || !writer_id_equal(&record->writer, &closing->writer) ||
         !hash_equal(&record->hash, &closing->cut.hash)) {
         return STATUS_OK;
     }
@@ -399,7 +404,7 @@ enum status takeover_receive_records(struct leader *leader, uint32_t request, st
         struct record record;
         size_t length = record_length(records.at, records.length);
         if (length == 0 || length > records.length ||
-            record_decode(&record, records.at, length) != STATUS_OK) {
+            record_decode_stored(&record, records.at, length) != STATUS_OK) {
             log_event(leader->log, "fetched bytes are no record");
             return STATUS_OK;
         }
@@ -427,7 +432,8 @@ static void note_loaded(struct leader *leader)
         struct leader_peer *peer = &leader->peers[i];
         struct record last;
         if (peer->last_data.length > 0 &&
-            record_decode(&last, peer->last_data.bytes, peer->last_data.length) == STATUS_OK) {
+            record_decode_stored(&last, peer->last_data.bytes, peer->last_data.length) ==
+                STATUS_OK) {
             peer->closed_lamport = lamport_of(leader, &last);
         }
         buffer_release(&peer->last_data);
@@ -498,6 +504,21 @@ static bool has_loaded_all(struct leader *leader)
     return true;
 }
 
+/* The last record of a branch tells how far its clock had gone, unless a PRUNE made it dispensable.
+ */
+static bool lacks_bodies(struct leader *leader)
+{
+    for (size_t i = 0; i < leader->peer_count; i++) {
+        struct bytes bytes = buffer_bytes(&leader->peers[i].last_data);
+        struct record last;
+        if (bytes.length > 0 && record_decode_stored(&last, bytes.at, bytes.length) == STATUS_OK &&
+            last.is_pruned && !capsule_is_pruned(leader->capsule, &last.writer, last.sequence)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status give_up(struct leader *leader, enum status code, const char *text)
 {
     log_event(leader->log, "term cannot begin: %s", text);
@@ -539,6 +560,10 @@ static enum status take_over(struct leader *leader, struct leader_time time)
     }
     if (status != STATUS_OK) {
         return status;
+    }
+    if (lacks_bodies(leader)) {
+        return give_up(leader, STATUS_DAMAGED,
+                       "the store lacks bodies that no PRUNE names; run 'paranoid capsule verify'");
     }
     if (!has_loaded_all(leader)) {
         return give_up(leader, STATUS_GAP, "the stores signed for more than they gave");

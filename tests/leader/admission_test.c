@@ -247,14 +247,29 @@ static void p2_refuses_a_role_that_it_does_not_admit(void **state)
 {
     struct leader_world *world = *state;
     begin_and_lead(world);
-    const enum member_role roles[] = {MEMBER_LEADER, MEMBER_COMPACTOR};
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-        struct leader_world_joiner joiner;
-        leader_world_joiner_init(world, &joiner);
-        leader_world_join(world, &joiner, roles[i], &world->capsule);
-        assert_refused(world, &joiner, "reason=policy");
-        leader_world_joiner_release(&joiner);
-    }
+    struct leader_world_joiner joiner;
+    leader_world_joiner_init(world, &joiner);
+    leader_world_join(world, &joiner, MEMBER_LEADER, &world->capsule);
+    assert_refused(world, &joiner, "reason=policy");
+    leader_world_joiner_release(&joiner);
+}
+
+static void p2_each_role_has_measurements_of_its_own(void **state)
+{
+    struct leader_world *world = *state;
+    struct leader_world_joiner joiner;
+    const struct hash other = hash_of("another program", 15);
+    world->policy.measurements[POLICY_COMPACTOR].values[0] =
+        verdict_value_of(bytes_of(other.bytes, HASH_BYTES));
+    begin_and_lead(world);
+    leader_world_joiner_init(world, &joiner);
+    leader_world_join(world, &joiner, MEMBER_COMPACTOR, &world->capsule);
+    assert_refused(world, &joiner, "reason=measurement");
+    leader_world_joiner_release(&joiner);
+    leader_world_joiner_init(world, &joiner);
+    leader_world_join(world, &joiner, MEMBER_WORKER, &world->capsule);
+    assert_true(joiner.is_granted);
+    leader_world_joiner_release(&joiner);
 }
 
 static void p2_refuses_who_comes_for_another_capsule(void **state)
@@ -511,6 +526,7 @@ int main(void)
         TEST(p2_refuses_a_platform_of_another_vendor),
         TEST(p2_refuses_a_platform_that_the_policy_does_not_pin),
         TEST(p2_refuses_a_role_that_it_does_not_admit),
+        TEST(p2_each_role_has_measurements_of_its_own),
         TEST(p2_refuses_who_comes_for_another_capsule),
         TEST(p2_refuses_a_key_that_is_a_member_already),
         TEST(refuses_everyone_before_it_leads),

@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "capsule/receipt.h"
+#include "capsule/seal.h"
 #include "tests/support/leader_world.h"
 
 static const struct writer_id everyone;
@@ -201,6 +202,100 @@ static void the_floor_stays_below_what_an_unlisted_eoe_left_behind(void **state)
     leader_world_joiner_release(&other);
 }
 
+/* The joiner's next record, of a sealed type: what it holds is nobody's business here. */
+static void write_sealed(struct fixture *f, struct leader_world_joiner *writer, struct head *head,
+                         enum record_type type)
+{
+    const struct capsule_sync *sync = newest(f);
+    struct hash hash;
+    static const uint8_t data_key[SECRET_BYTES] = {3};
+    struct secret *secret = secret_new_copy(data_key);
+    const struct verify_key public_key = sign_key_public(writer->key);
+    struct aead_key *key = seal_key_new(secret, &f->world.capsule, &public_key);
+    const struct record_fields fields = {
+        .type = type,
+        .sequence = head->sequence + 1,
+        .epoch = sync->epoch + 1,
+        .writer = writer->id,
+        .capsule = f->world.capsule,
+        .parents = &head->hash,
+        .parent_count = head->sequence > 0,
+    };
+    buffer_clear(&f->record);
+    CHECK(seal_record(&f->record, &hash, &fields, bytes_text("body"), key, writer->key) ==
+          STATUS_OK);
+    *head = (struct head){.sequence = fields.sequence, .hash = hash};
+    aead_key_free(key);
+    secret_free(secret);
+}
+
+/* A compactor's EOE, which joins no SYNC beyond that of its MEMBER. */
+static void end_epoch(struct fixture *f, struct leader_world_joiner *writer, struct head *head,
+                      const struct hash *joined)
+{
+    const struct capsule_sync *sync = capsule_sync_find(leader_capsule(f->world.leader), joined);
+    struct hash hash;
+    struct buffer body = BUFFER_EMPTY;
+    const struct eoe eoe = {.epoch = newest(f)->epoch + 1, .sync = *joined};
+    const struct record_fields fields = {
+        .type = RECORD_EOE,
+        .sequence = head->sequence + 1,
+        .epoch = sync->epoch + 1,
+        .writer = writer->id,
+        .capsule = f->world.capsule,
+        .parents = &head->hash,
+        .parent_count = head->sequence > 0,
+    };
+    buffer_clear(&f->record);
+    CHECK(sync_eoe_encode(&body, &eoe, NULL) == STATUS_OK);
+    CHECK(record_encode(&f->record, &hash, &fields, buffer_bytes(&body), writer->key) == STATUS_OK);
+    *head = (struct head){.sequence = fields.sequence, .hash = hash};
+    buffer_release(&body);
+}
+
+static void a_sync_names_the_manifest_when_stores_hold_it_and_no_compactor_holds_the_floor(
+    void **state)
+{
+    struct fixture *f = *state;
+    struct leader_world_joiner compactor;
+    struct head head = {.sequence = 0};
+    leader_world_joiner_init(&f->world, &compactor);
+    leader_world_join(&f->world, &compactor, MEMBER_COMPACTOR, &f->world.capsule);
+    assert_true(compactor.is_granted);
+    const struct hash joined = newest(f)->hash;
+
+    // The worker joins an epoch, and the next: the floor rises beyond what the compactor joined.
+    for (uint64_t lamport = 700; lamport <= 900; lamport += 100) {
+        write_eoe(f, lamport);
+        tell_store_and_await_rts(f);
+        tell_leader(f);
+        leader_world_run(&f->world, 300000);
+    }
+    assert_int_equal(newest(f)->floor, 800);
+
+    write_sealed(f, &compactor, &head, RECORD_TABLE);
+    tell_store(f);
+    // A MANIFEST that the leader alone has is not named; nor one that another signed.
+    write_sealed(f, &compactor, &head, RECORD_MANIFEST);
+    const struct head manifest = head;
+    leader_world_send(&f->world, FRAME_RECORD, 0, &compactor.id, buffer_bytes(&f->record));
+    struct buffer held_back = f->record;
+    f->record = (struct buffer)BUFFER_EMPTY;
+    leader_world_run(&f->world, 2000000);
+    assert_int_equal(newest(f)->manifest.head.sequence, 0);
+
+    leader_world_store(&f->world, buffer_bytes(&held_back));
+    end_epoch(f, &compactor, &head, &joined);
+    tell_store_and_await_rts(f);
+    leader_world_send(&f->world, FRAME_RECORD, 0, &compactor.id, buffer_bytes(&f->record));
+    leader_world_run(&f->world, 1000000);
+    assert_int_equal(newest(f)->manifest.head.sequence, manifest.sequence);
+    assert_true(hash_equal(&newest(f)->manifest.head.hash, &manifest.hash));
+    assert_true(writer_id_equal(&newest(f)->manifest.writer, &compactor.id));
+    buffer_release(&held_back);
+    leader_world_joiner_release(&compactor);
+}
+
 static void a_closed_branch_raises_the_clock(void **state)
 {
     struct fixture *f = *state;
@@ -255,6 +350,7 @@ int main(void)
         TEST(a_forged_receipt_begins_no_epoch),
         TEST(the_next_epoch_waits_until_the_last_sync_is_held),
         TEST(the_floor_stays_below_what_an_unlisted_eoe_left_behind),
+        TEST(a_sync_names_the_manifest_when_stores_hold_it_and_no_compactor_holds_the_floor),
         TEST(a_closed_branch_raises_the_clock),
 #undef TEST
         cmocka_unit_test(p2_a_fence_counts_only_if_a_store_signed_it_for_this_term),
