@@ -1,9 +1,10 @@
 /* src/scl/key_index.c */
 
 /*
- * Open addressing with linear probing. A slot once taken stays so; a table
- * more than half full is copied to one of twice the size, which replaces it by
- * one store. Invariants:
+ * Open addressing with linear probing. A slot once taken never becomes empty:
+ * what is removed leaves a mark, which another item may take. A table more
+ * than half taken is copied without the marks, to one of twice the size unless
+ * most of it were marks, and the copy replaces it by one store. Invariants:
  *  1. A slot's item is written after its hash, so who sees the item sees the
  *     hash too (place).
  *  2. No slot between an item's home and its place is empty (place), so a
@@ -25,6 +26,9 @@
 // Half full, a run of 64 slots does not occur by chance; four slots share a cache line.
 enum { SLOT_COUNT_MIN = 1024, PROBE_COUNT_MAX = 64 };
 
+/* Stands in the slot of what was removed. */
+static char removed;
+
 struct slot {
     _Atomic uint64_t hash;
     _Atomic(void *) item;
@@ -40,6 +44,7 @@ struct key_index {
     struct reclaim *reclaim;
     _Atomic(struct table *) table;
     size_t item_count;
+    size_t taken_count;  // slots of the table with an item or a mark
     _Atomic bool is_complete;
     _Atomic uint64_t bytes;
 };
@@ -77,13 +82,17 @@ static void table_destroy(ck_epoch_entry_t *retired)
     table_free(table);
 }
 
-/* False: the slots from its home on are taken. */
-static bool place(struct table *table, uint64_t hash, void *item)
+/* False: the slots from its home on are taken. `*taken_count` grows by an empty slot that is taken.
+ */
+static bool place(struct table *table, uint64_t hash, void *item, size_t *taken_count)
 {
     for (size_t i = 0; i < PROBE_COUNT_MAX; i++) {
         struct slot *slot = &table->slots[(hash + i) & (table->slot_count - 1)];
         // Relaxed: only this thread writes slots.
-        if (atomic_load_explicit(&slot->item, memory_order_relaxed) == NULL) {
+        const void *there = atomic_load_explicit(&slot->item, memory_order_relaxed);
+        if (there == NULL || there == &removed) {
+            *taken_count += there == NULL;
+            // A reader that saw the mark's item before it, or this hash beside it, compares keys.
             atomic_store_explicit(&slot->hash, hash, memory_order_relaxed);
             // Release: the hash, and the item itself, are written before the item is found.
             atomic_store_explicit(&slot->item, item, memory_order_release);
@@ -96,15 +105,18 @@ static bool place(struct table *table, uint64_t hash, void *item)
 /* Without memory for a larger table the old one fills up; what no longer fits is left out. */
 static struct table *grow(struct key_index *index, struct table *old)
 {
-    struct table *table = table_new(old->slot_count * 2);
+    bool is_mostly_marks = index->item_count < old->slot_count / 4;
+    struct table *table = table_new(is_mostly_marks ? old->slot_count : old->slot_count * 2);
     if (table == NULL) {
         return old;
     }
+    index->taken_count = 0;
     for (size_t i = 0; i < old->slot_count; i++) {
         // Relaxed: only this thread writes slots.
         void *item = atomic_load_explicit(&old->slots[i].item, memory_order_relaxed);
         uint64_t hash = atomic_load_explicit(&old->slots[i].hash, memory_order_relaxed);
-        if (item != NULL && !place(table, hash, item)) {
+        bool is_item = item != NULL && item != &removed;
+        if (is_item && !place(table, hash, item, &index->taken_count)) {
             // Relaxed: the release of the table, below, comes after it.
             atomic_store_explicit(&index->is_complete, false, memory_order_relaxed);
         }
@@ -164,14 +176,33 @@ void key_index_add(struct key_index *index, uint64_t hash, void *item)
     CHECK(item != NULL);
     // Relaxed: only this thread writes it.
     struct table *table = atomic_load_explicit(&index->table, memory_order_relaxed);
-    if (index->item_count >= table->slot_count / 2) {
+    if (index->taken_count >= table->slot_count / 2) {
         table = grow(index, table);
     }
     index->item_count++;
-    if (!place(table, hash, item)) {
+    if (!place(table, hash, item, &index->taken_count)) {
         // Relaxed: a reader that must see the item was told of it after this call, and so sees
         // this; another may take the key for one that is not written yet.
         atomic_store_explicit(&index->is_complete, false, memory_order_relaxed);
+    }
+}
+
+void key_index_remove(struct key_index *index, uint64_t hash, const void *item)
+{
+    // Relaxed: only this thread writes it.
+    struct table *table = atomic_load_explicit(&index->table, memory_order_relaxed);
+    index->item_count--;
+    for (size_t i = 0; i < PROBE_COUNT_MAX; i++) {
+        struct slot *slot = &table->slots[(hash + i) & (table->slot_count - 1)];
+        const void *there = atomic_load_explicit(&slot->item, memory_order_relaxed);
+        if (there == NULL) {
+            return;
+        }
+        if (there == item) {
+            // Release: whoever sees that it is gone sees what made it dispensable.
+            atomic_store_explicit(&slot->item, (void *)&removed, memory_order_release);
+            return;
+        }
     }
 }
 
@@ -187,7 +218,8 @@ void *key_index_get(const struct key_index *index, uint64_t hash, struct bytes k
         if (item == NULL) {
             break;
         }
-        if (atomic_load_explicit(&slot->hash, memory_order_relaxed) == hash && has_key(item, key)) {
+        if (item != &removed && atomic_load_explicit(&slot->hash, memory_order_relaxed) == hash &&
+            has_key(item, key)) {
             return item;
         }
     }

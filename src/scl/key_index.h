@@ -11,7 +11,7 @@
 
 /*
  * key_index: from the hash of a key to the item that holds it. One thread at
- * a time adds; any number read beside it, inside sections of `reclaim`.
+ * a time adds and removes; any number read beside it, inside sections of `reclaim`.
  *
  * It only makes finding faster: beside it stands an ordered structure that
  * holds every item. An item whose place is crowded, because keys were chosen
@@ -28,12 +28,16 @@ void key_index_free(struct key_index *index);
 
 uint64_t key_index_hash(struct bytes key);
 
-/* Add an item that is not in the index. It stays valid as long as the index. */
+/* Add an item that is not in the index. It stays valid until it is removed, and then until no
+ * reader is left who may have found it. */
 void key_index_add(struct key_index *index, uint64_t hash, void *item);
+
+/* Take an item out; harmless when it was left out. */
+void key_index_remove(struct key_index *index, uint64_t hash, const void *item);
 
 /*
  * The item with this hash of which `has_key` says yes; NULL when there is
- * none. Then, `*is_certain` says whether no such item was ever added.
+ * none. Then, `*is_certain` says whether none is meant to be here.
  */
 void *key_index_get(const struct key_index *index, uint64_t hash, struct bytes key,
                     bool (*has_key)(const void *item, struct bytes key), bool *is_certain);

@@ -14,8 +14,9 @@
  *     node under insertion may still be missing above its lowest levels
  *     (insert_node); a search that misses it there meets it below.
  *  3. A node's value is never NULL, and its versions only rise (memtable_apply).
- *  4. Nodes live as long as the table; value blocks until no reader's section
- *     can still hold them (reclaim.h).
+ *  4. Nodes and value blocks live until no reader's section can still hold them (reclaim.h). A node
+ *     that was removed keeps its links, so a search that stands on it goes on.
+ *  5. Only an entry at or below the caller's floor is removed (memtable_evict).
  */
 #include "scl/memtable.h"
 
@@ -25,6 +26,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/check.h"
 #include "base/checked.h"
 #include "scl/key_index.h"
 #include "scl/reclaim.h"
@@ -45,7 +47,9 @@ struct node;
 typedef _Atomic(struct node *) node_link;
 
 struct node {
+    ck_epoch_entry_t retired;
     _Atomic(struct value *) value;
+    _Atomic bool is_used;  // got since the hand passed
     size_t key_length;
     size_t height;
     node_link next[];  // `height` of them, then the key
@@ -59,6 +63,10 @@ struct memtable {
     uint64_t draw;          // where heights come from
     _Atomic uint64_t count;
     _Atomic uint64_t bytes;
+    struct buffer hand;      // the last key that eviction looked at
+    bool has_evictable;      // seen since the hand was at the start
+    uint64_t floor;          // of the last eviction
+    uint64_t settled_floor;  // nothing at or below it is here; 0: unknown
 };
 
 struct memtable_reader {
@@ -111,6 +119,20 @@ static void value_destroy(ck_epoch_entry_t *retired)
 {
     struct value *value = (void *)((uint8_t *)retired - offsetof(struct value, retired));
     value_free(value);
+}
+
+/* With the value that it holds at last. */
+static void node_free(struct node *node)
+{
+    // Relaxed: whoever frees has made sure that no other thread looks.
+    value_free(atomic_load_explicit(&node->value, memory_order_relaxed));
+    buffer_wipe(node->next + node->height, node->key_length);
+    free(node);
+}
+
+static void node_destroy(ck_epoch_entry_t *retired)
+{
+    node_free((void *)((uint8_t *)retired - offsetof(struct node, retired)));
 }
 
 /*
@@ -201,6 +223,7 @@ static enum status insert_node(struct memtable *memtable, const struct memtable_
         return STATUS_NO_MEMORY;
     }
     atomic_init(&node->value, value);
+    atomic_init(&node->is_used, false);
     node->key_length = entry->key.length;
     node->height = height;
     if (entry->key.length > 0) {
@@ -278,11 +301,10 @@ void memtable_free(struct memtable *memtable)
     struct node *node = atomic_load_explicit(&memtable->head[0], memory_order_relaxed);
     while (node != NULL) {
         struct node *next = atomic_load_explicit(&node->next[0], memory_order_relaxed);
-        value_free(atomic_load_explicit(&node->value, memory_order_relaxed));
-        buffer_wipe(node->next + node->height, node->key_length);
-        free(node);
+        node_free(node);
         node = next;
     }
+    buffer_release(&memtable->hand);
     key_index_free(memtable->index);
     reclaim_free(memtable->reclaim);
     free(memtable);
@@ -310,6 +332,10 @@ enum status memtable_new(struct memtable **memtable)
 enum status memtable_apply(struct memtable *memtable, const struct memtable_entry *entry)
 {
     struct node *node = find_exactly(memtable, entry->key);
+    if (entry->version.lamport <= memtable->floor) {
+        memtable->has_evictable = true;
+        memtable->settled_floor = 0;
+    }
     if (node == NULL) {
         return insert_node(memtable, entry);
     }
@@ -319,6 +345,77 @@ enum status memtable_apply(struct memtable *memtable, const struct memtable_entr
         return STATUS_STALE;
     }
     return replace_value(memtable, node, old, entry);
+}
+
+/* Take a node out of list and index. Its own links stay (invariant 4). */
+static void remove_node(struct memtable *memtable, struct node *node)
+{
+    node_link *before[HEIGHT_MAX];
+    struct bytes key = node_key(node);
+    struct node *found = find(memtable, key, false, before);
+    CHECK(found == node);
+    // From the top down: a search that misses it above meets it below (invariant 2).
+    for (size_t level = node->height; level > 0; level--) {
+        // Relaxed: only this thread writes links.
+        CHECK(atomic_load_explicit(before[level - 1], memory_order_relaxed) == node);
+        struct node *next = atomic_load_explicit(&node->next[level - 1], memory_order_relaxed);
+        // Release: whoever finds it gone sees what the caller did before.
+        atomic_store_explicit(before[level - 1], next, memory_order_release);
+    }
+    key_index_remove(memtable->index, key_index_hash(key), node);
+    const struct value *value = atomic_load_explicit(&node->value, memory_order_relaxed);
+    uint64_t bytes = node_bytes(node->height, node->key_length) + value_bytes(value);
+    // Relaxed: figures for a display.
+    atomic_fetch_sub_explicit(&memtable->count, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&memtable->bytes, bytes, memory_order_relaxed);
+    reclaim_retire(memtable->reclaim, &node->retired, node_destroy);
+}
+
+/* The node behind the hand, or the first one; then a round is over. NULL: the table is empty. */
+static struct node *hand_next(struct memtable *memtable, uint64_t floor)
+{
+    struct node *node = find(memtable, buffer_bytes(&memtable->hand), true, NULL);
+    if (node == NULL) {
+        memtable->settled_floor = memtable->has_evictable ? 0 : floor;
+        memtable->has_evictable = false;
+        buffer_clear(&memtable->hand);
+        node = atomic_load_explicit(&memtable->head[0], memory_order_relaxed);
+    }
+    return node;
+}
+
+uint64_t memtable_evict(struct memtable *memtable, uint64_t floor, uint64_t bytes_max,
+                        uint32_t step_count)
+{
+    uint64_t evicted_count = 0;
+    struct node *node = NULL;
+    memtable->floor = floor;
+    for (uint32_t step = 0; floor > 0 && step < step_count && memtable_bytes(memtable) > bytes_max;
+         step++) {
+        node = node == NULL ? NULL : atomic_load_explicit(&node->next[0], memory_order_relaxed);
+        node = node == NULL ? hand_next(memtable, floor) : node;
+        if (node == NULL || memtable->settled_floor == floor) {
+            return evicted_count;
+        }
+        struct bytes key = node_key(node);
+        buffer_clear(&memtable->hand);
+        if (buffer_append(&memtable->hand, key.at, key.length) != STATUS_OK) {
+            return evicted_count;  // a later call begins anew
+        }
+        const struct value *value = atomic_load_explicit(&node->value, memory_order_relaxed);
+        if (value->version.lamport > floor) {
+            continue;
+        }
+        memtable->has_evictable = true;
+        if (atomic_load_explicit(&node->is_used, memory_order_relaxed)) {
+            atomic_store_explicit(&node->is_used, false, memory_order_relaxed);
+            continue;
+        }
+        remove_node(memtable, node);
+        node = NULL;
+        evicted_count++;
+    }
+    return evicted_count;
 }
 
 enum status memtable_reader_new(struct memtable_reader **reader, struct memtable *memtable)
@@ -359,11 +456,15 @@ void memtable_reader_end(struct memtable_reader *reader)
 enum status memtable_get(struct memtable_reader *reader, struct bytes key,
                          struct memtable_entry *entry)
 {
-    const struct node *node = find_exactly(reader->memtable, key);
+    struct node *node = find_exactly(reader->memtable, key);
     if (node == NULL) {
         return STATUS_NOT_FOUND;
     }
     read_node(node, entry);
+    // Relaxed, and written only when it changes: a hint for eviction, on a line that others read.
+    if (!atomic_load_explicit(&node->is_used, memory_order_relaxed)) {
+        atomic_store_explicit(&node->is_used, true, memory_order_relaxed);
+    }
     return STATUS_OK;
 }
 

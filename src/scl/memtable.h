@@ -47,6 +47,15 @@ void memtable_free(struct memtable *memtable);  // wipes; no reader is left
 MUST_CHECK enum status memtable_apply(struct memtable *memtable,
                                       const struct memtable_entry *entry);
 
+/*
+ * Drop entries whose lamport is at or below `floor` until the table takes at most `bytes_max`, by
+ * clock: an entry that was got since the hand passed is spared once. At most `step_count` entries
+ * are looked at. The caller answers for it that what is dropped is found elsewhere: whoever sees
+ * that an entry is gone also sees what the caller did before. Returns how many were dropped.
+ */
+uint64_t memtable_evict(struct memtable *memtable, uint64_t floor, uint64_t bytes_max,
+                        uint32_t step_count);
+
 /* One per reading thread, made and freed while no writer runs or by that thread. */
 struct memtable_reader;
 MUST_CHECK enum status memtable_reader_new(struct memtable_reader **reader,
@@ -58,9 +67,9 @@ void memtable_reader_begin(struct memtable_reader *reader);
 void memtable_reader_end(struct memtable_reader *reader);
 
 /*
- * STATUS_NOT_FOUND: never written. A tombstone is found: its absence was read from a record too.
- * A key under insertion is got before it is sought, never the other way round. Readers do not
- * allocate.
+ * STATUS_NOT_FOUND: never written, or evicted. A tombstone is found: its absence was read from a
+ * record too. A key under insertion is got before it is sought, never the other way round. Readers
+ * do not allocate.
  */
 MUST_CHECK enum status memtable_get(struct memtable_reader *reader, struct bytes key,
                                     struct memtable_entry *entry);

@@ -74,6 +74,50 @@ static void finds_what_was_added_while_it_grows(void **state)
     assert_true(key_index_bytes(f->index) > bytes);
 }
 
+static void what_is_removed_makes_room_and_hides_nothing(void **state)
+{
+    struct fixture *f = *state;
+    static uint64_t numbers[CROWD_MAX + 1];
+    bool is_certain;
+    // A crowd around one place: whoever stands behind a gap is found all the same.
+    for (uint64_t i = 0; i < CROWD_MAX; i++) {
+        numbers[i] = i;
+        key_index_add(f->index, 5, &numbers[i]);
+    }
+    key_index_remove(f->index, 5, &numbers[0]);
+    key_index_remove(f->index, 5, &numbers[30]);
+    for (uint64_t i = 0; i < CROWD_MAX; i++) {
+        bool is_there = i != 0 && i != 30;
+        assert_ptr_equal(get(f, 5, &i, &is_certain), is_there ? &numbers[i] : NULL);
+        assert_true(is_certain);
+    }
+    numbers[CROWD_MAX] = 1000;
+    key_index_add(f->index, 5, &numbers[CROWD_MAX]);
+    assert_ptr_equal(get(f, 5, &numbers[CROWD_MAX], &is_certain), &numbers[CROWD_MAX]);
+}
+
+static void keys_that_come_and_go_do_not_let_it_grow(void **state)
+{
+    struct fixture *f = *state;
+    enum { LIVING = 100, LIVES = 100000 };
+    static uint64_t numbers[LIVES];
+    bool is_certain;
+    uint64_t bytes = key_index_bytes(f->index);
+    for (uint64_t i = 0; i < LIVES; i++) {
+        numbers[i] = i;
+        key_index_add(f->index, key_index_hash(bytes_of(&i, sizeof i)), &numbers[i]);
+        if (i >= LIVING) {
+            uint64_t old = i - LIVING;
+            key_index_remove(f->index, key_index_hash(bytes_of(&old, sizeof old)), &numbers[old]);
+            assert_null(get(f, key_index_hash(bytes_of(&old, sizeof old)), &old, &is_certain));
+            assert_true(is_certain);
+        }
+        assert_ptr_equal(get(f, key_index_hash(bytes_of(&i, sizeof i)), &i, &is_certain),
+                         &numbers[i]);
+    }
+    assert_int_equal(key_index_bytes(f->index), bytes);
+}
+
 static void tells_keys_of_one_hash_apart(void **state)
 {
     struct fixture *f = *state;
@@ -151,6 +195,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(finds_what_was_added_while_it_grows, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_removed_makes_room_and_hides_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(keys_that_come_and_go_do_not_let_it_grow, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_keys_of_one_hash_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(a_crowd_that_ends_at_the_last_slot_goes_on_at_the_first,
                                         setup, teardown),

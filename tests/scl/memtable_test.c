@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -395,6 +396,85 @@ static void counts_keys_and_their_bytes(void **state)
     assert_int_equal(memtable_count(f->memtable), 2);
 }
 
+// ---- eviction ----
+
+static void p4_nothing_above_the_floor_is_evicted(void **state)
+{
+    struct fixture *f = *state;
+    char key[16];
+    for (uint64_t lamport = 1; lamport <= 200; lamport++) {
+        snprintf(key, sizeof key, "key-%03" PRIu64, lamport * 37 % 200);
+        struct memtable_entry entry = entry_of(key, "value", lamport, 1);
+        assert_int_equal(memtable_apply(f->memtable, &entry), STATUS_OK);
+    }
+    assert_int_equal(memtable_evict(f->memtable, 0, 0, 10000), 0);
+    assert_int_equal(memtable_evict(f->memtable, 120, 0, 10000), 120);
+    assert_int_equal(memtable_count(f->memtable), 80);
+    for (uint64_t lamport = 1; lamport <= 200; lamport++) {
+        struct memtable_entry found;
+        snprintf(key, sizeof key, "key-%03" PRIu64, lamport * 37 % 200);
+        memtable_reader_begin(f->reader);
+        assert_int_equal(memtable_get(f->reader, bytes_text(key), &found),
+                         lamport > 120 ? STATUS_OK : STATUS_NOT_FOUND);
+        memtable_reader_end(f->reader);
+    }
+    // Nothing is left at or below that floor, until something comes.
+    assert_int_equal(memtable_evict(f->memtable, 120, 0, 10000), 0);
+    struct memtable_entry again = entry_of("again", "value", 120, 1);
+    assert_int_equal(memtable_apply(f->memtable, &again), STATUS_OK);
+    assert_int_equal(memtable_evict(f->memtable, 120, 0, 10000), 1);
+    assert_int_equal(memtable_evict(f->memtable, 200, 0, 10000), 80);
+    assert_int_equal(memtable_count(f->memtable), 0);
+}
+
+static void what_was_got_is_spared_once(void **state)
+{
+    struct fixture *f = *state;
+    char key[16];
+    uint64_t bytes = memtable_bytes(f->memtable);
+    for (uint64_t lamport = 1; lamport <= 100; lamport++) {
+        snprintf(key, sizeof key, "key-%03" PRIu64, lamport);
+        struct memtable_entry entry = entry_of(key, "value", lamport, 1);
+        assert_int_equal(memtable_apply(f->memtable, &entry), STATUS_OK);
+    }
+    bytes = memtable_bytes(f->memtable) - bytes;
+    struct memtable_entry found;
+    memtable_reader_begin(f->reader);
+    assert_int_equal(memtable_get(f->reader, bytes_text("key-007"), &found), STATUS_OK);
+    memtable_reader_end(f->reader);
+    // Down to a bound, and no further.
+    uint64_t bound = memtable_bytes(f->memtable) - bytes / 2;
+    (void)memtable_evict(f->memtable, 100, bound, 10000);
+    assert_true(memtable_bytes(f->memtable) <= bound);
+    assert_true(memtable_count(f->memtable) > 40);
+    memtable_reader_begin(f->reader);
+    assert_int_equal(memtable_get(f->reader, bytes_text("key-007"), &found), STATUS_OK);
+    assert_int_equal(memtable_get(f->reader, bytes_text("key-006"), &found), STATUS_NOT_FOUND);
+    assert_int_equal(memtable_get(f->reader, bytes_text("key-008"), &found), STATUS_NOT_FOUND);
+    memtable_reader_end(f->reader);
+    uint64_t count = memtable_count(f->memtable);
+    assert_int_equal(memtable_evict(f->memtable, 100, 0, 10000), count);
+}
+
+static void a_reader_keeps_what_is_evicted_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    struct memtable_entry a = entry_of("a", "first", 1, 1), b = entry_of("b", "second", 2, 1);
+    struct memtable_entry found, next;
+    assert_int_equal(memtable_apply(f->memtable, &a), STATUS_OK);
+    assert_int_equal(memtable_apply(f->memtable, &b), STATUS_OK);
+    memtable_reader_begin(f->reader);
+    assert_int_equal(memtable_seek(f->reader, bytes_of(NULL, 0), false, &found), STATUS_OK);
+    assert_int_equal(memtable_evict(f->memtable, 1, 0, 10000), 1);
+    struct memtable_entry a2 = entry_of("a", "third", 3, 1);
+    assert_int_equal(memtable_apply(f->memtable, &a2), STATUS_OK);
+    assert_entry_equal(&found, &a);
+    assert_int_equal(memtable_seek(f->reader, found.key, true, &next), STATUS_OK);
+    assert_entry_equal(&next, &b);
+    memtable_reader_end(f->reader);
+    assert_holds(f, &a2);
+}
+
 static void a_write_too_large_for_memory_changes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -619,6 +699,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(seeking_after_each_key_walks_the_table_once, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(counts_keys_and_their_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_nothing_above_the_floor_is_evicted, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_got_is_spared_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reader_keeps_what_is_evicted_meanwhile, setup, teardown),
         cmocka_unit_test_setup_teardown(a_write_too_large_for_memory_changes_nothing, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(keys_chosen_to_collide_are_found_all_the_same, setup,
