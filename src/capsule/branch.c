@@ -75,7 +75,7 @@ bool branch_hash_at(const struct branch *branch, uint64_t sequence, struct hash 
     }
     if (sequence >= branch->recent_first &&
         sequence - branch->recent_first < branch->recent_count) {
-        *hash = branch->recent[sequence - branch->recent_first];
+        *hash = branch->recent[sequence - branch->recent_first].hash;
         return true;
     }
     return false;
@@ -100,6 +100,9 @@ void branch_grow(struct branch *branch, const struct head *head)
     branch->has_leapt = branch->has_leapt || !is_next;
     branch->member.head = *head;
     if (head->sequence <= branch->covered.sequence) {
+        if (head->sequence == branch->covered.sequence) {
+            branch->covered_joined_epoch = branch->member.joined_epoch;
+        }
         return;
     }
     // After a leap, what lies between is not known.
@@ -108,13 +111,30 @@ void branch_grow(struct branch *branch, const struct head *head)
         branch->recent_first = head->sequence;
     }
     CHECK(branch->recent_count < branch->recent_capacity);
-    branch->recent[branch->recent_count] = head->hash;
+    branch->recent[branch->recent_count] =
+        (struct branch_recent){.hash = head->hash, .joined_epoch = branch->member.joined_epoch};
     branch->recent_count++;
+}
+
+/* What the branch had joined at a sequence above `covered`, as far as it is known here. */
+static uint64_t joined_epoch_at(const struct branch *branch, uint64_t sequence)
+{
+    if (sequence == branch->member.head.sequence) {
+        return branch->member.joined_epoch;
+    }
+    if (sequence >= branch->recent_first &&
+        sequence - branch->recent_first < branch->recent_count) {
+        return branch->recent[sequence - branch->recent_first].joined_epoch;
+    }
+    return BRANCH_JOINED_UNKNOWN;
 }
 
 void branch_cover(struct branch *branch, const struct head *head)
 {
     CHECK(head->sequence >= branch->covered.sequence);
+    if (head->sequence > branch->covered.sequence) {
+        branch->covered_joined_epoch = joined_epoch_at(branch, head->sequence);
+    }
     branch->covered = *head;
     if (branch->recent_count == 0 || head->sequence < branch->recent_first) {
         return;

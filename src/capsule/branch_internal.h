@@ -36,13 +36,22 @@ struct branch_range {
     uint64_t to;
 };
 
+/* A record above what is covered, and the epoch that its branch had joined with it. */
+struct branch_recent {
+    struct hash hash;
+    uint64_t joined_epoch;
+};
+
+#define BRANCH_JOINED_UNKNOWN UINT64_MAX
+
 struct branch {
     struct capsule_member member;
 
     struct head covered;
-    bool is_listed_closed;  // a SYNC has listed it as closed: none will list it again
+    uint64_t covered_joined_epoch;  // what the branch had joined there; or BRANCH_JOINED_UNKNOWN
+    bool is_listed_closed;          // a SYNC has listed it as closed: none will list it again
 
-    struct hash *recent;  // of recent_first, recent_first + 1, …
+    struct branch_recent *recent;  // of recent_first, recent_first + 1, …
     size_t recent_count;
     size_t recent_capacity;
     uint64_t recent_first;
@@ -88,7 +97,8 @@ const struct branch_expectation *branch_expectation(const struct branch *branch)
 /* Drop the first expectation: it is met. */
 void branch_meet(struct branch *branch);
 
-/* The branch ends at `head` now, above the old one; after branch_reserve(). */
+/* The branch ends at `head` now, above the old one; after branch_reserve(). What it has joined with
+ * that stands in its member already. */
 void branch_grow(struct branch *branch, const struct head *head);
 
 /*

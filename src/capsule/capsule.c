@@ -259,6 +259,28 @@ uint64_t capsule_pruned_end(const struct capsule *capsule, const struct writer_i
     return branch == NULL ? sequence - 1 : branch_pruned_end(branch, sequence);
 }
 
+const struct capsule_sync *capsule_sync_at_epoch(const struct capsule *capsule, uint64_t epoch)
+{
+    size_t low = 0;
+    size_t high = capsule->sync_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (capsule->syncs[middle].epoch < epoch) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    bool is_here = low < capsule->sync_count && capsule->syncs[low].epoch == epoch;
+    return is_here ? &capsule->syncs[low] : NULL;
+}
+
+bool capsule_includes_sync(const struct capsule *capsule, const struct hash *hash, uint64_t epoch)
+{
+    const struct capsule_sync *known = capsule_sync_find(capsule, hash);
+    return known == NULL ? epoch <= capsule->forgotten_epoch : known->epoch == epoch;
+}
+
 enum status capsule_missing(const struct capsule *capsule, size_t *index,
                             struct branch_head *wanted, uint64_t *from)
 {

@@ -163,6 +163,12 @@ const struct capsule_sync *capsule_sync_find(const struct capsule *capsule,
                                              const struct hash *hash);
 
 /*
+ * Whether this SYNC belongs to the history accepted here. One of an epoch that is no longer kept
+ * (capsule_snapshot.h) does: the leaders since have been held to theirs when they began.
+ */
+bool capsule_includes_sync(const struct capsule *capsule, const struct hash *hash, uint64_t epoch);
+
+/*
  * What is missing of all that a SYNC or a CLOSE named: until the newest SYNC
  * is joined, and closed branches are here up to their cuts. Call with *index = 0, and
  * again with what it left there, until STATUS_EMPTY. `wanted` names a writer and the

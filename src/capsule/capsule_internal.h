@@ -32,7 +32,8 @@ struct capsule {
     struct capsule_sync *syncs;  // in the order of epochs
     size_t sync_count;
     size_t sync_capacity;
-    size_t joined_count;  // the first so many have no unmet heads
+    size_t joined_count;       // the first so many have no unmet heads
+    uint64_t forgotten_epoch;  // SYNCs up to this epoch are not among them
     struct lookup sync_by_hash;
 
     uint64_t term;        // the highest accepted; 0: none
@@ -51,6 +52,7 @@ struct capsule {
 
     uint64_t examination_count;
     bool is_overrun;
+    bool has_forgotten;                  // closed branches may be unknown here
     struct branch_head manifest;         // that the newest SYNC names; all zeroes: none
     struct branch_head manifest_before;  // in effect before it
     char reason[CAPSULE_REASON_BYTES];
@@ -65,6 +67,9 @@ struct capsule_digits {
     char text[17];
 };
 struct capsule_digits capsule_digits_of(const void *bytes);
+
+/* The SYNC of this epoch, or NULL. */
+const struct capsule_sync *capsule_sync_at_epoch(const struct capsule *capsule, uint64_t epoch);
 
 struct branch *capsule_branch_find(const struct capsule *capsule, const struct writer_id *id);
 
@@ -121,6 +126,9 @@ MUST_CHECK enum status capsule_prune_verify_place(struct capsule *capsule,
 /* capsule_lock.c: what becomes of the grants of locks. */
 enum status capsule_lock_apply(struct capsule *capsule, struct branch *leader,
                                const struct record *record);
+/* Note one as a snapshot has it. STATUS_MALFORMED: it is known already. */
+MUST_CHECK enum status capsule_lock_restore(struct capsule *capsule,
+                                            const struct capsule_lock *lock);
 /* Forget all of them. */
 void capsule_lock_clear(struct capsule *capsule);
 

@@ -113,6 +113,19 @@ enum status capsule_lock_apply(struct capsule *capsule, struct branch *leader,
     return STATUS_OK;
 }
 
+enum status capsule_lock_restore(struct capsule *capsule, const struct capsule_lock *lock)
+{
+    struct capsule_lock *added;
+    if (find(capsule, &lock->name) != NULL) {
+        return STATUS_MALFORMED;
+    }
+    enum status status = add(capsule, &lock->name, &added);
+    if (status == STATUS_OK) {
+        *added = *lock;
+    }
+    return status;
+}
+
 const struct capsule_lock *capsule_lock_find(const struct capsule *capsule, const struct hash *name)
 {
     return capsule->lock_term == capsule->term ? find(capsule, name) : NULL;

@@ -164,8 +164,7 @@ static enum status verify_not_rolled_back(struct capsule *capsule,
     if (hash_is_zero(&leader->joined)) {
         return STATUS_OK;
     }
-    const struct capsule_sync *known = capsule_sync_find(capsule, &leader->joined);
-    if (known == NULL || known->epoch != leader->joined_epoch) {
+    if (!capsule_includes_sync(capsule, &leader->joined, leader->joined_epoch)) {
         return capsule_refuse(capsule, record, STATUS_FORGED,
                               "its TERM names SYNC %s of epoch %" PRIu64
                               ", which its predecessors did not write",
@@ -271,6 +270,7 @@ enum status capsule_term_apply_member(struct capsule *capsule, struct branch *le
     branch->member.joined = body.sync;
     branch->member.joined_epoch = sync == NULL ? 0 : sync->epoch;
     branch->member.joined_lamport = sync == NULL ? 0 : sync->lamport;
+    branch->covered_joined_epoch = branch->member.joined_epoch;
     return STATUS_OK;
 }
 

@@ -478,7 +478,8 @@ static bool is_rolled_back(struct leader *leader)
     enum status status =
         term_decode(&term, buffer_bytes(&leader->term_body), &genesis->owner, &genesis->capsule);
     return status != STATUS_OK ||
-           (term.sync_epoch > 0 && capsule_sync_find(leader->capsule, &term.sync) == NULL);
+           (term.sync_epoch > 0 &&
+            !capsule_includes_sync(leader->capsule, &term.sync, term.sync_epoch));
 }
 
 /* Every head that the stores signed has to be here: else what was loaded is less than they hold. */
