@@ -35,7 +35,7 @@
  * One set of entries has one encoding.
  */
 enum {
-    BLOCK_TARGET_BYTES = 64 << 10,  // a block ends before it would grow beyond this
+    BLOCK_TARGET_BYTES = 64 << 10,                        // two entries or more fit into this
     BLOCK_BYTES_MAX = TUPLE_VALUE_BYTES_MAX + (2 << 10),  // one entry of the greatest size fits
 };
 

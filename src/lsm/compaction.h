@@ -11,6 +11,7 @@
 #include "lsm/manifest.h"
 #include "lsm/plan.h"
 #include "lsm/table.h"
+#include "lsm/table_builder.h"
 
 /*
  * compaction: merges sorted runs into new tables, block by block. Sans-IO: it says which record it
@@ -32,7 +33,7 @@ struct compaction_config {
     struct table_builder_config builder;  // its now_ms judges expiry
     uint8_t target_level;
     uint64_t run;    // for target level 0: the floor of this flush
-    uint64_t floor;  // no entry is above it (CHECK)
+    uint64_t floor;  // every entry is at or below it
     bool drops_deletes;
 };
 
@@ -63,11 +64,12 @@ MUST_CHECK enum status compaction_add_source(struct compaction *compaction,
 /*
  * Merge until something is needed, but at most `entry_count_max` entries. STATUS_OK: call again.
  * STATUS_GAP, STATUS_FULL, STATUS_EMPTY: above. STATUS_NO_MEMORY: call again, or give up.
+ * STATUS_MALFORMED: an input has an entry above the floor: a compactor is broken.
  */
 MUST_CHECK enum status compaction_step(struct compaction *compaction, uint32_t entry_count_max);
 
-/* After STATUS_GAP: the record that is needed, and then those that will be needed soon, up to
- * `count`; returns how many. */
+/* After STATUS_GAP: the records that are needed, one per run at most: the first `count` of them;
+ * returns how many. */
 uint32_t compaction_need(const struct compaction *compaction, struct block_ref *refs,
                          uint32_t count);
 

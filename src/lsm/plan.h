@@ -17,8 +17,8 @@
  * table and what lies under it.
  */
 struct plan_config {
-    uint32_t run_count_max;  // of level 0, before it is merged; 0: 4
-    uint64_t level1_bytes;   // bound of level 1; 0: 256 MiB
+    uint32_t run_count_max;  // with more runs, level 0 is merged; 0: 4
+    uint64_t level1_bytes;   // with more, a table of level 1 is; 0: 256 MiB
 };
 
 struct plan {

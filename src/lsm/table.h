@@ -1,12 +1,9 @@
 #ifndef LSM_TABLE_H
 #define LSM_TABLE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
 #include "base/bytes.h"
-#include "base/status.h"
 #include "crypto/hash.h"
 #include "crypto/secret.h"
 #include "crypto/short_hash.h"
@@ -38,7 +35,7 @@ enum {
     TABLE_ENTRIES_MAX = 1 << 20,
     TABLE_BLOCKS_MAX = 1 << 15,
     TABLE_SEPARATORS_BYTES_MAX = 1 << 20,
-    TABLE_TARGET_BYTES = 64 << 20,  // a table ends before its records would grow beyond this
+    TABLE_TARGET_BYTES = 64 << 20,  // a table ends with the block that reaches this
 };
 
 /* What a MANIFEST says of a table. */
@@ -58,90 +55,5 @@ struct table {
 
 /* The key of the filters that are made while `data_key` is in use. */
 struct short_hash_key table_filter_key(const struct secret *data_key, const struct hash *capsule);
-
-/* ---- building ---- */
-
-struct table_builder;
-
-struct table_builder_config {
-    struct short_hash_key filter_key;
-    uint32_t block_bytes;  // at most BLOCK_TARGET_BYTES; 0: that
-    uint64_t table_bytes;  // at most TABLE_TARGET_BYTES; 0: that
-    uint64_t now_ms;       // by SYNC time: what stale_ms is reckoned from
-};
-
-/*
- * Takes entries, gives the plaintexts of TABLE records; the caller seals each one, appends it to
- * its branch, and says where it lies:
- *
- *     for each entry: while (table_builder_add() == STATUS_FULL)
- *         if table_builder_body() == STATUS_OK: seal, append, table_builder_sealed()
- *         else: the table is at its bound: table_builder_finish(), and as at the end
- *     table_builder_finish()
- *     while (table_builder_body() == STATUS_OK) seal, append, table_builder_sealed()
- *     table_builder_result(); the next add begins the next table
- */
-MUST_CHECK enum status table_builder_new(struct table_builder **builder,
-                                         const struct table_builder_config *config);
-void table_builder_free(struct table_builder *builder);  // wipes
-
-/*
- * Append an entry (copied) with a key above the last one's (CHECK). STATUS_FULL: a body waits, or
- * the table is at its bound. STATUS_NO_MEMORY: nothing changed.
- */
-MUST_CHECK enum status table_builder_add(struct table_builder *builder, const struct entry *entry);
-
-/* No more entries for this table; it has at least one (CHECK). STATUS_FULL: a body waits.
- * STATUS_NO_MEMORY. */
-MUST_CHECK enum status table_builder_finish(struct table_builder *builder);
-
-/* The plaintext that waits to be sealed; borrowed until table_builder_sealed(). STATUS_EMPTY. */
-MUST_CHECK enum status table_builder_body(const struct table_builder *builder, struct bytes *plain);
-
-/* It lies there. STATUS_NO_MEMORY: nothing changed. */
-MUST_CHECK enum status table_builder_sealed(struct table_builder *builder,
-                                            const struct block_ref *ref);
-
-/* Whether no entry was added since the last result. */
-bool table_builder_is_empty(const struct table_builder *builder);
-
-/*
- * The finished table, all of whose bodies are sealed (CHECK), on level 0 and run 0. Its keys are
- * borrowed until the next table_builder_add().
- */
-struct table table_builder_result(struct table_builder *builder);
-
-/* ---- reading ---- */
-
-/* A table's index in memory: all of it but the blocks. Never changes. */
-struct table_index;
-
-/*
- * Decode the index of `table`, which it must agree with. STATUS_MALFORMED; STATUS_NO_MEMORY.
- * `plain` is copied.
- */
-MUST_CHECK enum status table_index_decode(struct table_index **index, const struct table *table,
-                                          struct bytes plain);
-void table_index_free(struct table_index *index);  // wipes
-
-uint32_t table_index_count(const struct table_index *index);
-size_t table_index_bytes(const struct table_index *index);  // memory it takes
-const struct short_hash_key *table_index_filter_key(const struct table_index *index);
-
-/* False: no such key. `hash` is that of the key under table_index_filter_key(). */
-bool table_index_has(const struct table_index *index, struct short_hash hash);
-
-/* The one block that may hold `key`, and of which the first key may be above it. */
-uint32_t table_index_seek(const struct table_index *index, struct bytes key);
-
-struct block_ref table_index_ref(const struct table_index *index, uint32_t block);
-
-/* The block that is the record (sequence) of the table's writer. STATUS_NOT_FOUND. */
-MUST_CHECK enum status table_index_find(const struct table_index *index, uint64_t sequence,
-                                        uint32_t *block);
-
-/* STATUS_MALFORMED: the keys of `content` are not those that belong into `block`. */
-MUST_CHECK enum status table_index_verify(const struct table_index *index, uint32_t block,
-                                          const struct block *content);
 
 #endif

@@ -29,7 +29,11 @@
  */
 struct tree;
 
-/* `cache_bytes`: the bound of the decrypted blocks. */
+/*
+ * `cache_bytes`: the bound of the decrypted blocks. TREE_BLOCK_COUNT_MIN and two for each run
+ * of tables stay in any case: a walk needs one block of each run at the same time.
+ */
+enum { TREE_BLOCK_COUNT_MIN = 16 };
 MUST_CHECK enum status tree_new(struct tree **tree, uint64_t cache_bytes);
 void tree_free(struct tree *tree);  // wipes; no reader is left
 
@@ -43,7 +47,7 @@ void tree_free(struct tree *tree);  // wipes; no reader is left
 MUST_CHECK enum status tree_adopt(struct tree *tree, const struct hash *hash, struct bytes plain);
 
 /* Indexes that are still missing for it: up to `count` of them, to be fetched and supplied. */
-uint32_t tree_missing(const struct tree *tree, struct block_ref *refs, uint32_t count);
+uint32_t tree_missing(struct tree *tree, struct block_ref *refs, uint32_t count);
 
 /*
  * Read by it from now on. STATUS_GAP: indexes are missing. STATUS_EMPTY: nothing is under way.
@@ -87,9 +91,10 @@ MUST_CHECK enum status tree_get(struct tree_reader *reader, struct bytes key, st
 
 /*
  * In key order from `from` on (after it, when `is_after`): each key's winner, tombstones too.
- * tree_seek() starts, tree_next() goes on; `entry` is borrowed until the next call, its value until
- * tree_reader_end(). Both: STATUS_NOT_FOUND: no more. STATUS_GAP: `*need` has to be supplied; then
- * seek again after the last key that was given. A reader has one walk, which ends with its section.
+ * tree_seek() starts (or STATUS_NO_MEMORY), tree_next() goes on; `entry` is borrowed until the next
+ * call, its value until tree_reader_end(). Both: STATUS_NOT_FOUND: no more. STATUS_GAP: `*need` has
+ * to be supplied; then seek again after the last key that was given. A reader has one walk, which
+ * ends with its section.
  */
 MUST_CHECK enum status tree_seek(struct tree_reader *reader, struct bytes from, bool is_after,
                                  struct entry *entry, struct block_ref *need);
