@@ -11,69 +11,16 @@ Exit status: 0 nothing was lost, 1 something was.
 """
 import argparse
 import os
-import pathlib
 import random
-import signal
-import subprocess
 import sys
 import threading
 import time
 
 import client
+from federation import Federation
 
 CLIENT_COUNT = 4
 PIPELINED = 64
-
-
-class Federation:
-    """The app's processes."""
-
-    def __init__(self, app, workers, log):
-        self.app, self.workers, self.log = app, workers, log
-        self.process = None
-        self.host = None
-
-    def start(self):
-        (self.app.directory / "host/host.json").unlink(missing_ok=True)
-        begun = time.monotonic()
-        self.process = subprocess.Popen(
-            [pathlib.Path(os.environ["PARANOID_BIN"]) / "paranoid", "up", "--app",
-             self.app.directory, "--workers", str(self.workers), "--port", "0"],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        if not client.wait_ready(self.app, self.process.pid):
-            raise SystemExit("p4_kill: the app does not come up")
-        self.host = self.app.host()
-        return time.monotonic() - begun
-
-    def family(self):
-        parents = {}
-        for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parents[int(path.parent.name)] = int(path.read_text().rsplit(") ", 1)[1].split()[1])
-            except OSError:
-                pass
-        family = [self.process.pid]
-        for pid in family:
-            family += [child for child, parent in parents.items() if parent == pid]
-        return family
-
-    def kill(self, order):
-        """All at once, in an order that is not always the same."""
-        self.host = None
-        family = self.family()
-        order.shuffle(family)
-        for pid in family:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # followed its host
-        self.process.wait()
-        if not client.wait_until(lambda: not any(map(client.is_running, family)), 5):
-            raise SystemExit("p4_kill: a process outlived kill -9")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
 
 
 class Putter(threading.Thread):
