@@ -1,6 +1,10 @@
 #include "attest/evidence.h"
 
+#include "attest/collateral.h"
+#include "attest/sgx.h"
 #include "attest/simulated.h"
+#include "attest/snp.h"
+#include "attest/tdx.h"
 #include "base/check.h"
 #include "base/cursor.h"
 #include "base/encoder.h"
@@ -65,28 +69,71 @@ enum status evidence_decode(struct evidence *evidence, struct bytes bytes)
     return STATUS_OK;
 }
 
+static struct verdict verify(const struct evidence *evidence, uint64_t now_s,
+                             const struct evidence_roots *roots, bool with_statements)
+{
+    struct verdict verdict = verdict_at(now_s);
+    struct collateral collateral;
+    const struct vendor_roots *vendors = roots->vendors;
+    const struct collateral *statements = with_statements ? &collateral : NULL;
+    verdict.tee = evidence->tee;
+    if (evidence->tee == TEE_UNKNOWN) {
+        verdict_refuse(&verdict, REASON_FORMAT, "%zu bytes are no quote or report that is known",
+                       evidence->quote.length);
+        return verdict;
+    }
+    if (evidence->tee == TEE_SIMULATED) {
+        simulated_verify(&verdict, evidence, roots->simulated);
+        return verdict;
+    }
+    if (vendors == NULL) {
+        verdict_refuse(&verdict, REASON_UNSUPPORTED, "no root is given that tee=%s could lead to",
+                       verdict_tee_text(evidence->tee));
+        return verdict;
+    }
+    if (collateral_decode(&collateral, evidence->collateral) != STATUS_OK) {
+        verdict_refuse(&verdict, REASON_COLLATERAL, "%zu bytes are no bundle of collateral",
+                       evidence->collateral.length);
+        return verdict;
+    }
+    switch (evidence->tee) {
+    case TEE_SGX:
+        sgx_verify(&verdict, evidence->quote, statements, &vendors->intel);
+        break;
+    case TEE_TDX:
+        tdx_verify(&verdict, evidence->quote, statements, &vendors->intel);
+        break;
+    case TEE_SEV_SNP:
+        snp_verify(&verdict, evidence->quote, &collateral, vendors->amd);
+        break;
+    case TEE_SIMULATED:
+    case TEE_UNKNOWN:
+        break;
+    }
+    return verdict;
+}
+
+struct verdict evidence_verify_parts(const struct evidence *evidence, uint64_t now_s,
+                                     const struct evidence_roots *roots)
+{
+    return verify(evidence, now_s, roots, true);
+}
+
+struct verdict evidence_verify_quote(const struct evidence *evidence, uint64_t now_s,
+                                     const struct evidence_roots *roots)
+{
+    return verify(evidence, now_s, roots, false);
+}
+
 struct verdict evidence_verify(struct bytes bytes, uint64_t now_s,
                                const struct evidence_roots *roots)
 {
-    struct verdict verdict = {.judged_at_s = now_s};
     struct evidence evidence;
     if (evidence_decode(&evidence, bytes) != STATUS_OK) {
+        struct verdict verdict = verdict_at(now_s);
         verdict_refuse(&verdict, REASON_FORMAT, "%zu bytes are no evidence container",
                        bytes.length);
         return verdict;
     }
-    verdict.tee = evidence.tee;
-    switch (evidence.tee) {
-    case TEE_SIMULATED:
-        simulated_verify(&verdict, &evidence, roots->simulated);
-        break;
-    case TEE_SGX:
-    case TEE_TDX:
-    case TEE_SEV_SNP:
-    case TEE_UNKNOWN:
-        verdict_refuse(&verdict, REASON_UNSUPPORTED, "evidence of tee=%s has no verifier here",
-                       verdict_tee_text(evidence.tee));
-        break;
-    }
-    return verdict;
+    return evidence_verify_parts(&evidence, now_s, roots);
 }

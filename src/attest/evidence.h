@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "attest/vendor.h"
 #include "attest/verdict.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
@@ -34,6 +35,7 @@ struct evidence {
 /* The vendors trusted. A root that merely lies beside the evidence proves nothing. */
 struct evidence_roots {
     const struct verify_key *simulated;  // borrowed; NULL: simulated TEEs are refused
+    const struct vendor_roots *vendors;  // borrowed; NULL: all others are
 };
 
 /* Append the container. Quote and collateral respect the bounds above. STATUS_NO_MEMORY. */
@@ -50,5 +52,14 @@ MUST_CHECK enum status evidence_decode(struct evidence *evidence, struct bytes b
  */
 MUST_CHECK struct verdict evidence_verify(struct bytes bytes, uint64_t now_s,
                                           const struct evidence_roots *roots);
+
+/*
+ * The same for evidence without its container, and, for SGX and TDX, without collateral: quote and
+ * certificates alone decide, the TCB status is unknown, and so is what was revoked since.
+ */
+MUST_CHECK struct verdict evidence_verify_parts(const struct evidence *evidence, uint64_t now_s,
+                                                const struct evidence_roots *roots);
+MUST_CHECK struct verdict evidence_verify_quote(const struct evidence *evidence, uint64_t now_s,
+                                                const struct evidence_roots *roots);
 
 #endif

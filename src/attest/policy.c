@@ -369,6 +369,7 @@ struct evidence_roots policy_roots(const struct policy *policy)
 {
     return (struct evidence_roots){
         .simulated = policy->has_simulated_root ? &policy->simulated_root : NULL,
+        .vendors = vendor_pinned(),
     };
 }
 
@@ -385,7 +386,11 @@ static bool is_listed(const struct verdict_value *values, size_t count,
 
 static bool is_too_old(const struct policy *policy, const struct verdict *verdict)
 {
-    // Verified collateral is not from the future, so the difference does not wrap.
+    // Verified collateral is not from the future, so the difference does not wrap. SNP can do
+    // without: its certificates have no date of issue that says anything.
+    if (verdict->tee == TEE_SEV_SNP && verdict->collateral_issued_s == 0) {
+        return false;
+    }
     uint64_t age_s = verdict->judged_at_s - verdict->collateral_issued_s;
     return age_s > policy->max_collateral_age_days * SECONDS_PER_DAY;
 }
@@ -397,6 +402,24 @@ static void refuse_value(struct verdict *verdict, enum reason reason, const char
     char text[2 * VERDICT_VALUE_BYTES_MAX + 1];
     hex_encode(text, value->bytes, value->length);
     verdict_refuse(verdict, reason, "%s %s is not listed in %s", what, text, where);
+}
+
+static void refuse_report_data(struct verdict *verdict, const uint8_t *report_data)
+{
+    char expected[2 * VERDICT_REPORT_DATA_BYTES + 1];
+    hex_encode(expected, report_data, VERDICT_REPORT_DATA_BYTES);
+    verdict_refuse(verdict, REASON_REPORT_DATA, "expected report data %s", expected);
+}
+
+struct verdict policy_judge_report_data(const struct verdict *verdict,
+                                        const uint8_t report_data[VERDICT_REPORT_DATA_BYTES])
+{
+    struct verdict judged = *verdict;
+    if (judged.reason == REASON_NONE &&
+        !crypto_equal(judged.report_data, report_data, VERDICT_REPORT_DATA_BYTES)) {
+        refuse_report_data(&judged, report_data);
+    }
+    return judged;
 }
 
 struct verdict policy_judge(const struct policy *policy, const struct verdict *verdict,
@@ -419,7 +442,8 @@ struct verdict policy_judge(const struct policy *policy, const struct verdict *v
         verdict_refuse(&judged, REASON_DEBUG,
                        "debug=true and the policy says \"allow_debug\": "
                        "false");
-    } else if (tcb_text == NULL || (policy->tcb_statuses & 1u << judged.tcb_status) == 0) {
+    } else if (judged.tee != TEE_SEV_SNP &&
+               (tcb_text == NULL || (policy->tcb_statuses & 1u << judged.tcb_status) == 0)) {
         verdict_refuse(&judged, REASON_TCB_STATUS, "tcb_status=%s is not listed in tcb_statuses",
                        tcb_text != NULL ? tcb_text : "unknown");
     } else if (is_too_old(policy, &judged)) {
@@ -437,9 +461,7 @@ struct verdict policy_judge(const struct policy *policy, const struct verdict *v
         snprintf(where, sizeof where, "measurements.%s", role_texts[role]);
         refuse_value(&judged, REASON_MEASUREMENT, "measurement", &judged.measurement, where);
     } else if (!crypto_equal(judged.report_data, report_data, VERDICT_REPORT_DATA_BYTES)) {
-        char expected[2 * VERDICT_REPORT_DATA_BYTES + 1];
-        hex_encode(expected, report_data, VERDICT_REPORT_DATA_BYTES);
-        verdict_refuse(&judged, REASON_REPORT_DATA, "expected report data %s", expected);
+        refuse_report_data(&judged, report_data);
     }
     judged.is_admitted = judged.reason == REASON_NONE;
     return judged;

@@ -70,7 +70,7 @@ MUST_CHECK enum status policy_parse(struct policy *policy, struct bytes json,
 /* Append the canonical text: every member, sorted, indented, with a newline. STATUS_NO_MEMORY. */
 MUST_CHECK enum status policy_encode(const struct policy *policy, struct buffer *json);
 
-/* The roots for evidence_verify(). Borrows from `policy`. */
+/* The roots for evidence_verify(): the policy's, and the vendors' own. Borrows from `policy`. */
 struct evidence_roots policy_roots(const struct policy *policy);
 
 /*
@@ -82,6 +82,10 @@ struct evidence_roots policy_roots(const struct policy *policy);
 MUST_CHECK struct verdict policy_judge(const struct policy *policy, const struct verdict *verdict,
                                        const uint8_t report_data[VERDICT_REPORT_DATA_BYTES],
                                        enum policy_role role);
+
+/* The same for the report data alone. */
+MUST_CHECK struct verdict policy_judge_report_data(
+    const struct verdict *verdict, const uint8_t report_data[VERDICT_REPORT_DATA_BYTES]);
 
 /* "leader", "worker", "compactor". Static storage, never NULL. */
 const char *policy_role_text(enum policy_role role);

@@ -363,6 +363,8 @@ static bool collateral_verify(struct verdict *verdict, struct bytes collateral,
         return false;
     }
     verdict->collateral_issued_s = tcb.issued_s;
+    verdict->valid_from_s = tcb.issued_s;
+    verdict->valid_until_s = tcb.next_update_s == 0 ? 0 : tcb.next_update_s - 1;
     if (now_s < tcb.issued_s || now_s >= tcb.next_update_s) {
         verdict_refuse(verdict, REASON_COLLATERAL,
                        "the TCB info is for %" PRIu64 " to %" PRIu64 ", and it is %" PRIu64,

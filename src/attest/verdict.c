@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/date.h"
 #include "base/hex.h"
 
 struct reason_text {
@@ -24,15 +25,28 @@ static const struct reason_text reason_texts[] = {
     [REASON_SIGNATURE] = {"signature", "the signature on the report does not verify",
                           "do not trust this member: what it sent was not made by the platform "
                           "it names"},
+    [REASON_QE_BINDING] = {"qe_binding",
+                           "the quote's key is not one that the vendor's quoting enclave vouches "
+                           "for",
+                           "do not trust this member; if it is honest, update the machine's "
+                           "quoting enclave (Intel SGX DCAP packages)"},
+    [REASON_CHIP_BINDING] = {"chip_binding",
+                             "the certificate is of another chip, product or TCB than the report",
+                             "fetch the certificate for the chip id and the reported TCB that are "
+                             "in the report"},
     [REASON_CHAIN] = {"chain", "the certificates do not lead from the platform to a trusted root",
                       "check that the platform was certified by the vendor root that the policy "
                       "names, and that the certificate is valid today"},
     [REASON_REVOKED] = {"revoked", "the vendor has revoked the platform",
                         "move the member to another machine"},
     [REASON_COLLATERAL] = {"collateral",
-                           "the vendor's statement about the platform is missing, forged or "
-                           "not current",
-                           "fetch fresh collateral from the vendor, and check the clock"},
+                           "the vendor's statement about the platform is missing, forged or of "
+                           "another platform",
+                           "fetch fresh collateral from the vendor: 'paranoid attest fetch' says "
+                           "which and where"},
+    [REASON_COLLATERAL_EXPIRED] = {"collateral_expired",
+                                   "the vendor's statement about the platform is not current",
+                                   "fetch fresh collateral from the vendor, and check the clock"},
     [REASON_SIMULATED_NOT_ALLOWED] = {"simulated_not_allowed",
                                       "the member runs in a simulated TEE, which protects nothing",
                                       "use a machine with a TEE, or, to try things out, sign a "
@@ -42,6 +56,10 @@ static const struct reason_text reason_texts[] = {
     [REASON_TCB_STATUS] = {"tcb_status", "the policy does not accept the platform's TCB status",
                            "update firmware and microcode of the machine, or sign a policy that "
                            "lists the status in \"tcb_statuses\""},
+    [REASON_ADVISORY] = {"advisory",
+                         "the policy does not accept an advisory that applies to the platform",
+                         "do what the advisory asks for, or sign a policy that lists it in "
+                         "\"advisories\""},
     [REASON_PLATFORM] = {"platform", "the platform is not among those that the policy pins",
                          "run the member on a pinned machine, or sign a policy that lists this "
                          "one in \"platforms\""},
@@ -71,7 +89,12 @@ _Static_assert(sizeof tcb_texts / sizeof *tcb_texts == TCB_STATUS_COUNT, "each s
 _Static_assert(sizeof reason_texts / sizeof *reason_texts == REASON_NONE + 1,
                "each reason has its texts");
 
-void verdict_refuse(struct verdict *verdict, enum reason reason, const char *format, ...)
+struct verdict verdict_at(uint64_t now_s)
+{
+    return (struct verdict){.judged_at_s = now_s, .valid_until_s = UINT64_MAX};
+}
+
+bool verdict_refuse(struct verdict *verdict, enum reason reason, const char *format, ...)
 {
     verdict->reason = reason;
     verdict->is_admitted = false;
@@ -79,6 +102,81 @@ void verdict_refuse(struct verdict *verdict, enum reason reason, const char *for
     va_start(arguments, format);
     vsnprintf(verdict->detail, sizeof verdict->detail, format, arguments);
     va_end(arguments);
+    return false;
+}
+
+bool verdict_narrow(struct verdict *verdict, enum reason reason, const char *what, uint64_t from_s,
+                    uint64_t until_s)
+{
+    uint64_t now_s = verdict->judged_at_s;
+    verdict->valid_from_s = from_s > verdict->valid_from_s ? from_s : verdict->valid_from_s;
+    verdict->valid_until_s = until_s < verdict->valid_until_s ? until_s : verdict->valid_until_s;
+    if (from_s <= now_s && now_s <= until_s) {
+        return true;
+    }
+    char from[DATE_TEXT_BYTES], until[DATE_TEXT_BYTES], now[DATE_TEXT_BYTES];
+    date_text(from, from_s);
+    date_text(until, until_s);
+    date_text(now, now_s);
+    return verdict_refuse(verdict, reason, "'%s' is in force from %s to %s, and it is %s", what,
+                          from, until, now);
+}
+
+void verdict_note_issue(struct verdict *verdict, uint64_t issued_s)
+{
+    if (verdict->collateral_issued_s == 0 || issued_s < verdict->collateral_issued_s) {
+        verdict->collateral_issued_s = issued_s;
+    }
+}
+
+void verdict_add_advisory(struct verdict *verdict, const char *name)
+{
+    size_t length = strlen(name), used = strlen(verdict->advisories);
+    for (const char *at = verdict->advisories; *at != '\0'; at = strchr(at, ',') + 1) {
+        if (strncmp(at, name, length) == 0 && at[length] == ',') {
+            return;
+        }
+    }
+    if (length == 0 || strchr(name, ',') != NULL ||
+        used + length + 2 > sizeof verdict->advisories) {
+        verdict->has_more_advisories = true;
+        return;
+    }
+    snprintf(verdict->advisories + used, sizeof verdict->advisories - used, "%s,", name);
+}
+
+// A status is what a platform lacks; two platforms lack what either does.
+enum { LACKS_HARDENING = 1, LACKS_CONFIGURATION = 2, LACKS_UPDATE = 4, LACKS_TRUST = 8 };
+
+static const uint8_t lacks[TCB_STATUS_COUNT] = {
+    [TCB_UP_TO_DATE] = 0,
+    [TCB_SW_HARDENING_NEEDED] = LACKS_HARDENING,
+    [TCB_CONFIGURATION_NEEDED] = LACKS_CONFIGURATION,
+    [TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED] = LACKS_CONFIGURATION | LACKS_HARDENING,
+    [TCB_OUT_OF_DATE] = LACKS_UPDATE,
+    [TCB_OUT_OF_DATE_CONFIGURATION_NEEDED] = LACKS_UPDATE | LACKS_CONFIGURATION,
+    [TCB_REVOKED] = LACKS_TRUST,
+};
+
+enum tcb_status verdict_tcb_worst(enum tcb_status a, enum tcb_status b)
+{
+    CHECK(a < TCB_STATUS_COUNT && b < TCB_STATUS_COUNT);
+    uint8_t both = lacks[a] | lacks[b];
+    if (a == TCB_UNKNOWN || b == TCB_UNKNOWN) {
+        return TCB_UNKNOWN;
+    }
+    if ((both & LACKS_TRUST) != 0) {
+        return TCB_REVOKED;
+    }
+    if ((both & LACKS_UPDATE) != 0) {
+        return (both & LACKS_CONFIGURATION) != 0 ? TCB_OUT_OF_DATE_CONFIGURATION_NEEDED
+                                                 : TCB_OUT_OF_DATE;
+    }
+    if ((both & LACKS_CONFIGURATION) != 0) {
+        return (both & LACKS_HARDENING) != 0 ? TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED
+                                             : TCB_CONFIGURATION_NEEDED;
+    }
+    return both != 0 ? TCB_SW_HARDENING_NEEDED : TCB_UP_TO_DATE;
 }
 
 struct verdict_value verdict_value_of(struct bytes bytes)

@@ -50,14 +50,18 @@ enum reason {
     REASON_FORMAT = 0,
     REASON_UNSUPPORTED,
     REASON_SIGNATURE,
+    REASON_QE_BINDING,
+    REASON_CHIP_BINDING,
     REASON_CHAIN,
     REASON_REVOKED,
     REASON_COLLATERAL,
+    REASON_COLLATERAL_EXPIRED,
 
     // Genuine, and not admitted.
     REASON_SIMULATED_NOT_ALLOWED,
     REASON_DEBUG,
     REASON_TCB_STATUS,
+    REASON_ADVISORY,
     REASON_PLATFORM,
     REASON_POLICY,
     REASON_MEASUREMENT,
@@ -71,6 +75,7 @@ enum {
     VERDICT_REPORT_DATA_BYTES = 64,
     VERDICT_DETAIL_BYTES_MAX = 256,
     VERDICT_LINE_BYTES_MAX = 512,
+    VERDICT_ADVISORIES_BYTES_MAX = 1024,  // about 60 names; Intel's longest list has 28
 };
 
 /* A hash or an identifier, whose length differs from TEE to TEE. Length 0: there is none. */
@@ -92,18 +97,45 @@ struct verdict {
     enum tcb_status tcb_status;
     bool is_debug;
     struct verdict_value measurement;
-    struct verdict_value signer;
+    struct verdict_value signer;   // who signed the program; length 0: nobody did
+    struct verdict_value product;  // which of the signer's programs it is
+    uint32_t security_version;     // of the program, by its signer's count
     struct verdict_value platform;
     uint8_t report_data[VERDICT_REPORT_DATA_BYTES];
-    uint64_t judged_at_s;  // the time it was verified for
-    uint64_t collateral_issued_s;
+
+    uint64_t judged_at_s;          // the time it was verified for
+    uint64_t collateral_issued_s;  // the oldest of the vendor's statements; 0: there are none
+    uint64_t valid_from_s;         // the time during which all that was looked at is in force
+    uint64_t valid_until_s;        // inclusive
+    char advisories[VERDICT_ADVISORIES_BYTES_MAX];  // names, with a comma after each
+    bool has_more_advisories;                       // than fit there
 
     char detail[VERDICT_DETAIL_BYTES_MAX];  // the values compared; empty when not refused
 };
 
-/* Refuse: set the reason and the detail, which is cut at VERDICT_DETAIL_BYTES_MAX. */
-void verdict_refuse(struct verdict *verdict, enum reason reason, const char *format, ...)
+/* What a judge starts from, at Unix time `now_s`: nothing is known, so it is a refusal. */
+struct verdict verdict_at(uint64_t now_s);
+
+/*
+ * Refuse: set the reason and the detail, which is cut at VERDICT_DETAIL_BYTES_MAX. Always false, so
+ * that a judge can return it.
+ */
+bool verdict_refuse(struct verdict *verdict, enum reason reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/*
+ * The evidence rests on something in force from `from_s` to `until_s`, both inclusive: narrow
+ * valid_from_s and valid_until_s. False, and refused for `reason`: the time judged for lies
+ * outside.
+ */
+bool verdict_narrow(struct verdict *verdict, enum reason reason, const char *what, uint64_t from_s,
+                    uint64_t until_s);
+
+/* The vendor issued a statement then: collateral_issued_s is the oldest of them. */
+void verdict_note_issue(struct verdict *verdict, uint64_t issued_s);
+
+/* The vendor names an advisory that applies. One that is there already is not added again. */
+void verdict_add_advisory(struct verdict *verdict, const char *name);
 
 /* Copy `bytes`, at most VERDICT_VALUE_BYTES_MAX. */
 struct verdict_value verdict_value_of(struct bytes bytes);
@@ -111,6 +143,12 @@ bool verdict_value_equal(const struct verdict_value *a, const struct verdict_val
 
 /* "simulated", "sgx", "tdx", "sev-snp", "unknown". Static storage, never NULL. */
 const char *verdict_tee_text(enum tee tee);
+
+/*
+ * What holds when both do: out of date as soon as one is, in need of configuration or hardening
+ * when one is, revoked when one is. TCB_UNKNOWN with anything is that.
+ */
+enum tcb_status verdict_tcb_worst(enum tcb_status a, enum tcb_status b);
 
 /* "UpToDate", …; NULL for TCB_UNKNOWN. And back: TCB_UNKNOWN when there is no such status. */
 const char *verdict_tcb_text(enum tcb_status status);

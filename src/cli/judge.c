@@ -1,18 +1,22 @@
 /* src/cli/judge.c */
 #include "cli/judge.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "attest/evidence.h"
 #include "attest/policy.h"
 #include "base/check.h"
+#include "base/date.h"
 #include "base/hex.h"
 #include "base/random.h"
 #include "cli/app.h"
 #include "cli/client.h"
+#include "cli/dossier.h"
 #include "cli/report.h"
 #include "cli/service.h"
 #include "crypto/certificate.h"
@@ -37,6 +41,7 @@ struct judgement {
     struct buffer root_pem;
     struct policy *policy;
     enum policy_role role;
+    uint64_t now_s;
     uint8_t report_data[HASH512_BYTES];
     struct buffer evidence;
     struct certificate_claims claims;
@@ -52,12 +57,26 @@ static enum status read_named(const char *path, struct buffer *target)
     return status;
 }
 
+static enum status read_policy(struct judgement *it, const char *path)
+{
+    char error[POLICY_ERROR_BYTES_MAX];
+    struct buffer text = BUFFER_EMPTY;
+    enum status status = read_named(path, &text);
+    if (status == STATUS_OK) {
+        status = policy_parse(it->policy, buffer_bytes(&text), error);
+        if (status != STATUS_OK) {
+            report_error("cannot use policy '%s': %s", path, error);
+        }
+    }
+    buffer_release(&text);
+    return status;
+}
+
 /* The policy and the root: the app's, or those that the line names, and then no app is needed. */
 static enum status load(struct judgement *it, const struct command_line *line, bool needs_root)
 {
     const char *root = command_text(line, "root", NULL);
     const char *policy = command_text(line, "policy", NULL);
-    char error[POLICY_ERROR_BYTES_MAX];
     enum status status = STATUS_OK;
     it->has_app = policy == NULL || (needs_root && root == NULL);
     if (it->has_app) {
@@ -66,15 +85,7 @@ static enum status load(struct judgement *it, const struct command_line *line, b
     if (status == STATUS_OK && policy == NULL) {
         status = app_policy(&it->app, it->policy);
     } else if (status == STATUS_OK) {
-        struct buffer text = BUFFER_EMPTY;
-        status = read_named(policy, &text);
-        if (status == STATUS_OK) {
-            status = policy_parse(it->policy, buffer_bytes(&text), error);
-            if (status != STATUS_OK) {
-                report_error("cannot use policy '%s': %s", policy, error);
-            }
-        }
-        buffer_release(&text);
+        status = read_policy(it, policy);
     }
     if (status == STATUS_OK && needs_root) {
         status = root != NULL ? read_named(root, &it->root_pem)
@@ -239,23 +250,29 @@ static void print_value(const char *name, const struct verdict_value *value)
 static void print_verdict(const struct judgement *it, const struct verdict *verdict)
 {
     const char *tcb = verdict_tcb_text(verdict->tcb_status);
-    printf("%-12s %s\n", "verdict", verdict->is_admitted ? "valid" : "invalid");
+    bool is_valid = verdict->reason == REASON_NONE;
+    printf("%-12s %s\n", "verdict", is_valid ? "valid" : "invalid");
     printf("%-12s %s\n", "tee", verdict_tee_text(verdict->tee));
     printf("%-12s %s\n", "tcb status", tcb == NULL ? "unknown" : tcb);
     printf("%-12s %s\n", "debug", verdict->is_debug ? "yes" : "no");
     print_value("measurement", &verdict->measurement);
+    print_value("signer", &verdict->signer);
     print_value("platform", &verdict->platform);
+    if (verdict->advisories[0] != '\0') {
+        printf("%-12s %.*s\n", "advisories", (int)strlen(verdict->advisories) - 1,
+               verdict->advisories);
+    }
     if (it->has_claims) {
         char writer[2 * sizeof it->claims.writer_id + 1];
         hex_encode(writer, it->claims.writer_id, sizeof it->claims.writer_id);
         printf("%-12s %s\n", "writer", writer);
-        if (verdict->is_admitted) {
+        if (is_valid) {
             printf(
                 "the certificate of this connection is the enclave's: its key is in the "
                 "evidence, with our nonce\n");
         }
     }
-    if (!verdict->is_admitted) {
+    if (!is_valid) {
         printf("%-12s %s: %s%s%s\n", "reason", verdict_code(verdict->reason),
                verdict_sentence(verdict->reason), verdict->detail[0] != '\0' ? ": " : "",
                verdict->detail);
@@ -263,48 +280,120 @@ static void print_verdict(const struct judgement *it, const struct verdict *verd
     }
 }
 
-static int give_verdict(const struct judgement *it, bool is_json)
+static int give_verdict(const struct judgement *it, const struct verdict *verdict, bool is_json)
 {
-    const struct evidence_roots roots = policy_roots(it->policy);
-    const struct verdict genuine =
-        evidence_verify(buffer_bytes(&it->evidence), (uint64_t)time(NULL), &roots);
-    const struct verdict verdict = policy_judge(it->policy, &genuine, it->report_data, it->role);
     if (is_json) {
         struct buffer text = BUFFER_EMPTY;
-        if (verdict_json(&verdict, &text) != STATUS_OK) {
+        if (verdict_json(verdict, &text) != STATUS_OK) {
             buffer_release(&text);
             return COMMAND_COULD_NOT;
         }
         printf("%.*s\n", (int)text.length, (const char *)text.bytes);
         buffer_release(&text);
     } else {
-        print_verdict(it, &verdict);
+        print_verdict(it, verdict);
     }
-    return verdict.is_admitted ? COMMAND_OK : COMMAND_NO;
+    return verdict->reason == REASON_NONE ? COMMAND_OK : COMMAND_NO;
+}
+
+/* The app's own evidence: a worker's, or a container in a file. The policy always decides. */
+static int judge_evidence(struct judgement *it, const struct command_line *line, const char *file)
+{
+    if (file != NULL && !read_report_data(it, line)) {
+        return COMMAND_USAGE;
+    }
+    enum status status = load(it, line, file == NULL);
+    if (status == STATUS_OK) {
+        status = file != NULL ? read_named(file, &it->evidence) : fetch_by_line(it, line);
+    }
+    if (status != STATUS_OK) {
+        return status == STATUS_FORGED ? COMMAND_NO : COMMAND_COULD_NOT;
+    }
+    const struct evidence_roots roots = policy_roots(it->policy);
+    const struct verdict genuine = evidence_verify(buffer_bytes(&it->evidence), it->now_s, &roots);
+    const struct verdict verdict = policy_judge(it->policy, &genuine, it->report_data, it->role);
+    return give_verdict(it, &verdict, command_has(line, "json"));
+}
+
+/* A vendor's evidence in a directory. Without a policy it is judged for being genuine alone. */
+static int judge_directory(struct judgement *it, const struct command_line *line,
+                           const char *directory)
+{
+    const char *policy = command_text(line, "policy", NULL);
+    bool has_report_data = command_text(line, "report-data", NULL) != NULL;
+    struct dossier dossier = {.tee = TEE_UNKNOWN};
+    int result = COMMAND_COULD_NOT;
+    if (has_report_data && !read_report_data(it, line)) {
+        return COMMAND_USAGE;
+    }
+    policy_init(it->policy);
+    enum status status = policy == NULL ? STATUS_OK : read_policy(it, policy);
+    if (status == STATUS_OK) {
+        status = dossier_read(&dossier, directory);
+    }
+    if (status == STATUS_OK) {
+        const struct evidence evidence = dossier_evidence(&dossier);
+        const struct evidence_roots roots = policy_roots(it->policy);
+        struct verdict verdict = command_has(line, "no-collateral")
+                                     ? evidence_verify_quote(&evidence, it->now_s, &roots)
+                                     : evidence_verify_parts(&evidence, it->now_s, &roots);
+        // Nobody but the asker knows what the report data had to be.
+        const uint8_t *report_data = has_report_data ? it->report_data : verdict.report_data;
+        if (policy != NULL) {
+            verdict = policy_judge(it->policy, &verdict, report_data, it->role);
+        } else if (verdict.reason == REASON_NONE && has_report_data) {
+            verdict = policy_judge_report_data(&verdict, report_data);
+        }
+        result = give_verdict(it, &verdict, command_has(line, "json"));
+    }
+    dossier_release(&dossier);
+    return result;
+}
+
+static bool read_time(struct judgement *it, const struct command_line *line)
+{
+    const char *text = command_text(line, "at", NULL);
+    it->now_s = (uint64_t)time(NULL);
+    if (text != NULL && !date_parse(&it->now_s, bytes_text(text))) {
+        report_error("cannot use '%s' as a time: write it like 2026-06-08T13:24:22Z", text);
+        return false;
+    }
+    return true;
+}
+
+/* Options that mean nothing for what is to be judged would give a false sense of having helped. */
+static bool options_fit(const struct command_line *line, const char *path)
+{
+    bool is_directory = path != NULL && dossier_is_directory(path);
+    if (command_has(line, "no-collateral") && !is_directory) {
+        report_error("--no-collateral is for a vendor's evidence in a directory");
+        return false;
+    }
+    if (command_has(line, "url") && path != NULL) {
+        report_error("name a directory, a file or --url, not two of them");
+        return false;
+    }
+    if (command_has(line, "at") && path == NULL) {
+        report_error("--at is for evidence in a file or directory; a worker's is judged now");
+        return false;
+    }
+    return true;
 }
 
 static int run(const struct command_line *line)
 {
-    int result = COMMAND_COULD_NOT;
+    int result = COMMAND_USAGE;
     struct judgement it = {.has_app = false};
-    const char *file = command_argument(line, 0, NULL);
+    const char *path = command_argument(line, 0, NULL);
     it.policy = malloc(sizeof *it.policy);
     CHECK(it.policy != NULL);
-    if (!read_role(&it, line) || (file != NULL && !read_report_data(&it, line))) {
-        result = COMMAND_USAGE;
-        goto done;
+    if (path != NULL && access(path, R_OK) != 0) {
+        report_error("cannot read '%s': %s", path, strerror(errno));
+        result = COMMAND_COULD_NOT;
+    } else if (read_role(&it, line) && read_time(&it, line) && options_fit(line, path)) {
+        result = path != NULL && dossier_is_directory(path) ? judge_directory(&it, line, path)
+                                                            : judge_evidence(&it, line, path);
     }
-    enum status status = load(&it, line, file == NULL);
-    if (status == STATUS_OK) {
-        status = file != NULL ? read_named(file, &it.evidence) : fetch_by_line(&it, line);
-    }
-    if (status == STATUS_OK) {
-        result = give_verdict(&it, command_has(line, "json"));
-    } else if (status == STATUS_FORGED) {
-        result = COMMAND_NO;
-    }
-
-done:
     free(it.policy);
     buffer_release(&it.evidence);
     buffer_release(&it.root_pem);
@@ -315,19 +404,35 @@ done:
 static const struct command_option options[] = {
     {.name = "url", .value = "URL", .text = "the worker to ask (default: one of the running app)"},
     {.name = "root", .value = "FILE", .text = "the app's TLS root, PEM (default: the app's)"},
-    {.name = "policy", .value = "FILE", .text = "judge by this policy (default: policy.json)"},
+    {.name = "policy",
+     .value = "FILE",
+     .text = "judge by this policy (default: policy.json; for a DIR none)"},
     {.name = "role", .value = "ROLE", .text = "leader, worker or compactor (default: worker)"},
-    {.name = "report-data", .value = "HEX", .text = "of a FILE: the 64 bytes it has to carry"},
+    {.name = "report-data",
+     .value = "HEX",
+     .text = "the 64 bytes it has to carry (needed for a FILE)"},
+    {.name = "at",
+     .value = "TIME",
+     .text = "judge a DIR or FILE for this time, as 2026-06-08T13:24:22Z (default: now)"},
+    {.name = "no-collateral",
+     .text = "of a DIR: judge quote and certificates alone, not the TCB nor what was revoked"},
 };
 
 const struct command judge_command = {
     .name = "attest verify",
-    .arguments = "[FILE]",
+    .arguments = "[DIR | FILE]",
     .argument_max = 1,
-    .summary = "Judge evidence by a policy: a worker's over a fresh nonce, or a file's.",
+    .summary =
+        "Judge evidence: a vendor's in a directory, a worker's over a fresh nonce, or a file's.",
     .about =
+        "A DIR holds quote.bin (SGX, TDX) or report.bin (SEV-SNP), and its collateral:\n"
+        "tcb_info.json, tcb_info_issuer_chain.pem, qe_identity.json,\n"
+        "qe_identity_issuer_chain.pem, pck_crl.der, root_ca_crl.der; or vcek.der or vlek.der,\n"
+        "ask.pem, ark.pem and, if there is one, crl.der. It is judged by the vendors' own roots;\n"
+        "without --policy, TCB status and debug mode are shown and do not decide.\n"
+        "\n"
         "A worker's evidence has to name the key of the very TLS connection it came by, and the\n"
-        "certificate to chain to the app's root.",
+        "certificate to chain to the app's root. A FILE holds such evidence.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .status = "0 valid, 1 invalid, with reason and remedy, 2 wrong usage, 3 could not be had",

@@ -1,0 +1,118 @@
+/* src/cli/dossier.c */
+#include "cli/dossier.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cursor.h"
+#include "cli/file.h"
+#include "cli/report.h"
+
+enum { QUOTE_BYTES_MAX = 1 << 20, DOCUMENT_BYTES_MAX = EVIDENCE_COLLATERAL_BYTES_MAX };
+
+static const char *const endings[] = {"json", "pem", "der", "crl", "crt", "cer"};
+
+bool dossier_is_directory(const char *path)
+{
+    struct stat state;
+    return stat(path, &state) == 0 && S_ISDIR(state.st_mode);
+}
+
+/* STATUS_NOT_FOUND is for the caller to judge; whatever else is wrong has been reported. */
+static enum status read_file(struct buffer *target, const char *directory, const char *name,
+                             const char *ending, size_t bytes_max)
+{
+    char path[FILE_PATH_BYTES];
+    int length = snprintf(path, sizeof path, "%s/%s.%s", directory, name, ending);
+    if (length < 0 || (size_t)length >= sizeof path) {
+        report_error("cannot read in '%.200s…': the path is too long", directory);
+        return STATUS_IO;
+    }
+    enum status status = file_read(target, path, bytes_max);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+        report_error("cannot read '%s': %s", path, file_reason(status));
+    }
+    return status;
+}
+
+static enum status read_document(struct dossier *dossier, const char *directory,
+                                 enum collateral_kind kind)
+{
+    struct buffer *target = &dossier->documents[kind];
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        enum status status =
+            read_file(target, directory, collateral_name(kind), endings[i], DOCUMENT_BYTES_MAX);
+        if (status != STATUS_NOT_FOUND) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Whose quote it is, by the words it begins with. */
+static enum tee tee_of_quote(struct bytes quote)
+{
+    enum { TEE_TYPE_SGX = 0, TEE_TYPE_TDX = 0x81 };
+    struct cursor in = cursor_over(quote.at, quote.length);
+    uint16_t version = cursor_u16(&in);
+    cursor_take(&in, 2);
+    uint32_t type = cursor_u32(&in);
+    if (in.failed || version < 3 || version > 5) {
+        return TEE_UNKNOWN;
+    }
+    return type == TEE_TYPE_TDX ? TEE_TDX : type == TEE_TYPE_SGX ? TEE_SGX : TEE_UNKNOWN;
+}
+
+static enum status read_quote(struct dossier *dossier, const char *directory)
+{
+    struct buffer report = BUFFER_EMPTY;
+    enum status quote_status =
+        read_file(&dossier->quote, directory, "quote", "bin", QUOTE_BYTES_MAX);
+    enum status report_status = read_file(&report, directory, "report", "bin", QUOTE_BYTES_MAX);
+    enum status status = quote_status != STATUS_NOT_FOUND ? quote_status : report_status;
+    if (status == STATUS_NOT_FOUND) {
+        report_error("cannot judge '%s': it holds neither quote.bin nor report.bin", directory);
+    } else if (quote_status != STATUS_NOT_FOUND && report_status != STATUS_NOT_FOUND) {
+        report_error("cannot judge '%s': it holds both quote.bin and report.bin", directory);
+        status = STATUS_MALFORMED;
+    } else if (quote_status == STATUS_NOT_FOUND) {
+        dossier->tee = TEE_SEV_SNP;
+        dossier->quote = report;
+        report = BUFFER_EMPTY;
+    } else {
+        dossier->tee = tee_of_quote(buffer_bytes(&dossier->quote));
+    }
+    buffer_release(&report);
+    return status;
+}
+
+enum status dossier_read(struct dossier *dossier, const char *directory)
+{
+    struct collateral collateral;
+    *dossier = (struct dossier){.tee = TEE_UNKNOWN};
+    enum status status = read_quote(dossier, directory);
+    for (size_t kind = 0; status == STATUS_OK && kind < COLLATERAL_KIND_COUNT; kind++) {
+        status = read_document(dossier, directory, (enum collateral_kind)kind);
+        collateral.documents[kind] = buffer_bytes(&dossier->documents[kind]);
+    }
+    return status == STATUS_OK ? collateral_encode(&collateral, &dossier->bundle) : status;
+}
+
+void dossier_release(struct dossier *dossier)
+{
+    buffer_release(&dossier->quote);
+    buffer_release(&dossier->bundle);
+    for (size_t kind = 0; kind < COLLATERAL_KIND_COUNT; kind++) {
+        buffer_release(&dossier->documents[kind]);
+    }
+}
+
+struct evidence dossier_evidence(const struct dossier *dossier)
+{
+    return (struct evidence){
+        .tee = dossier->tee,
+        .quote = buffer_bytes(&dossier->quote),
+        .collateral = buffer_bytes(&dossier->bundle),
+    };
+}

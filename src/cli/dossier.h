@@ -1,0 +1,36 @@
+/* src/cli/dossier.h */
+#ifndef CLI_DOSSIER_H
+#define CLI_DOSSIER_H
+
+#include <stdbool.h>
+
+#include "attest/collateral.h"
+#include "attest/evidence.h"
+#include "base/buffer.h"
+#include "base/status.h"
+
+/*
+ * dossier: one piece of a vendor's evidence as a directory of files: quote.bin (SGX, TDX) or
+ * report.bin (SEV-SNP), and the documents that it is judged by, each with the name of its kind
+ * (collateral.h) and one of the endings .json, .pem, .der, .crl, .crt, .cer.
+ */
+struct dossier {
+    enum tee tee;  // as the quote says; TEE_UNKNOWN: it says nothing that we know
+    struct buffer quote;
+    struct buffer documents[COLLATERAL_KIND_COUNT];
+    struct buffer bundle;  // of the documents
+};
+
+bool dossier_is_directory(const char *path);
+
+/*
+ * Read it. Any status but STATUS_OK has been reported, and the dossier holds what was read; it is
+ * released either way.
+ */
+MUST_CHECK enum status dossier_read(struct dossier *dossier, const char *directory);
+void dossier_release(struct dossier *dossier);
+
+/* The evidence in it. Borrows. */
+struct evidence dossier_evidence(const struct dossier *dossier);
+
+#endif
