@@ -353,7 +353,15 @@ static bool pck_verify(struct verdict *verdict, struct x509_pool *pool, struct x
     size_t pin;
     struct bytes extension;
     if (!x509_chain_read(verdict, pool, chain, &use, quote->chain) ||
-        !x509_chain_verify(verdict, pool, chain, &use, &pin)) {
+        !x509_chain_find_leaf(verdict, pool, chain, &use)) {
+        return false;
+    }
+    if (!signature_verify_raw(SIGNATURE_P256_SHA256, x509_chain_key(pool, chain, 0),
+                              quote->qe_report, quote->qe_signature)) {
+        return verdict_refuse(verdict, REASON_QE_BINDING,
+                              "the platform's PCK did not sign the QE's report");
+    }
+    if (!x509_chain_verify(verdict, pool, chain, &use, &pin)) {
         return false;
     }
     if (chain->count != 3 || !x509_chain_has_name(pool, chain, 0, "Intel SGX PCK Certificate") ||
@@ -368,11 +376,6 @@ static bool pck_verify(struct verdict *verdict, struct x509_pool *pool, struct x
         !extension_read(identity, extension)) {
         return verdict_refuse(verdict, REASON_CHAIN,
                               "PCK chain: the certificate's SGX extension is missing or malformed");
-    }
-    if (!signature_verify_raw(SIGNATURE_P256_SHA256, x509_chain_key(pool, chain, 0),
-                              quote->qe_report, quote->qe_signature)) {
-        return verdict_refuse(verdict, REASON_QE_BINDING,
-                              "the platform's PCK did not sign the QE's report");
     }
     return true;
 }

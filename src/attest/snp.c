@@ -363,11 +363,7 @@ static bool verify(struct verdict *verdict, const struct report *report, struct 
     struct x509_chain chain = {.count = 0};
     size_t pin;
     if (!chain_read(verdict, report, pool, &chain, &use, collateral) ||
-        !x509_chain_verify(verdict, pool, &chain, &use, &pin)) {
-        return false;
-    }
-    enum vendor_product product = (enum vendor_product)pin;
-    if (!names_verify(verdict, report, pool, &chain, product)) {
+        !x509_chain_find_leaf(verdict, pool, &chain, &use)) {
         return false;
     }
     if (!signature_verify_raw(SIGNATURE_P384_SHA384, x509_chain_key(pool, &chain, 0),
@@ -375,6 +371,13 @@ static bool verify(struct verdict *verdict, const struct report *report, struct 
                               bytes_of(report->signature, sizeof report->signature))) {
         return verdict_refuse(verdict, REASON_SIGNATURE,
                               "the key of the certificate did not sign the report");
+    }
+    if (!x509_chain_verify(verdict, pool, &chain, &use, &pin)) {
+        return false;
+    }
+    enum vendor_product product = (enum vendor_product)pin;
+    if (!names_verify(verdict, report, pool, &chain, product)) {
+        return false;
     }
     return tcb_verify(verdict, report, pool, &chain, product) &&
            (signing_key(report) == KEY_VLEK ||

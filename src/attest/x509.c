@@ -269,9 +269,8 @@ static bool is_self_issued(const X509 *certificate)
            0;
 }
 
-/* Move the one certificate that is no authority to the front. */
-static bool leaf_first(struct verdict *verdict, const struct x509_pool *pool,
-                       struct x509_chain *chain, const struct x509_use *use)
+bool x509_chain_find_leaf(struct verdict *verdict, const struct x509_pool *pool,
+                          struct x509_chain *chain, const struct x509_use *use)
 {
     size_t leaf_count = 0, leaf = 0;
     for (size_t i = 0; i < chain->count; i++) {
@@ -395,7 +394,8 @@ bool x509_chain_verify(struct verdict *verdict, struct x509_pool *pool, struct x
                               "%s: %zu certificates; a leaf and its issuers are needed", use->what,
                               chain->count);
     }
-    if (!leaf_first(verdict, pool, chain, use) || !issuers_next(verdict, pool, chain, use)) {
+    if (!x509_chain_find_leaf(verdict, pool, chain, use) ||
+        !issuers_next(verdict, pool, chain, use)) {
         return false;
     }
     size_t last = chain->count - 1;

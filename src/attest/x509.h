@@ -60,6 +60,14 @@ bool x509_chain_read(struct verdict *verdict, struct x509_pool *pool, struct x50
                      const struct x509_use *use, struct bytes bytes);
 
 /*
+ * Move the one certificate that is no authority to the front, so that number 0 is the leaf. Its key
+ * may be used to throw out early what it did not sign; what it did sign counts when the chain
+ * holds.
+ */
+bool x509_chain_find_leaf(struct verdict *verdict, const struct x509_pool *pool,
+                          struct x509_chain *chain, const struct x509_use *use);
+
+/*
  * Whether the chain leads from its one certificate that is no authority to a root with a pinned
  * key (number *pin), every signature and date along it holds at verdict->judged_at_s, each issuer
  * may issue, nothing is critical and unknown, and no certificate is left over. Narrows
