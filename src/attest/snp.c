@@ -329,17 +329,34 @@ static bool is_in_force(struct verdict *verdict, const struct x509_pool *pool,
     return is_allowed;
 }
 
-/* The leaf that the report names, its issuer and the root: whichever of them a document holds. */
-static bool chain_read(struct verdict *verdict, const struct report *report, struct x509_pool *pool,
-                       struct x509_chain *chain, const struct x509_use *use,
-                       const struct collateral *collateral)
+/* The certificate of the key that the report names, and whether that key signed the report. */
+static bool leaf_verify(struct verdict *verdict, const struct report *report,
+                        struct x509_pool *pool, struct x509_chain *chain,
+                        const struct x509_use *use, const struct collateral *collateral)
 {
     enum collateral_kind leaf = signing_key(report) == KEY_VLEK ? COLLATERAL_VLEK : COLLATERAL_VCEK;
-    const enum collateral_kind kinds[] = {leaf, COLLATERAL_ASK, COLLATERAL_ARK};
     if (collateral->documents[leaf].length == 0) {
         return verdict_refuse(verdict, REASON_CHAIN, "the document '%s' is missing",
                               collateral_name(leaf));
     }
+    if (!x509_chain_read(verdict, pool, chain, use, collateral->documents[leaf]) ||
+        !x509_chain_find_leaf(verdict, pool, chain, use)) {
+        return false;
+    }
+    if (!signature_verify_raw(SIGNATURE_P384_SHA384, x509_chain_key(pool, chain, 0),
+                              report->signed_part,
+                              bytes_of(report->signature, sizeof report->signature))) {
+        return verdict_refuse(verdict, REASON_SIGNATURE,
+                              "the key of the certificate did not sign the report");
+    }
+    return true;
+}
+
+/* Its issuer and the root, whichever of the two documents holds them. */
+static bool issuers_read(struct verdict *verdict, struct x509_pool *pool, struct x509_chain *chain,
+                         const struct x509_use *use, const struct collateral *collateral)
+{
+    static const enum collateral_kind kinds[] = {COLLATERAL_ASK, COLLATERAL_ARK};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         struct bytes document = collateral->documents[kinds[i]];
         if (document.length > 0 && !x509_chain_read(verdict, pool, chain, use, document)) {
@@ -362,17 +379,9 @@ static bool verify(struct verdict *verdict, const struct report *report, struct 
     };
     struct x509_chain chain = {.count = 0};
     size_t pin;
-    if (!chain_read(verdict, report, pool, &chain, &use, collateral) ||
-        !x509_chain_find_leaf(verdict, pool, &chain, &use)) {
-        return false;
-    }
-    if (!signature_verify_raw(SIGNATURE_P384_SHA384, x509_chain_key(pool, &chain, 0),
-                              report->signed_part,
-                              bytes_of(report->signature, sizeof report->signature))) {
-        return verdict_refuse(verdict, REASON_SIGNATURE,
-                              "the key of the certificate did not sign the report");
-    }
-    if (!x509_chain_verify(verdict, pool, &chain, &use, &pin)) {
+    if (!leaf_verify(verdict, report, pool, &chain, &use, collateral) ||
+        !issuers_read(verdict, pool, &chain, &use, collateral) ||
+        !x509_chain_verify(verdict, pool, &chain, &use, &pin)) {
         return false;
     }
     enum vendor_product product = (enum vendor_product)pin;

@@ -382,17 +382,18 @@ static struct verdict judge_at(const struct pending *pending, const struct polic
 
 /*
  * The capsule tells the time by its SYNCs: this was judged between two of them, so what counts is
- * the first instant there at which the vendor's statement had been made.
+ * the first instant there at which the vendor's statements had been made: each refusal names a
+ * later one, or none.
  */
 static struct verdict judge(const struct pending *pending, const struct policy *policy,
                             uint64_t now_s)
 {
     uint64_t latest_s = pending->next_s != 0 ? pending->next_s : now_s;
     uint64_t earliest_s = pending->time_s != 0 ? pending->time_s : latest_s;
-    const struct verdict verdict = judge_at(pending, policy, earliest_s);
-    if (!verdict.is_admitted && earliest_s < verdict.collateral_issued_s &&
-        verdict.collateral_issued_s <= latest_s) {
-        return judge_at(pending, policy, verdict.collateral_issued_s);
+    struct verdict verdict = judge_at(pending, policy, earliest_s);
+    while (!verdict.is_admitted && verdict.judged_at_s < verdict.valid_from_s &&
+           verdict.valid_from_s <= latest_s) {
+        verdict = judge_at(pending, policy, verdict.valid_from_s);
     }
     return verdict;
 }

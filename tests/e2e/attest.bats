@@ -1,0 +1,107 @@
+#!/usr/bin/env bats
+# Goal: `paranoid attest verify DIR` judges evidence of real hardware, for people and for programs.
+# Method: the captured cases of the shared vectors, each with the verdict that others gave it; then
+# the ways in which the command can be asked.
+
+load helpers
+
+setup() {
+    cases="$PARANOID_SHARED/vectors/attestation"
+    paranoid="$PARANOID_BIN/paranoid"
+    copy="$BATS_TEST_TMPDIR/case"
+}
+
+# copy_case NAME: one that may be altered.
+copy_case() {
+    mkdir "$copy"
+    cp "$cases/$1"/* "$copy"
+    chmod u+w "$copy"/*
+}
+
+@test "every captured case gets the verdict, status, debug bit and fields that others gave it" {
+    run python3 "$BATS_TEST_DIRNAME/attest_cases.py" "$paranoid" "$cases"
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
+@test "a person sees the verdict, and of a refusal the values compared and the remedy" {
+    run "$paranoid" attest verify "$cases/tdx/azure-v4-2026" --at 2026-06-08T13:24:22Z
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"verdict      valid"* ]]
+    [[ $output == *"tcb status   UpToDate"* ]]
+    run "$paranoid" attest verify "$cases/tdx/azure-v4-2026" --at 2026-08-08T13:24:22Z
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *"reason       collateral_expired"* ]]
+    [[ $output == *"2026-08-08T13:24:22Z"* ]]
+    [[ $output == *"remedy"* ]]
+}
+
+@test "without collateral a quote is refused, unless the asker wants to know of the quote alone" {
+    run "$paranoid" attest verify "$cases/tdx/coco-v5-90c0" --json
+    [ "$status" -eq 1 ]
+    [[ $output == *'"reason":"collateral"'* ]]
+    run "$paranoid" attest verify "$cases/tdx/coco-v5-90c0" --json --no-collateral
+    [ "$status" -eq 0 ]
+    [[ $output == *'"tcb_status":null'* ]]
+}
+
+@test "a policy decides on status, debug mode and measurement" {
+    at="--at 2025-06-19T11:23:18Z"
+    measurement=80c698b54ec4fd6f297d56d2d97ae99ab19cda089d52d80c9cad842c6beda08f
+    policy="$BATS_TEST_TMPDIR/policy.json"
+    ask() { run "$paranoid" attest verify "$cases/sgx/oe-906ed-outofdate" $at --json --policy "$policy"; }
+    echo "{\"version\":1,\"measurements\":{\"worker\":[\"$measurement\"]}}" >"$policy"
+    ask
+    [ "$status" -eq 1 ]
+    [[ $output == *'"reason":"debug"'* ]]
+    echo "{\"version\":1,\"allow_debug\":true,\"measurements\":{\"worker\":[\"$measurement\"]}}" >"$policy"
+    ask
+    [ "$status" -eq 1 ]
+    [[ $output == *'"reason":"tcb_status"'* ]]
+    echo "{\"version\":1,\"allow_debug\":true,\"tcb_statuses\":[\"OutOfDate\"],\"measurements\":{\"worker\":[\"$measurement\"]}}" >"$policy"
+    ask
+    echo "$output"
+    [ "$status" -eq 0 ]
+    run "$paranoid" attest verify "$cases/sgx/oe-906ed-outofdate" $at --json --policy "$policy" --role leader
+    [ "$status" -eq 1 ]
+    [[ $output == *'"reason":"policy"'* ]]
+}
+
+@test "wrong words end with 2, and what cannot be read with 3" {
+    run "$paranoid" attest verify "$cases/tdx/azure-v4-2026" --at yesterday
+    [ "$status" -eq 2 ]
+    run "$paranoid" attest verify "$cases/tdx/azure-v4-2026" --no-such-option
+    [ "$status" -eq 2 ]
+    run "$paranoid" attest verify "$cases/tdx/azure-v4-2026/quote.bin" --no-collateral
+    [ "$status" -eq 2 ]
+    run "$paranoid" attest verify "$BATS_TEST_TMPDIR/nothing"
+    [ "$status" -eq 3 ]
+    mkdir "$copy"
+    run "$paranoid" attest verify "$copy"
+    [ "$status" -eq 3 ]
+    [[ $output == *"neither quote.bin nor report.bin"* ]]
+}
+
+@test "a quote of nothing known is refused, not unreadable" {
+    mkdir "$copy"
+    echo "no quote" >"$copy/quote.bin"
+    run "$paranoid" attest verify "$copy" --json
+    [ "$status" -eq 1 ]
+    [[ $output == *'"reason":"format"'* ]]
+    : >"$copy/quote.bin"
+    run "$paranoid" attest verify "$copy" --json
+    [ "$status" -eq 1 ]
+}
+
+@test "the root beside the evidence does not count, whoever put it there" {
+    copy_case sev-snp/milan-v3-azure
+    openssl req -x509 -newkey rsa:4096 -nodes -keyout "$BATS_TEST_TMPDIR/key" -days 9999 \
+        -subj "/OU=Engineering/C=US/L=Santa Clara/ST=CA/O=Advanced Micro Devices/CN=ARK-Milan" \
+        -out "$copy/ark.pem" 2>/dev/null
+    run "$paranoid" attest verify "$copy" --at 2025-02-27T16:26:55Z --json
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *'"reason":"chain"'* ]]
+}
