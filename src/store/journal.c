@@ -157,10 +157,10 @@ static enum status scan_load_next(struct scan *scan)
     return status;
 }
 
-static enum status scan_first(struct scan *scan)
+static enum status scan_first(struct scan *scan, uint32_t number)
 {
-    scan->number = 1;
-    enum status status = segment_load(scan->disk, 1, &scan->current);
+    scan->number = number;
+    enum status status = segment_load(scan->disk, number, &scan->current);
     if (status == STATUS_OK || status == STATUS_NOT_FOUND) {
         enum status next = scan_load_next(scan);
         status = next == STATUS_OK ? status : next;
@@ -314,9 +314,10 @@ static enum status open_last(struct journal *journal, struct scan *scan,
 static enum status open_all(struct journal *journal, struct scan *scan, journal_visit *visit,
                             void *context)
 {
-    enum status status = scan_first(scan);
+    uint32_t first = journal->config.first_segment;
+    enum status status = scan_first(scan, first);
     if (status == STATUS_NOT_FOUND) {
-        status = scan->is_last ? STATUS_OK : damaged(journal, 1, 0, "missing");
+        status = scan->is_last ? STATUS_OK : damaged(journal, first, 0, "missing");
     }
     while (status == STATUS_OK) {
         struct bytes file = buffer_bytes(&scan->current);
@@ -351,6 +352,7 @@ enum status journal_open(struct journal **opened, const struct journal_config *c
                          journal_visit *visit, void *context)
 {
     *opened = NULL;
+    CHECK(config->first_segment >= 1);
     CHECK(config->segment_bytes % 8 == 0 && config->segment_bytes >= 4 * SEGMENT_HEADER_BYTES);
     struct scan scan = {.disk = config->disk};
     struct journal *journal = calloc(1, sizeof *journal);
@@ -378,6 +380,40 @@ enum status journal_open(struct journal **opened, const struct journal_config *c
         free(journal);
     }
     return status;
+}
+
+enum status journal_verify_sealed(const struct disk *disk, uint32_t segment, uint64_t end)
+{
+    char name[NAME_BYTES];
+    uint64_t bytes = 0;
+    segment_name(name, segment);
+    enum status status = disk->size(disk->context, name, &bytes);
+    if (status == STATUS_NOT_FOUND || (status == STATUS_OK && bytes < end)) {
+        return STATUS_DAMAGED;
+    }
+    return status;
+}
+
+enum status journal_visit_sealed(const struct disk *disk, uint32_t segment, journal_visit *visit,
+                                 void *context)
+{
+    struct buffer file = BUFFER_EMPTY;
+    struct segment_header header;
+    struct outline outline = {.end = 0};
+    struct journal_place place;
+    enum status status = segment_load(disk, segment, &file);
+    if (status == STATUS_OK) {
+        status = segment_header_decode(&header, buffer_bytes(&file));
+    }
+    if (status == STATUS_OK) {
+        status = segment_outline(&outline, buffer_bytes(&file), &header);
+    }
+    if (status == STATUS_OK) {
+        status =
+            visit_records(buffer_bytes(&file), segment, 0, outline.end, visit, context, &place);
+    }
+    buffer_release(&file);
+    return status == STATUS_OK && !outline.is_clean ? STATUS_DAMAGED : status;
 }
 
 void journal_close(struct journal *journal)
@@ -589,7 +625,7 @@ static enum status walk_all(struct scan *scan, journal_visit *visit, void *conte
                             struct journal_place *place)
 {
     struct segment_header header = {.number = 0};
-    enum status status = scan_first(scan);
+    enum status status = scan_first(scan, 1);
     if (status == STATUS_OK && !segment_is_zero(buffer_bytes(&scan->current))) {
         // The first header says whose log it is; all others must agree.
         status = segment_header_decode(&header, buffer_bytes(&scan->current));

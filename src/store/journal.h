@@ -43,6 +43,7 @@ struct journal_config {
     const struct disk *disk;  // borrowed
     const struct log *log;    // borrowed; NULL for none
     uint64_t segment_bytes;
+    uint32_t first_segment;  // those before it are sealed, and the caller knows what they say
     struct hash capsule;
     uint8_t salt[SEGMENT_SALT_BYTES];
 };
@@ -52,14 +53,27 @@ typedef enum status journal_visit(void *context, struct bytes record,
                                   const struct journal_place *place);
 
 /*
- * Read all segments, or begin the first one. Every record up to the last mark is visited.
- * What lies beyond is the tail: nobody knows whether it was synced. The caller judges it
- * with journal_tail_next() and then calls journal_settle(); before that nothing is appended.
- * STATUS_DAMAGED: elsewhere than in the tail; the log names file and offset.
- * STATUS_IO, STATUS_NO_MEMORY, STATUS_NO_SPACE. On failure *journal is NULL.
+ * Read all segments from the first on that the config names, or begin that one. Every record up to
+ * the last mark is visited. What lies beyond is the tail: nobody knows whether it was synced. The
+ * caller judges it with journal_tail_next() and then calls journal_settle(); before that nothing is
+ * appended. STATUS_DAMAGED: elsewhere than in the tail; the log names file and offset. STATUS_IO,
+ * STATUS_NO_MEMORY, STATUS_NO_SPACE. On failure *journal is NULL.
  */
 MUST_CHECK enum status journal_open(struct journal **journal, const struct journal_config *config,
                                     journal_visit *visit, void *context);
+
+/*
+ * Whether a sealed segment is there, up to `end` at least. STATUS_DAMAGED: it is not; STATUS_IO.
+ */
+MUST_CHECK enum status journal_verify_sealed(const struct disk *disk, uint32_t segment,
+                                             uint64_t end);
+
+/*
+ * Visit the records of one sealed segment. STATUS_DAMAGED: it is; those before the damage were
+ * visited. STATUS_NOT_FOUND, STATUS_IO, STATUS_NO_MEMORY.
+ */
+MUST_CHECK enum status journal_visit_sealed(const struct disk *disk, uint32_t segment,
+                                            journal_visit *visit, void *context);
 
 /* Syncs the last mark, so that nothing of the log is a tail. `journal` may be NULL. */
 void journal_close(struct journal *journal);

@@ -7,17 +7,24 @@
 
 #include "base/status.h"
 #include "capsule/writer.h"
+#include "store/disk.h"
 #include "store/journal.h"
+#include "store/segment_index.h"
 
 /*
- * record_index: where each record lies, by its number in the log and by (writer, sequence). In
- * memory, 20 bytes per record; made anew from the log at every start.
+ * record_index: where each record lies, by its number in the log and by (writer, sequence). Of the
+ * segments that are sealed it keeps in memory the heads of their index files (32 bytes for each
+ * writer in each segment) and the lists of the RECORD_INDEX_LISTS segments asked for last (12 bytes
+ * for each record); of what follows, 20 bytes for each record.
  */
+enum { RECORD_INDEX_LISTS = 4 };
+
 struct record_index_branch {
     struct writer_id writer;
-    uint64_t *numbers;  // of sequence 1, 2, 3…: branches have no gaps
-    uint64_t count;
-    uint64_t capacity;
+    uint64_t count;       // its last sequence: branches have no gaps
+    uint64_t first;       // sequence of numbers[0]; count + 1: all are in sealed segments
+    uint64_t *numbers;    // in the log, of sequence first, first + 1…
+    uint64_t capacity;    // of numbers
     bool is_receipt_due;  // the next receipt names this branch
 };
 
@@ -25,9 +32,15 @@ struct record_index {
     struct record_index_branch *branches;  // in order of their writers
     size_t branch_count;
     size_t branch_capacity;
-    struct journal_place *places;  // of record 0, 1, 2… of the log
+    struct journal_place *places;  // of the records behind the sealed segments
     uint64_t place_count;
     uint64_t place_capacity;
+    uint64_t sealed_count;        // records in the sealed segments
+    struct segment_index *parts;  // of segment 1, 2, 3…
+    uint64_t part_count;
+    uint64_t part_capacity;
+    struct segment_index_lists lists[RECORD_INDEX_LISTS];
+    size_t lists_next;  // gives way next
 };
 
 #define RECORD_INDEX_EMPTY ((struct record_index){.branches = NULL})
@@ -46,8 +59,32 @@ struct record_index_branch *record_index_add(struct record_index *index,
 struct record_index_branch *record_index_branch(const struct record_index *index,
                                                 const struct writer_id *writer);
 
-/* NULL: not here. Valid until the next record_index_add(). */
-const struct journal_place *record_index_find(const struct record_index *index,
-                                              const struct writer_id *writer, uint64_t sequence);
+/* How many records the log has. */
+uint64_t record_index_count(const struct record_index *index);
+
+/*
+ * Where it lies. STATUS_NOT_FOUND: it is not here. STATUS_DAMAGED: an index file is; it is made
+ * anew when the store is opened again. STATUS_IO, STATUS_NO_MEMORY.
+ */
+MUST_CHECK enum status record_index_find(struct record_index *index, const struct disk *disk,
+                                         const struct writer_id *writer, uint64_t sequence,
+                                         struct journal_place *place);
+/* The record with this number: 0, 1, 2…, below record_index_count(). Same statuses. */
+MUST_CHECK enum status record_index_at(struct record_index *index, const struct disk *disk,
+                                       uint64_t number, struct journal_place *place);
+
+/*
+ * Write the index file of each segment before `segment` whose records are all here, and let go of
+ * what it says. On failure nothing of it changed: STATUS_NO_SPACE, STATUS_IO, STATUS_NO_MEMORY.
+ */
+MUST_CHECK enum status record_index_seal(struct record_index *index, const struct disk *disk,
+                                         uint32_t segment, const struct hash *capsule);
+
+/*
+ * Take up the next sealed segment from its index file, before any record is added. STATUS_DAMAGED:
+ * it is missing, damaged, or does not follow.
+ */
+MUST_CHECK enum status record_index_take_up(struct record_index *index, const struct disk *disk,
+                                            const struct hash *capsule);
 
 #endif

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "capsule/capsule_snapshot.h"
 #include "capsule/receipt.h"
 #include "capsule/term.h"
+#include "store/checkpoint.h"
 #include "store/fence.h"
 #include "store/journal.h"
 #include "store/record_index.h"
@@ -19,6 +21,8 @@
  *     verification per branch: its newest record vouches for those before it.
  *  3. A receipt names only what was synced (store_commit()).
  *  4. What a fence says is on the disk before it is signed (store_fence()).
+ *  5. The checkpoint says what the log says up to the end of a sealed segment: taken when that was
+ *     all there was (note_boundary()), and written when it had been verified (write_checkpoint()).
  */
 struct store {
     const struct disk *disk;
@@ -29,6 +33,8 @@ struct store {
     struct journal *journal;
     struct record_index index;
     struct fence fence;
+    struct checkpoint boundary;    // to be written; segment_count is 0: there is none
+    uint32_t replayed_segment;     // of the last record replayed
     struct buffer genesis_record;  // the first leader's, until its TERM vouches for it
     struct buffer scratch;
     struct branch_head *heads;  // head_capacity, for receipts and fences
@@ -82,13 +88,48 @@ static enum status keep(struct store *store, const struct record *record)
     return status == STATUS_OK ? STATUS_OK : die(store, status, "cannot keep a record");
 }
 
+/* All records up to the end of this segment are accepted, and none of the next. */
+static enum status note_boundary(struct store *store, uint32_t segment)
+{
+    checkpoint_release(&store->boundary);
+    // What lies beyond a cut is left out before anything is written down.
+    if (capsule_is_overrun(store->capsule)) {
+        return STATUS_OK;
+    }
+    store->boundary.segment_count = segment;
+    store->boundary.record_count = store->counters.record_count;
+    store->boundary.record_bytes = store->counters.record_bytes;
+    return capsule_snapshot_encode_whole(&store->boundary.snapshot, store->capsule);
+}
+
+/* A full disk is no failure: more is read at the next start. */
+static enum status write_checkpoint(struct store *store)
+{
+    if (store->boundary.segment_count == 0) {
+        return STATUS_OK;
+    }
+    enum status status =
+        record_index_seal(&store->index, store->disk, store->boundary.segment_count + 1,
+                          capsule_name(store->capsule));
+    if (status == STATUS_OK) {
+        status = checkpoint_save(&store->boundary, store->disk);
+    }
+    checkpoint_release(&store->boundary);
+    return status == STATUS_NO_SPACE ? STATUS_OK : status;
+}
+
 static enum status make_room(struct store *store, uint64_t bytes)
 {
+    uint32_t segment = journal_segment_count(store->journal);
     enum status status = journal_reserve(store->journal, bytes);
-    if (status == STATUS_OK || status == STATUS_NO_SPACE) {
+    if (status == STATUS_NO_SPACE) {
         return status;
     }
-    return die(store, status, "cannot make room");
+    if (status == STATUS_OK && journal_segment_count(store->journal) > segment) {
+        status = note_boundary(store, segment);
+        status = status == STATUS_OK ? write_checkpoint(store) : status;
+    }
+    return status == STATUS_OK ? STATUS_OK : die(store, status, "cannot make room");
 }
 
 // ---- records ----
@@ -107,15 +148,19 @@ static enum status take(struct store *store, const struct record *record)
 static enum status compare(struct store *store, const struct capsule_member *member,
                            const struct record *record, struct buffer *proof)
 {
-    const struct journal_place *place =
-        record_index_find(&store->index, &record->writer, record->sequence);
-    CHECK(place != NULL);
+    struct journal_place place;
+    enum status status =
+        record_index_find(&store->index, store->disk, &record->writer, record->sequence, &place);
+    CHECK(status != STATUS_NOT_FOUND);
+    if (status != STATUS_OK) {
+        return status == STATUS_DAMAGED ? die(store, status, "cannot read its index") : status;
+    }
     // Another length, another record: a stranger's few bytes must not cost the reading of ours.
-    if (record->whole.length != place->length && record_verify(record, &member->key) != STATUS_OK) {
+    if (record->whole.length != place.length && record_verify(record, &member->key) != STATUS_OK) {
         return STATUS_FORGED;
     }
     buffer_clear(&store->scratch);
-    enum status status = journal_load(store->journal, place, &store->scratch);
+    status = journal_load(store->journal, &place, &store->scratch);
     if (status != STATUS_OK) {
         return status == STATUS_DAMAGED ? die(store, status, "cannot read back") : status;
     }
@@ -212,6 +257,13 @@ static enum status replay(void *context, struct bytes bytes, const struct journa
 {
     struct store *store = context;
     struct record record;
+    if (store->replayed_segment != 0 && place->segment > store->replayed_segment) {
+        enum status noted = note_boundary(store, place->segment - 1);
+        if (noted != STATUS_OK) {
+            return noted;
+        }
+    }
+    store->replayed_segment = place->segment;
     enum status status = record_decode(&record, bytes.at, bytes.length);
     if (status != STATUS_OK) {
         return STATUS_DAMAGED;
@@ -225,16 +277,22 @@ static enum status replay(void *context, struct bytes bytes, const struct journa
     return status == STATUS_NO_MEMORY ? status : STATUS_DAMAGED;
 }
 
-/* The newest record of a branch vouches for all of it. */
+/* The newest record of a branch vouches for all of it that was replayed. */
 static enum status verify_heads(struct store *store)
 {
     for (size_t i = 0; i < store->index.branch_count; i++) {
         const struct record_index_branch *branch = &store->index.branches[i];
+        if (branch->first > branch->count) {
+            continue;  // all of it lies under the checkpoint
+        }
         const struct capsule_member *member = capsule_member_find(store->capsule, &branch->writer);
-        const struct journal_place *place =
-            record_index_find(&store->index, &branch->writer, branch->count);
+        struct journal_place place;
         buffer_clear(&store->scratch);
-        enum status status = journal_load(store->journal, place, &store->scratch);
+        enum status status =
+            record_index_find(&store->index, store->disk, &branch->writer, branch->count, &place);
+        if (status == STATUS_OK) {
+            status = journal_load(store->journal, &place, &store->scratch);
+        }
         if (status != STATUS_OK) {
             return status;
         }
@@ -245,7 +303,7 @@ static enum status verify_heads(struct store *store)
             log_event(store->log,
                       "segment damaged file=segment-%08u offset=%u cause=\"its signature does not "
                       "verify\"",
-                      place->segment, place->offset);
+                      place.segment, place.offset);
             return STATUS_DAMAGED;
         }
     }
@@ -355,6 +413,54 @@ static void make_salt(uint8_t salt[SEGMENT_SALT_BYTES], const struct sign_key *k
     memcpy(salt, hash.bytes, SEGMENT_SALT_BYTES);
 }
 
+/* Whether the sealed segments are as long as their indexes say: none was lost. */
+static enum status verify_sealed(struct store *store)
+{
+    for (size_t i = 0; i < store->index.part_count; i++) {
+        const struct segment_index *part = &store->index.parts[i];
+        enum status status = journal_verify_sealed(store->disk, part->segment, part->end);
+        if (status == STATUS_DAMAGED) {
+            log_event(store->log, "segment damaged file=segment-%08u cause=\"it ends before %u\"",
+                      part->segment, part->end);
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Go on from the checkpoint, if there is one that holds. STATUS_NOT_FOUND: read everything. */
+static enum status restore(struct store *store)
+{
+    struct checkpoint checkpoint;
+    struct capsule *capsule = NULL;
+    struct capsule_snapshot snapshot;
+    enum status status = checkpoint_load(&checkpoint, store->disk);
+    if (status == STATUS_OK) {
+        status = capsule_snapshot_restore(&capsule, &snapshot, capsule_genesis_body(store->capsule),
+                                          buffer_bytes(&checkpoint.snapshot));
+    }
+    for (uint32_t i = 0; i < checkpoint.segment_count && status == STATUS_OK; i++) {
+        status = record_index_take_up(&store->index, store->disk, capsule_name(store->capsule));
+    }
+    bool is_sound = status == STATUS_OK && snapshot.is_whole &&
+                    record_index_count(&store->index) == checkpoint.record_count;
+    if (is_sound) {
+        capsule_free(store->capsule);
+        store->capsule = capsule;
+        store->counters.record_count = checkpoint.record_count;
+        store->counters.record_bytes = checkpoint.record_bytes;
+    } else {
+        capsule_free(capsule);
+        record_index_release(&store->index);
+        bool is_ours = status == STATUS_IO || status == STATUS_NO_MEMORY;
+        status = is_ours ? status : STATUS_NOT_FOUND;
+    }
+    checkpoint_release(&checkpoint);
+    return status;
+}
+
 static enum status open_on(struct store *store, const struct store_config *config)
 {
     enum status status = capsule_new(&store->capsule, config->genesis);
@@ -368,22 +474,33 @@ static enum status open_on(struct store *store, const struct store_config *confi
                   "store not opened cause=\"its key is not among the GENESIS's stores\"");
         return STATUS_FORGED;
     }
-    const struct hash *name = capsule_name(store->capsule);
-    status = fence_load(&store->fence, config->disk, name);
+    const struct hash name = *capsule_name(store->capsule);
+    status = fence_load(&store->fence, config->disk, &name);
     if (status != STATUS_OK) {
         log_event(store->log, "store not opened file=fence cause=\"%s\"", status_text(status));
         return status;
     }
+    status = restore(store);
+    if (status == STATUS_OK) {
+        status = verify_sealed(store);
+    }
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+        return status;
+    }
     struct journal_config journal = {
+        .first_segment = (uint32_t)store->index.part_count + 1,
         .disk = config->disk,
         .log = config->log,
         .segment_bytes = config->segment_bytes == 0 ? STORE_SEGMENT_BYTES : config->segment_bytes,
-        .capsule = *name,
+        .capsule = name,
     };
-    make_salt(journal.salt, config->key, name);
+    make_salt(journal.salt, config->key, &name);
     status = journal_open(&store->journal, &journal, replay, store);
     if (status == STATUS_OK) {
         status = verify_heads(store);
+    }
+    if (status == STATUS_OK) {
+        status = write_checkpoint(store);
     }
     return status == STATUS_OK ? replay_tail(store) : status;
 }
@@ -415,6 +532,7 @@ void store_close(struct store *store)
     journal_close(store->journal);
     record_index_release(&store->index);
     fence_release(&store->fence);
+    checkpoint_release(&store->boundary);
     buffer_release(&store->genesis_record);
     buffer_release(&store->scratch);
     free(store->heads);
@@ -631,22 +749,27 @@ done:
 enum status store_read(struct store *store, const struct frame_fetch *fetch, struct buffer *records,
                        struct frame_fetched *fetched)
 {
-    const struct record_index *index = &store->index;
+    struct record_index *index = &store->index;
     const struct record_index_branch *branch = record_index_branch(index, &fetch->writer);
     bool is_log = writer_id_is_zero(&fetch->writer);
-    uint64_t count = is_log ? index->place_count : branch != NULL ? branch->count : 0;
+    uint64_t count = is_log ? record_index_count(index) : branch != NULL ? branch->count : 0;
     uint64_t last = fetch->to < count ? fetch->to : count;
     uint64_t next = fetch->from == 0 ? 1 : fetch->from;
     size_t before = records->length;
 
     for (; next <= last; next++) {
-        uint64_t number = is_log ? next - 1 : branch->numbers[next - 1];
-        const struct journal_place *place = &index->places[number];
+        struct journal_place place;
+        enum status status =
+            is_log ? record_index_at(index, store->disk, next - 1, &place)
+                   : record_index_find(index, store->disk, &fetch->writer, next, &place);
         bool is_first = records->length == before;
-        if (!is_first && records->length - before + place->length > fetch->max_bytes) {
+        if (status == STATUS_OK && !is_first &&
+            records->length - before + place.length > fetch->max_bytes) {
             break;
         }
-        enum status status = journal_load(store->journal, place, records);
+        if (status == STATUS_OK) {
+            status = journal_load(store->journal, &place, records);
+        }
         if (status != STATUS_OK) {
             records->length = before;
             return status;

@@ -234,13 +234,36 @@ static enum status ignore_record(void *context, struct bytes record,
     return STATUS_OK;
 }
 
-/* Flip one bit of every byte of every file, and see the store refuse or lose nothing. */
+/* What a store makes of a disk on which one bit is not what it was. */
+static enum status open_flipped(struct store_fixture *f, struct disk disk, size_t said_count)
+{
+    struct disk before = f->disk;
+    size_t held = 0;
+    f->disk = disk;
+    enum status status = store_fixture_reopen(f);
+    if (status == STATUS_OK) {
+        // A sealed segment is not read before somebody asks for its records.
+        status = store_fixture_read(f, &held);
+        assert_true(status != STATUS_OK || held >= said_count);
+        store_close(f->store);
+        f->store = NULL;
+    }
+    f->disk = before;
+    return status;
+}
+
+/*
+ * Flip one bit of every byte of every file, and see the store refuse or lose nothing: at once, or
+ * when the record is read. What it wrote down beside the segments it can make anew.
+ */
 static void flip_each(struct store_fixture *f, size_t said_count)
 {
     size_t opened = 0;
     for (size_t i = 0; i < disk_fake_count(f->fake); i++) {
         const char *name = disk_fake_name(f->fake, i);
         struct buffer *file = disk_fake_file(f->fake, name);
+        unsigned segment = 0;
+        bool is_segment = sscanf(name, "segment-%u", &segment) == 1;
         size_t end = file->length;
         while (end > 0 && file->bytes[end - 1] == 0) {
             end--;
@@ -251,25 +274,15 @@ static void flip_each(struct store_fixture *f, size_t said_count)
             disk_fake_file(copy, name)->bytes[at] ^= (uint8_t)(1u << at % 8);
             struct store_place place;
             enum status walked = store_walk(&disk, ignore_record, NULL, &place);
-            if (walked != STATUS_DAMAGED) {
-                fail_msg("a flipped bit in %s at %zu is not seen", name, at);
+            if (walked != (is_segment ? STATUS_DAMAGED : STATUS_OK)) {
+                fail_msg("of a flipped bit in %s at %zu it says %s", name, at, status_text(walked));
             }
-            assert_int_equal(place.segment, i + 1);
-            assert_true(place.offset <= at);
+            assert_true(!is_segment || (place.segment == segment && place.offset <= at));
             // Of the zeroes at the end, some are as good as all.
             if (at < end + 64 || at % 61 == 0) {
-                struct disk before = f->disk;
-                f->disk = disk;
-                enum status status = store_fixture_reopen(f);
-                if (status == STATUS_OK) {
-                    opened++;
-                    assert_true(store_fixture_held(f) >= said_count);
-                    store_close(f->store);
-                    f->store = NULL;
-                } else {
-                    assert_int_equal(status, STATUS_DAMAGED);
-                }
-                f->disk = before;
+                enum status status = open_flipped(f, disk, said_count);
+                assert_true(status == STATUS_OK || (is_segment && status == STATUS_DAMAGED));
+                opened += status == STATUS_OK;
             }
             disk_fake_free(copy);
         }

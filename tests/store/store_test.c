@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -128,6 +129,124 @@ static void goes_on_after_reopening_over_many_segments(void **state)
     assert_in_range(counters.segment_count, 3, 20);
     assert_int_equal(counters.record_count, f->world.record_count);
     assert_int_equal(counters.record_bytes, f->world.log.length);
+}
+
+/* A disk that counts what is read of segments. */
+struct counted_disk {
+    struct disk disk;
+    uint64_t bytes;
+};
+
+static enum status read_and_count(void *context, const char *name, uint64_t offset, void *target,
+                                  size_t length)
+{
+    struct counted_disk *counted = context;
+    counted->bytes += strncmp(name, "segment-", 8) == 0 ? length : 0;
+    return counted->disk.read(counted->disk.context, name, offset, target, length);
+}
+
+static enum status size_of(void *context, const char *name, uint64_t *bytes)
+{
+    const struct counted_disk *counted = context;
+    return counted->disk.size(counted->disk.context, name, bytes);
+}
+
+static enum status replace_none(void *context, const char *name, const void *source, size_t length)
+{
+    (void)context;
+    (void)name;
+    (void)source;
+    (void)length;
+    return STATUS_NO_SPACE;
+}
+
+static enum status write_through(void *context, const char *name, uint64_t offset,
+                                 const void *source, size_t length)
+{
+    const struct counted_disk *counted = context;
+    return counted->disk.write(counted->disk.context, name, offset, source, length);
+}
+
+static enum status sync_through(void *context, const char *name)
+{
+    const struct counted_disk *counted = context;
+    return counted->disk.sync(counted->disk.context, name);
+}
+
+/* Open the store once more, and say how many bytes of segments it read. */
+static uint64_t bytes_read_at_open(struct store_fixture *f)
+{
+    struct counted_disk counted = {.disk = f->disk};
+    store_close(f->store);
+    f->store = NULL;
+    struct disk disk = f->disk;
+    disk.context = &counted;
+    disk.read = read_and_count;
+    disk.size = size_of;
+    disk.write = write_through;
+    disk.sync = sync_through;
+    disk.replace = replace_none;
+    struct disk before = f->disk;
+    f->disk = disk;
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    uint64_t bytes = counted.bytes;
+    assert_int_equal(store_fixture_held(f), f->world.record_count);
+    store_close(f->store);
+    f->store = NULL;
+    f->disk = before;
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    return bytes;
+}
+
+static void p9_opening_reads_the_last_segment_alone(void **state)
+{
+    struct store_fixture *f = *state;
+    uint64_t early = 0;
+    for (int i = 0; i < 60; i++) {
+        size_t first = f->world.record_count;
+        store_fixture_put(f);
+        first = i == 0 ? 0 : first;
+        assert_int_equal(store_fixture_append_range(f, first, f->world.record_count), STATUS_OK);
+        assert_int_equal(store_fixture_commit(f), STATUS_OK);
+        early = i == 15 ? bytes_read_at_open(f) : early;
+    }
+    uint64_t late = bytes_read_at_open(f);
+    assert_true(early > 0 && early <= 2 * STORE_FIXTURE_SEGMENT_BYTES);
+    assert_true(late > 0 && late <= 2 * STORE_FIXTURE_SEGMENT_BYTES);
+}
+
+static void p9_a_lost_checkpoint_or_index_is_made_anew(void **state)
+{
+    struct store_fixture *f = *state;
+    for (int i = 0; i < 20; i++) {
+        store_fixture_put(f);
+    }
+    assert_int_equal(store_fixture_append_range(f, 0, f->world.record_count), STATUS_OK);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
+    const char *const names[] = {"checkpoint", "index-00000001", "index-00000003"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_non_null(disk_fake_file(f->fake, names[i]));
+        disk_fake_remove(f->fake, names[i]);
+        assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+        assert_int_equal(store_fixture_held(f), f->world.record_count);
+        assert_non_null(disk_fake_file(f->fake, names[i]));
+        assert_true(bytes_read_at_open(f) <= 2 * STORE_FIXTURE_SEGMENT_BYTES);
+    }
+    // A record under the checkpoint is known for good.
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, 6)), STATUS_STALE);
+}
+
+static void p2_a_sealed_segment_that_is_lost_is_damage(void **state)
+{
+    struct store_fixture *f = *state;
+    for (int i = 0; i < 20; i++) {
+        store_fixture_put(f);
+    }
+    assert_int_equal(store_fixture_append_range(f, 0, f->world.record_count), STATUS_OK);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
+    disk_fake_remove(f->fake, "segment-00000002");
+    assert_int_equal(store_fixture_reopen(f), STATUS_DAMAGED);
+    f->store = NULL;
 }
 
 static void takes_a_record_larger_than_a_segment(void **state)
@@ -490,6 +609,11 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(p4_a_repeated_record_is_receipted_again, setup, teardown),
         cmocka_unit_test_setup_teardown(goes_on_after_reopening_over_many_segments, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p9_opening_reads_the_last_segment_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(p9_a_lost_checkpoint_or_index_is_made_anew, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p2_a_sealed_segment_that_is_lost_is_damage, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(takes_a_record_larger_than_a_segment, setup, teardown),
         cmocka_unit_test_setup_teardown(opens_with_segments_that_wait, setup, teardown),

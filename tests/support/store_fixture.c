@@ -83,17 +83,27 @@ enum status store_fixture_commit(struct store_fixture *f)
     return store_commit(f->store, &f->receipt);
 }
 
-size_t store_fixture_held(struct store_fixture *f)
+enum status store_fixture_read(struct store_fixture *f, size_t *count)
 {
     struct buffer records = BUFFER_EMPTY;
     struct frame_fetched fetched;
     struct frame_fetch fetch = {.from = 1, .to = UINT64_MAX, .max_bytes = UINT32_MAX};
-    CHECK(store_read(f->store, &fetch, &records, &fetched) == STATUS_OK);
-    size_t count = fetched.next - 1;
-    CHECK(fetched.is_end && count <= f->world.record_count);
-    CHECK(records.length == f->world.offsets[count]);
-    CHECK(records.length == 0 || memcmp(records.bytes, f->world.log.bytes, records.length) == 0);
+    enum status status = store_read(f->store, &fetch, &records, &fetched);
+    if (status == STATUS_OK) {
+        *count = fetched.next - 1;
+        CHECK(fetched.is_end && *count <= f->world.record_count);
+        CHECK(records.length == f->world.offsets[*count]);
+        CHECK(records.length == 0 ||
+              memcmp(records.bytes, f->world.log.bytes, records.length) == 0);
+    }
     buffer_release(&records);
+    return status;
+}
+
+size_t store_fixture_held(struct store_fixture *f)
+{
+    size_t count;
+    CHECK(store_fixture_read(f, &count) == STATUS_OK);
     return count;
 }
 

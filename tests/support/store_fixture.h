@@ -45,6 +45,8 @@ enum status store_fixture_commit(struct store_fixture *f);
 
 /* How many of the world's records the store holds, which must be the first ones, in order. */
 size_t store_fixture_held(struct store_fixture *f);
+/* The same, with what reading them all gave. */
+enum status store_fixture_read(struct store_fixture *f, size_t *count);
 
 /* A record of `writer` for its next place, which the world does not take up: f->world.tried. */
 void store_fixture_build_other(struct store_fixture *f, struct capsule_world_writer *writer);
