@@ -191,7 +191,7 @@ static void open_all(struct history *history, const char *directory)
     const struct store_config config = {
         .disk = &history->disk,
         .genesis = buffer_bytes(&history->app.genesis_body),
-        .key = history->home.store_key,
+        .key = history->home.store_keys[0],
     };
     must(store_open(&history->store, &config));
     history->capsule = *capsule_name(store_capsule(history->store));

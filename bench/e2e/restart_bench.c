@@ -37,7 +37,7 @@ static double store_ms(const struct running *app)
     CHECK(home_path(path, state, HOST_FILE_CAPSULE) == STATUS_OK);
     CHECK(disk_posix_open(&posix, &disk, path) == STATUS_OK);
     const struct store_config config = {
-        .disk = &disk, .genesis = buffer_bytes(&home.genesis), .key = home.store_key};
+        .disk = &disk, .genesis = buffer_bytes(&home.genesis), .key = home.store_keys[0]};
     double begun_us = running_now_us();
     CHECK(store_open(&store, &config) == STATUS_OK);
     double ms = (running_now_us() - begun_us) / 1e3;
