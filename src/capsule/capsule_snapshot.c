@@ -87,7 +87,8 @@ static bool may_join(const struct capsule_member *member)
 /* What the branch has joined where the snapshot lets it end. */
 static uint64_t joined_epoch_of(const struct branch *branch, bool is_whole)
 {
-    return is_whole ? branch->member.joined_epoch : branch->covered_joined_epoch;
+    bool ends_at_head = is_whole || branch->covered.sequence > branch->member.head.sequence;
+    return ends_at_head ? branch->member.joined_epoch : branch->covered_joined_epoch;
 }
 
 /* The first SYNC to be listed. */
@@ -218,7 +219,9 @@ static struct branch joined_branch(const struct capsule *capsule, const struct b
 {
     struct branch joined = *branch;
     joined.recent_count = 0;
-    joined.expected_count = 0;
+    if (branch->covered.sequence > branch->member.head.sequence) {
+        return joined;  // not so far yet: it ends where it ends here
+    }
     if (branch->member.role == MEMBER_LEADER) {
         // It lists itself nowhere; its end is certain by the caller's word.
         joined.covered = branch->member.is_closed ? branch->covered : branch->member.head;
@@ -343,8 +346,8 @@ enum status capsule_snapshot_encode_joined(struct buffer *target, const struct c
     for (size_t i = 0; i < capsule->branch_count; i++) {
         const struct branch *branch = &capsule->branches[i];
         bool is_leader = branch->member.role == MEMBER_LEADER;
-        if (branch->covered.sequence > branch->member.head.sequence ||
-            (!is_leader && branch->covered_joined_epoch == BRANCH_JOINED_UNKNOWN)) {
+        if (!is_leader && branch->covered.sequence <= branch->member.head.sequence &&
+            branch->covered_joined_epoch == BRANCH_JOINED_UNKNOWN) {
             return STATUS_GAP;
         }
     }
@@ -539,7 +542,7 @@ static bool branch_is_sound(const struct capsule *capsule, const struct branch *
            (member->role == MEMBER_COMPACTOR || branch->manifest.sequence == 0) &&
            (!branch->has_begun || is_leader) && (is_leader == (branch->term_sequence > 0)) &&
            branch->term_sequence <= head->sequence &&
-           (is_whole || branch->covered.sequence == head->sequence) &&
+           (is_whole || branch->covered.sequence >= head->sequence) &&
            join_is_sound(capsule, branch);
 }
 
@@ -593,8 +596,7 @@ static enum status decode_branch(struct capsule *capsule, struct cursor *in, boo
     if (status == STATUS_OK) {
         status = decode_expected(capsule, branch, in);
     }
-    bool is_bare = branch->recent_count == 0 && branch->expected_count == 0;
-    return status == STATUS_OK && !is_whole && !is_bare ? STATUS_MALFORMED : status;
+    return status == STATUS_OK && !is_whole && branch->recent_count > 0 ? STATUS_MALFORMED : status;
 }
 
 /* Zeroes for none; else of a compactor whose branch goes so far. */

@@ -46,9 +46,10 @@ MUST_CHECK enum status capsule_snapshot_encode_whole(struct buffer *target,
 
 /*
  * Append a JOINED one. The caller sees to it that W stores hold the leader's branch up to its end.
- * STATUS_GAP: something that a SYNC or a CLOSE named is not here, or the leader has not begun; try
- * again later. STATUS_FULL: a branch lags so far behind that too many SYNCs would have to be in it.
- * STATUS_CLOSED: the replica is overrun by a cut. STATUS_NO_MEMORY. In all cases nothing changed.
+ * STATUS_GAP: the leader has not begun, or what a branch had joined at the head that a SYNC named
+ * is not known; try again later. STATUS_FULL: a branch lags so far behind that too many SYNCs would
+ * have to be in it. STATUS_CLOSED: the replica is overrun by a cut. STATUS_NO_MEMORY. In all cases
+ * nothing changed.
  */
 MUST_CHECK enum status capsule_snapshot_encode_joined(struct buffer *target,
                                                       const struct capsule *capsule,

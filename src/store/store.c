@@ -746,9 +746,41 @@ done:
 
 // ---- reading ----
 
-enum status store_read(struct store *store, const struct frame_fetch *fetch, struct buffer *records,
+/* The leader of a term; NULL: it is not known. */
+static const struct capsule_member *leader_of(const struct capsule *capsule, uint64_t term)
+{
+    for (size_t i = 0; i < capsule_member_count(capsule); i++) {
+        const struct capsule_member *member = capsule_member_at(capsule, i);
+        if (member->role == MEMBER_LEADER && member->term == term) {
+            return member;
+        }
+    }
+    return NULL;
+}
+
+/* What is asked for by description: the newest leader's branch, or what admitted a writer. */
+static struct frame_fetch resolve(const struct store *store, const struct frame_fetch *fetch)
+{
+    struct frame_fetch resolved = *fetch;
+    bool is_leader = writer_id_equal(&fetch->writer, &frame_to_leader);
+    const struct capsule_member *member = is_leader
+                                              ? capsule_leader(store->capsule)
+                                              : capsule_member_find(store->capsule, &fetch->writer);
+    if (member != NULL && fetch->to == 0) {
+        resolved.from = resolved.to = member->admitted_sequence;
+        member = leader_of(store->capsule, member->term);
+    }
+    if (member != NULL) {
+        resolved.writer = member->id;
+    }
+    return resolved;
+}
+
+enum status store_read(struct store *store, const struct frame_fetch *asked, struct buffer *records,
                        struct frame_fetched *fetched)
 {
+    const struct frame_fetch resolved = resolve(store, asked);
+    const struct frame_fetch *fetch = &resolved;
     struct record_index *index = &store->index;
     const struct record_index_branch *branch = record_index_branch(index, &fetch->writer);
     bool is_log = writer_id_is_zero(&fetch->writer);
@@ -776,9 +808,9 @@ enum status store_read(struct store *store, const struct frame_fetch *fetch, str
         }
     }
     *fetched = (struct frame_fetched){
-        .writer = fetch->writer,
+        .writer = asked->writer,
         .next = next,
-        .is_end = next > count,
+        .is_end = next > count || asked->to == 0,
     };
     return STATUS_OK;
 }

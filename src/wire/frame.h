@@ -98,9 +98,10 @@ MUST_CHECK enum status frame_rts_verify(const struct frame_rts *rts, const struc
 
 /*
  * FETCH: records `from` to `to` (inclusive; UINT64_MAX: to the end) of one writer; a zero writer
- * means every record in the store's order, `from` counting from 1. The answer stops
- * before max_bytes is exceeded (but carries at least one record).
- * Writer 16, from 8, to 8, max_bytes 4.
+ * means every record in the store's order, `from` counting from 1; all ones, the branch of the
+ * leader of the highest term there. `to` 0: the record that admitted the writer, a MEMBER or TERM,
+ * whose key has the writer's id. The answer stops before max_bytes is exceeded (but carries at
+ * least one record). Writer 16, from 8, to 8, max_bytes 4.
  */
 struct frame_fetch {
     struct writer_id writer;

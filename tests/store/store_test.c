@@ -236,6 +236,35 @@ static void p9_a_lost_checkpoint_or_index_is_made_anew(void **state)
     assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, 6)), STATUS_STALE);
 }
 
+/* The one record that is found for a FETCH, which must be so many in the world. */
+static void assert_finds(struct store_fixture *f, const struct writer_id *writer, size_t number)
+{
+    struct buffer records = BUFFER_EMPTY;
+    struct frame_fetched fetched;
+    const struct frame_fetch fetch = {.writer = *writer, .max_bytes = UINT32_MAX};
+    assert_int_equal(store_read(f->store, &fetch, &records, &fetched), STATUS_OK);
+    assert_true(fetched.is_end);
+    assert_true(bytes_equal(buffer_bytes(&records), capsule_world_record(&f->world, number)));
+    buffer_release(&records);
+}
+
+static void finds_what_admitted_a_writer(void **state)
+{
+    struct store_fixture *f = *state;
+    assert_int_equal(store_fixture_append_range(f, 0, f->world.record_count), STATUS_OK);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
+    assert_finds(f, &f->world.leader->id, 1);
+    assert_finds(f, &frame_to_leader, 1);
+    assert_finds(f, &f->a->id, 2);
+    assert_finds(f, &f->b->id, 3);
+    // Nobody was admitted by that name.
+    struct buffer records = BUFFER_EMPTY;
+    struct frame_fetched fetched;
+    const struct frame_fetch fetch = {.writer = {.bytes = {9}}, .max_bytes = UINT32_MAX};
+    assert_int_equal(store_read(f->store, &fetch, &records, &fetched), STATUS_OK);
+    assert_int_equal(records.length, 0);
+}
+
 static void p2_a_sealed_segment_that_is_lost_is_damage(void **state)
 {
     struct store_fixture *f = *state;
@@ -613,6 +642,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(p9_opening_reads_the_last_segment_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(p9_a_lost_checkpoint_or_index_is_made_anew, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(finds_what_admitted_a_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(p2_a_sealed_segment_that_is_lost_is_damage, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(takes_a_record_larger_than_a_segment, setup, teardown),
