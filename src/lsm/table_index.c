@@ -21,6 +21,7 @@ struct table_index {
     uint32_t block_count;
     size_t filter_bytes;
     size_t separator_bytes;
+    size_t separator_bytes_max;
     uint8_t *filter;      // aligned to its lines
     uint8_t *separators;  // one behind the other
     struct slot slots[];  // block_count, and one whose separator is the end
@@ -48,7 +49,9 @@ static struct table_index *index_new(uint32_t block_count, size_t filter_bytes,
     index->block_count = block_count;
     index->filter_bytes = filter_bytes;
     index->filter = aligned_alloc(BLOOM_LINE_BYTES, filter_bytes);
-    index->separators = malloc(separator_bytes_max);
+    index->separator_bytes_max = separator_bytes_max;
+    // One more, so that there is memory even for none.
+    index->separators = malloc(separator_bytes_max + 1);
     if (index->filter == NULL || index->separators == NULL) {
         table_index_free(index);
         return NULL;
@@ -73,7 +76,7 @@ static bool read_slot(struct table_index *index, uint32_t block, struct cursor *
     uint16_t separator_length = cursor_u16(in);
     struct bytes separator = cursor_bytes(in, separator_length);
     if (in->failed || separator_length > TUPLE_KEY_BYTES_MAX ||
-        index->separator_bytes + separator_length > TABLE_SEPARATORS_BYTES_MAX) {
+        separator_length > index->separator_bytes_max - index->separator_bytes) {
         return false;
     }
     memcpy(index->separators + index->separator_bytes, separator.at, separator.length);
@@ -118,11 +121,12 @@ enum status table_index_decode(struct table_index **index, const struct table *t
     }
     size_t filter_bytes = bloom_bytes(entry_count);
     size_t listed_bytes = (size_t)block_count * TABLE_INDEX_BLOCK_BYTES;
-    if (in.left < filter_bytes || in.left - filter_bytes < listed_bytes) {
+    if (in.left < filter_bytes || in.left - filter_bytes < listed_bytes ||
+        in.left - filter_bytes - listed_bytes > TABLE_SEPARATORS_BYTES_MAX) {
         return STATUS_MALFORMED;
     }
     struct table_index *made =
-        index_new(block_count, filter_bytes, in.left - filter_bytes - listed_bytes + 1);
+        index_new(block_count, filter_bytes, in.left - filter_bytes - listed_bytes);
     if (made == NULL) {
         return STATUS_NO_MEMORY;
     }
