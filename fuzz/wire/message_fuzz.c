@@ -8,13 +8,31 @@
 #include "base/check.h"
 #include "wire/message.h"
 
+static struct branch_head heads[MESSAGE_HEADS_MAX];
+
 static enum status grant_encode(struct buffer *target, const struct message_grant *grant)
 {
-    static struct branch_head heads[MESSAGE_HEADS_MAX];
     for (uint32_t i = 0; i < grant->head_count; i++) {
         heads[i] = message_grant_head(grant, i);
     }
     return message_grant_encode(target, grant, heads);
+}
+
+static enum status lock_grant_encode(struct buffer *target, const struct message_lock_grant *grant)
+{
+    for (uint32_t i = 0; i < grant->head_count; i++) {
+        heads[i] = message_lock_grant_head(grant, i);
+    }
+    return message_lock_grant_encode(target, grant, heads);
+}
+
+static enum status lock_release_encode(struct buffer *target,
+                                       const struct message_lock_release *release)
+{
+    for (uint32_t i = 0; i < release->head_count; i++) {
+        heads[i] = message_lock_release_head(release, i);
+    }
+    return message_lock_release_encode(target, release, heads);
 }
 
 static enum status encode(struct buffer *target, const struct message *message)
@@ -30,6 +48,14 @@ static enum status encode(struct buffer *target, const struct message *message)
         return message_answer_encode(target, &message->answer);
     case MESSAGE_RENEW:
         return message_renew_encode(target, &message->renew);
+    case MESSAGE_LOCK_ASK:
+        return message_lock_ask_encode(target, &message->lock_ask);
+    case MESSAGE_LOCK_GRANT:
+        return lock_grant_encode(target, &message->lock_grant);
+    case MESSAGE_LOCK_RELEASE:
+        return lock_release_encode(target, &message->lock_release);
+    case MESSAGE_LOCK_ANSWER:
+        return message_lock_answer_encode(target, &message->lock_answer);
     }
     abort();  // message_decode() took a kind that there is not
 }

@@ -4,7 +4,12 @@
 #include "base/hex.h"
 #include "crypto/slip10.h"
 
-enum { KEYS_PURPOSE_DATA = 1, KEYS_PURPOSE_TLS = 2, KEYS_PURPOSE_TOKEN = 3 };
+enum {
+    KEYS_PURPOSE_DATA = 1,
+    KEYS_PURPOSE_TLS = 2,
+    KEYS_PURPOSE_TOKEN = 3,
+    KEYS_PURPOSE_LOCK = 4,
+};
 
 static struct secret *secret_at(const struct secret *seed, enum slip10_curve curve,
                                 const uint32_t *path, size_t count)
@@ -39,6 +44,12 @@ struct p256_key *keys_tls_root(const struct secret *seed)
     struct p256_key *key = p256_key_new_from_secret(scalar);
     secret_free(scalar);
     return key;
+}
+
+struct secret *keys_lock(const struct secret *seed, const struct hash *capsule)
+{
+    const uint32_t path[] = {KEYS_PURPOSE_LOCK};
+    return derive_at(seed, path, 1, "paranoid lock v1", capsule);
 }
 
 void keys_token(const struct secret *seed, const struct hash *capsule,

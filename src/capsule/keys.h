@@ -17,6 +17,7 @@
  *     m/1'/k'   data key of key epoch k     "paranoid data key v1"
  *     m/2'      TLS root, nist256p1
  *     m/3'      bearer token of the owner   "paranoid token v1"
+ *     m/4'      names of locks              "paranoid lock v1"
  */
 enum { KEYS_TOKEN_TEXT_BYTES = 65 };
 
@@ -25,6 +26,9 @@ struct secret *keys_data(const struct secret *seed, const struct hash *capsule, 
 
 /* The caller's, until p256_key_free(). */
 struct p256_key *keys_tls_root(const struct secret *seed);
+
+/* What names of locks are hidden by; the leader's alone. The caller's. */
+struct secret *keys_lock(const struct secret *seed, const struct hash *capsule);
 
 /*
  * What the owner's client sends as "Authorization: Bearer …": 64 digits and a NUL, for the caller

@@ -35,6 +35,38 @@ static struct bytes run_decode(struct cursor *in)
     return cursor_bytes(in, length);
 }
 
+/* Heads are u32 count ‖ 56 bytes each. */
+static void heads_encode(struct encoder *out, const struct branch_head *heads, uint32_t count)
+{
+    encoder_u32(out, count);
+    for (uint32_t i = 0; i < count; i++) {
+        encoder_bytes(out, heads[i].writer.bytes, WRITER_ID_BYTES);
+        encoder_u64(out, heads[i].head.sequence);
+        encoder_bytes(out, heads[i].head.hash.bytes, HASH_BYTES);
+    }
+}
+
+static enum status heads_decode(const uint8_t **heads, uint32_t *count, struct cursor *in)
+{
+    *count = cursor_u32(in);
+    if (*count > MESSAGE_HEADS_MAX) {
+        return STATUS_MALFORMED;
+    }
+    *heads = cursor_take(in, (size_t)*count * BRANCH_HEAD_BYTES);
+    return STATUS_OK;
+}
+
+static struct branch_head head_at(const uint8_t *heads, uint32_t index)
+{
+    struct cursor in = cursor_over(heads + (size_t)index * BRANCH_HEAD_BYTES, BRANCH_HEAD_BYTES);
+    struct branch_head branch;
+    cursor_copy(&in, branch.writer.bytes, WRITER_ID_BYTES);
+    branch.head.sequence = cursor_u64(&in);
+    cursor_copy(&in, branch.head.hash.bytes, HASH_BYTES);
+    CHECK(cursor_done(&in));
+    return branch;
+}
+
 enum status message_grant_encode(struct buffer *target, const struct message_grant *grant,
                                  const struct branch_head *heads)
 {
@@ -65,12 +97,7 @@ enum status message_grant_encode(struct buffer *target, const struct message_gra
     for (uint32_t i = 0; i < grant->token_count; i++) {
         encoder_bytes(&out, grant->tokens[i].bytes, HASH_BYTES);
     }
-    encoder_u32(&out, grant->head_count);
-    for (uint32_t i = 0; i < grant->head_count; i++) {
-        encoder_bytes(&out, heads[i].writer.bytes, WRITER_ID_BYTES);
-        encoder_u64(&out, heads[i].head.sequence);
-        encoder_bytes(&out, heads[i].head.hash.bytes, HASH_BYTES);
-    }
+    heads_encode(&out, heads, grant->head_count);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -101,25 +128,13 @@ static enum status grant_decode(struct message_grant *grant, struct cursor *in)
         cursor_copy(in, grant->tokens[i].bytes, HASH_BYTES);
     }
 
-    grant->head_count = cursor_u32(in);
-    if (grant->head_count > MESSAGE_HEADS_MAX) {
-        return STATUS_MALFORMED;
-    }
-    grant->heads = cursor_take(in, (size_t)grant->head_count * BRANCH_HEAD_BYTES);
-    return STATUS_OK;
+    return heads_decode(&grant->heads, &grant->head_count, in);
 }
 
 struct branch_head message_grant_head(const struct message_grant *grant, uint32_t index)
 {
     CHECK(index < grant->head_count);
-    struct cursor in =
-        cursor_over(grant->heads + (size_t)index * BRANCH_HEAD_BYTES, BRANCH_HEAD_BYTES);
-    struct branch_head branch;
-    cursor_copy(&in, branch.writer.bytes, WRITER_ID_BYTES);
-    branch.head.sequence = cursor_u64(&in);
-    cursor_copy(&in, branch.head.hash.bytes, HASH_BYTES);
-    CHECK(cursor_done(&in));
-    return branch;
+    return head_at(grant->heads, index);
 }
 
 enum status message_seed_encode(struct buffer *target, const struct message_seed *seed)
@@ -213,6 +228,136 @@ static enum status renew_decode(struct message_renew *renew, struct cursor *in)
     return renew->certificate.length <= CERTIFICATE_BYTES_MAX ? STATUS_OK : STATUS_MALFORMED;
 }
 
+enum status message_lock_ask_encode(struct buffer *target, const struct message_lock_ask *ask)
+{
+    CHECK(ask->request != 0);
+    CHECK(ask->name.length >= 1 && ask->name.length <= MESSAGE_LOCK_NAME_BYTES_MAX);
+    struct encoder out;
+    size_t length = 1 + 8 + RUN_PREFIX_BYTES + ask->name.length;
+    enum status status = message_begin(&out, target, length, MESSAGE_LOCK_ASK);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u64(&out, ask->request);
+    run_encode(&out, ask->name);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+static enum status lock_ask_decode(struct message_lock_ask *ask, struct cursor *in)
+{
+    ask->request = cursor_u64(in);
+    ask->name = run_decode(in);
+    bool is_name = ask->name.length >= 1 && ask->name.length <= MESSAGE_LOCK_NAME_BYTES_MAX;
+    return ask->request != 0 && is_name ? STATUS_OK : STATUS_MALFORMED;
+}
+
+enum status message_lock_grant_encode(struct buffer *target, const struct message_lock_grant *grant,
+                                      const struct branch_head *heads)
+{
+    CHECK(grant->request != 0 && grant->fence != 0);
+    CHECK(grant->head_count <= MESSAGE_HEADS_MAX);
+    struct encoder out;
+    size_t length = 1 + 8 + HASH_BYTES + 3 * 8 + 4 + (size_t)grant->head_count * BRANCH_HEAD_BYTES;
+    enum status status = message_begin(&out, target, length, MESSAGE_LOCK_GRANT);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u64(&out, grant->request);
+    encoder_bytes(&out, grant->lock.bytes, HASH_BYTES);
+    encoder_u64(&out, grant->fence);
+    encoder_u64(&out, grant->epoch);
+    encoder_u64(&out, grant->decided);
+    heads_encode(&out, heads, grant->head_count);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+static enum status lock_grant_decode(struct message_lock_grant *grant, struct cursor *in)
+{
+    grant->request = cursor_u64(in);
+    cursor_copy(in, grant->lock.bytes, HASH_BYTES);
+    grant->fence = cursor_u64(in);
+    grant->epoch = cursor_u64(in);
+    grant->decided = cursor_u64(in);
+    if (grant->request == 0 || grant->fence == 0) {
+        return STATUS_MALFORMED;
+    }
+    return heads_decode(&grant->heads, &grant->head_count, in);
+}
+
+struct branch_head message_lock_grant_head(const struct message_lock_grant *grant, uint32_t index)
+{
+    CHECK(index < grant->head_count);
+    return head_at(grant->heads, index);
+}
+
+enum status message_lock_release_encode(struct buffer *target,
+                                        const struct message_lock_release *release,
+                                        const struct branch_head *heads)
+{
+    CHECK(release->request != 0);
+    CHECK(release->head_count <= MESSAGE_HEADS_MAX);
+    struct encoder out;
+    size_t length = 1 + 3 * 8 + HASH_BYTES + 4 + (size_t)release->head_count * BRANCH_HEAD_BYTES;
+    enum status status = message_begin(&out, target, length, MESSAGE_LOCK_RELEASE);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u64(&out, release->request);
+    encoder_u64(&out, release->fence);
+    encoder_u64(&out, release->record.sequence);
+    encoder_bytes(&out, release->record.hash.bytes, HASH_BYTES);
+    heads_encode(&out, heads, release->head_count);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+static enum status lock_release_decode(struct message_lock_release *release, struct cursor *in)
+{
+    release->request = cursor_u64(in);
+    release->fence = cursor_u64(in);
+    release->record.sequence = cursor_u64(in);
+    cursor_copy(in, release->record.hash.bytes, HASH_BYTES);
+    bool has_record = release->record.sequence != 0;
+    if (release->request == 0 || has_record == hash_is_zero(&release->record.hash) ||
+        (has_record && release->fence == 0)) {
+        return STATUS_MALFORMED;
+    }
+    return heads_decode(&release->heads, &release->head_count, in);
+}
+
+struct branch_head message_lock_release_head(const struct message_lock_release *release,
+                                             uint32_t index)
+{
+    CHECK(index < release->head_count);
+    return head_at(release->heads, index);
+}
+
+enum status message_lock_answer_encode(struct buffer *target,
+                                       const struct message_lock_answer *answer)
+{
+    CHECK(answer->request != 0 && answer->status <= STATUS_IO);
+    struct encoder out;
+    enum status status = message_begin(&out, target, 1 + 8 + 4 + 8, MESSAGE_LOCK_ANSWER);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u64(&out, answer->request);
+    encoder_u32(&out, answer->status);
+    encoder_u64(&out, answer->sequence);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+static enum status lock_answer_decode(struct message_lock_answer *answer, struct cursor *in)
+{
+    answer->request = cursor_u64(in);
+    answer->status = cursor_u32(in);
+    answer->sequence = cursor_u64(in);
+    return answer->request != 0 && answer->status <= STATUS_IO ? STATUS_OK : STATUS_MALFORMED;
+}
+
 static enum status fields_decode(struct message *message, uint8_t kind, struct cursor *in)
 {
     switch (kind) {
@@ -228,6 +373,14 @@ static enum status fields_decode(struct message *message, uint8_t kind, struct c
         return answer_decode(&message->answer, in);
     case MESSAGE_RENEW:
         return renew_decode(&message->renew, in);
+    case MESSAGE_LOCK_ASK:
+        return lock_ask_decode(&message->lock_ask, in);
+    case MESSAGE_LOCK_GRANT:
+        return lock_grant_decode(&message->lock_grant, in);
+    case MESSAGE_LOCK_RELEASE:
+        return lock_release_decode(&message->lock_release, in);
+    case MESSAGE_LOCK_ANSWER:
+        return lock_answer_decode(&message->lock_answer, in);
     default:
         return STATUS_MALFORMED;
     }

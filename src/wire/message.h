@@ -27,12 +27,17 @@ enum message_kind {
     MESSAGE_DEPLOY = 3,  // owner → leader: publish this function
     MESSAGE_ANSWER = 4,  // leader → owner
     MESSAGE_RENEW = 5,   // leader → member: a new certificate; member → leader: please (empty)
+    MESSAGE_LOCK_ASK = 6,      // worker → leader: this lock, please
+    MESSAGE_LOCK_GRANT = 7,    // leader → worker: it is yours
+    MESSAGE_LOCK_RELEASE = 8,  // worker → leader: done with it, or no longer wanted
+    MESSAGE_LOCK_ANSWER = 9,   // leader → worker: it is settled
 };
 
 enum {
     MESSAGE_KEYS_MAX = 64,
     MESSAGE_TOKENS_MAX = 16,
     MESSAGE_HEADS_MAX = 8192,
+    MESSAGE_LOCK_NAME_BYTES_MAX = 1024 + 8,
     MESSAGE_BYTES_MAX = FRAME_BYTES_MAX - FRAME_HEADER_BYTES - CHANNEL_OVERHEAD_BYTES,
 };
 
@@ -96,6 +101,65 @@ struct message_renew {
 MUST_CHECK enum status message_renew_encode(struct buffer *target,
                                             const struct message_renew *renew);
 
+/*
+ * LOCK_ASK: `request` is the worker's own number, never 0 and never used again; it stands for the
+ * lock in all that follows. Asking again with the same one asks once.
+ */
+struct message_lock_ask {
+    uint64_t request;
+    struct bytes name;  // borrowed; 1 to MESSAGE_LOCK_NAME_BYTES_MAX
+};
+MUST_CHECK enum status message_lock_ask_encode(struct buffer *target,
+                                               const struct message_lock_ask *ask);
+
+/*
+ * LOCK_GRANT: what to apply first: the SYNC of `epoch` (0: none), the leader's records up to
+ * `decided` with the decisions among them, and the heads. message_lock_grant_encode() takes
+ * head_count heads from `heads` and ignores grant->heads.
+ */
+struct message_lock_grant {
+    uint64_t request;
+    struct hash lock;  // HMAC of the name
+    uint64_t fence;
+    uint64_t epoch;
+    uint64_t decided;  // sequence of the LOCK that decided the grant before; 0: none in this term
+    uint32_t head_count;
+    const uint8_t *heads;  // borrowed
+};
+MUST_CHECK enum status message_lock_grant_encode(struct buffer *target,
+                                                 const struct message_lock_grant *grant,
+                                                 const struct branch_head *heads);
+struct branch_head message_lock_grant_head(const struct message_lock_grant *grant, uint32_t index);
+
+/*
+ * LOCK_RELEASE: the record written under the lock, which W stores hold; sequence 0: nothing was
+ * written, or the lock is no longer wanted. `heads` is what was read on the way to it.
+ */
+struct message_lock_release {
+    uint64_t request;
+    uint64_t fence;  // 0: not granted yet
+    struct head record;
+    uint32_t head_count;
+    const uint8_t *heads;  // borrowed
+};
+MUST_CHECK enum status message_lock_release_encode(struct buffer *target,
+                                                   const struct message_lock_release *release,
+                                                   const struct branch_head *heads);
+struct branch_head message_lock_release_head(const struct message_lock_release *release,
+                                             uint32_t index);
+
+/*
+ * LOCK_ANSWER: STATUS_OK: whatever became of it stands in the leader's branch up to `sequence`.
+ * STATUS_FULL: too many ask, or too many names.
+ */
+struct message_lock_answer {
+    uint64_t request;
+    uint32_t status;
+    uint64_t sequence;
+};
+MUST_CHECK enum status message_lock_answer_encode(struct buffer *target,
+                                                  const struct message_lock_answer *answer);
+
 struct message {
     enum message_kind kind;
     union {
@@ -104,6 +168,10 @@ struct message {
         struct message_deploy deploy;
         struct message_answer answer;
         struct message_renew renew;
+        struct message_lock_ask lock_ask;
+        struct message_lock_grant lock_grant;
+        struct message_lock_release lock_release;
+        struct message_lock_answer lock_answer;
     };
 };
 

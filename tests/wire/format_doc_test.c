@@ -381,6 +381,43 @@ static void make_message_renew(struct buffer *target)
     assert_int_equal(message_renew_encode(target, &renew), STATUS_OK);
 }
 
+static void make_message_lock_ask(struct buffer *target)
+{
+    const struct message_lock_ask ask = {.request = 5, .name = bytes_text("lock:hits")};
+    assert_int_equal(message_lock_ask_encode(target, &ask), STATUS_OK);
+}
+
+static void make_message_lock_grant(struct buffer *target)
+{
+    const struct branch_head head = {
+        .writer = example_writer(),
+        .head = {.sequence = 12, .hash = bodies_hash(0xc0)},
+    };
+    const struct message_lock_grant grant = {.request = 5,
+                                             .lock = bodies_hash(0x00),
+                                             .fence = UINT64_C(1) << 32 | 2,
+                                             .epoch = 9,
+                                             .decided = 14,
+                                             .head_count = 1};
+    assert_int_equal(message_lock_grant_encode(target, &grant, &head), STATUS_OK);
+}
+
+static void make_message_lock_release(struct buffer *target)
+{
+    const struct message_lock_release release = {
+        .request = 5,
+        .fence = UINT64_C(1) << 32 | 2,
+        .record = {.sequence = 3, .hash = bodies_hash(0xc0)},
+    };
+    assert_int_equal(message_lock_release_encode(target, &release, NULL), STATUS_OK);
+}
+
+static void make_message_lock_answer(struct buffer *target)
+{
+    const struct message_lock_answer answer = {.request = 5, .sequence = 15};
+    assert_int_equal(message_lock_answer_encode(target, &answer), STATUS_OK);
+}
+
 static enum status take_message(struct bytes bytes)
 {
     struct message message;
@@ -412,6 +449,10 @@ static const struct example {
     {"message", "message deploy", make_message_deploy, take_message},
     {"message", "message answer", make_message_answer, take_message},
     {"message", "message renew", make_message_renew, take_message},
+    {"message", "message lock ask", make_message_lock_ask, take_message},
+    {"message", "message lock grant", make_message_lock_grant, take_message},
+    {"message", "message lock release", make_message_lock_release, take_message},
+    {"message", "message lock answer", make_message_lock_answer, take_message},
 };
 enum { EXAMPLE_COUNT = sizeof examples / sizeof *examples };
 

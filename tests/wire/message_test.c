@@ -250,6 +250,98 @@ static void a_short_renewal_is_refused_at_every_other_length(void **state)
     bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
 }
 
+static void a_lock_that_is_asked_for_comes_out_as_it_went_in(void **state)
+{
+    struct fixture *f = *state;
+    const struct message_lock_ask ask = {.request = 7, .name = bytes_text("lock:hits")};
+    assert_int_equal(message_lock_ask_encode(&f->bytes, &ask), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(f->message.kind, MESSAGE_LOCK_ASK);
+    assert_int_equal(f->message.lock_ask.request, 7);
+    bodies_assert_equal(f->message.lock_ask.name, ask.name);
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+    f->bytes.bytes[1] = 0;  // no request
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
+
+    static const uint8_t name[MESSAGE_LOCK_NAME_BYTES_MAX];
+    const struct message_lock_ask longest = {.request = 7, .name = bytes_of(name, sizeof name)};
+    buffer_clear(&f->bytes);
+    assert_int_equal(message_lock_ask_encode(&f->bytes, &longest), STATUS_OK);
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(buffer_append(&f->bytes, "", 1), STATUS_OK);
+    f->bytes.bytes[9]++;
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
+    const uint8_t nameless[13] = {MESSAGE_LOCK_ASK, 7};
+    assert_int_equal(take(bytes_of(nameless, sizeof nameless)), STATUS_MALFORMED);
+}
+
+static void a_lock_that_is_granted_comes_out_as_it_went_in(void **state)
+{
+    struct fixture *f = *state;
+    const struct message_lock_grant sent = {.request = 7,
+                                            .lock = bodies_hash(0x40),
+                                            .fence = 9,
+                                            .epoch = 3,
+                                            .decided = 12,
+                                            .head_count = 2};
+    assert_int_equal(message_lock_grant_encode(&f->bytes, &sent, f->heads), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    const struct message_lock_grant *grant = &f->message.lock_grant;
+    assert_int_equal(f->message.kind, MESSAGE_LOCK_GRANT);
+    assert_int_equal(grant->request, 7);
+    assert_true(hash_equal(&grant->lock, &sent.lock));
+    assert_int_equal(grant->fence, 9);
+    assert_int_equal(grant->epoch, 3);
+    assert_int_equal(grant->decided, 12);
+    assert_int_equal(grant->head_count, 2);
+    assert_int_equal(message_lock_grant_head(grant, 1).head.sequence, 2);
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+    f->bytes.bytes[1 + 8 + HASH_BYTES] = 0;  // no fence
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
+}
+
+static void a_lock_that_is_released_comes_out_as_it_went_in(void **state)
+{
+    struct fixture *f = *state;
+    const struct message_lock_release sent = {
+        .request = 7,
+        .fence = 9,
+        .record = {.sequence = 4, .hash = bodies_hash(0x50)},
+        .head_count = 1,
+    };
+    assert_int_equal(message_lock_release_encode(&f->bytes, &sent, f->heads), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    const struct message_lock_release *release = &f->message.lock_release;
+    assert_int_equal(f->message.kind, MESSAGE_LOCK_RELEASE);
+    assert_int_equal(release->request, 7);
+    assert_int_equal(release->fence, 9);
+    assert_int_equal(release->record.sequence, 4);
+    assert_true(hash_equal(&release->record.hash, &sent.record.hash));
+    assert_int_equal(release->head_count, 1);
+    assert_int_equal(message_lock_release_head(release, 0).head.sequence, 1);
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+    f->bytes.bytes[9] = 0;  // a record, and no grant
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
+    f->bytes.bytes[9] = 9;
+    f->bytes.bytes[17] = 0;  // a hash of no record
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
+}
+
+static void what_became_of_a_lock_comes_out_as_it_went_in(void **state)
+{
+    struct fixture *f = *state;
+    const struct message_lock_answer sent = {.request = 7, .status = STATUS_FULL, .sequence = 12};
+    assert_int_equal(message_lock_answer_encode(&f->bytes, &sent), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(f->message.kind, MESSAGE_LOCK_ANSWER);
+    assert_int_equal(f->message.lock_answer.request, 7);
+    assert_int_equal(f->message.lock_answer.status, STATUS_FULL);
+    assert_int_equal(f->message.lock_answer.sequence, 12);
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+    f->bytes.bytes[9] = STATUS_IO + 1;
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
+}
+
 static void unknown_kinds_are_refused(void **state)
 {
     (void)state;
@@ -257,7 +349,7 @@ static void unknown_kinds_are_refused(void **state)
         // A length that a grant, an answer and a renewal of zeroes have.
         for (size_t length = 1; length < 64; length++) {
             const uint8_t bytes[64] = {(uint8_t)kind};
-            if (kind < MESSAGE_GRANT || kind > MESSAGE_RENEW) {
+            if (kind < MESSAGE_GRANT || kind > MESSAGE_LOCK_ANSWER) {
                 assert_int_equal(take(bytes_of(bytes, length)), STATUS_MALFORMED);
             }
         }
@@ -299,6 +391,10 @@ int main(void)
         TEST(an_answer_comes_out_as_it_went_in),
         TEST(an_answer_with_an_unknown_status_is_refused),
         TEST(a_renewal_comes_out_as_it_went_in),
+        TEST(a_lock_that_is_asked_for_comes_out_as_it_went_in),
+        TEST(a_lock_that_is_granted_comes_out_as_it_went_in),
+        TEST(a_lock_that_is_released_comes_out_as_it_went_in),
+        TEST(what_became_of_a_lock_comes_out_as_it_went_in),
         TEST(a_short_renewal_is_refused_at_every_other_length),
         TEST(unknown_kinds_are_refused),
         TEST(what_fits_no_frame_is_neither_made_nor_taken),
