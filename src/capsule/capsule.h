@@ -187,8 +187,8 @@ bool capsule_is_pruned(const struct capsule *capsule, const struct writer_id *wr
 /* NULL: nothing was decided on it in the term of the present leader. */
 const struct capsule_lock *capsule_lock_find(const struct capsule *capsule,
                                              const struct hash *name);
-/* Whether one more name fits. */
-bool capsule_lock_has_room(const struct capsule *capsule);
+/* On how many anything was. */
+size_t capsule_lock_count(const struct capsule *capsule);
 
 /* The last of the records from `sequence` on that are pruned without a gap; `sequence` - 1: none.
  */

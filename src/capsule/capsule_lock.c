@@ -131,7 +131,7 @@ const struct capsule_lock *capsule_lock_find(const struct capsule *capsule, cons
     return capsule->lock_term == capsule->term ? find(capsule, name) : NULL;
 }
 
-bool capsule_lock_has_room(const struct capsule *capsule)
+size_t capsule_lock_count(const struct capsule *capsule)
 {
-    return capsule->lock_term != capsule->term || capsule->lock_count < CAPSULE_LOCKS_MAX;
+    return capsule->lock_term == capsule->term ? capsule->lock_count : 0;
 }

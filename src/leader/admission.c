@@ -146,6 +146,7 @@ static enum status grow_tree(struct leader *leader)
     struct secret *data_key = keys_data(leader->seed, capsule, leader->key_epoch);
     leader->body_key = seal_key_new(data_key, capsule, &leader->public_key);
     secret_free(data_key);
+    leader->lock_key = keys_lock(leader->seed, capsule);
     leader->root_key = keys_tls_root(leader->seed);
     return certificate_root(&leader->root, leader->root_key, capsule);
 }
@@ -262,18 +263,6 @@ static enum status receive_deploy(struct leader *leader, const struct leader_ses
         log_event(leader->log, "function published sequence=%" PRIu64, waiting->sequence);
     }
     function_manifest_release(&manifest);
-    return status;
-}
-
-static enum status send_sealed(struct leader *leader, struct channel *channel,
-                               const struct writer_id *peer, struct bytes plain)
-{
-    struct buffer sealed = BUFFER_EMPTY;
-    enum status status = channel_seal(channel, &sealed, plain);
-    if (status == STATUS_OK) {
-        status = leader_send(leader, FRAME_CHANNEL, 0, peer, buffer_bytes(&sealed));
-    }
-    buffer_release(&sealed);
     return status;
 }
 
@@ -518,7 +507,7 @@ static enum status grant(struct leader *leader, struct leader_join *join, struct
     CHECK(member != NULL);
     enum status status = encode_grant(leader, join, time, &plain);
     if (status == STATUS_OK) {
-        status = send_sealed(leader, join->channel, &join->peer, buffer_bytes(&plain));
+        status = leader_send_sealed(leader, join->channel, &join->peer, buffer_bytes(&plain));
     }
     if (status == STATUS_OK) {
         char text[WRITER_ID_TEXT_BYTES];
@@ -573,7 +562,7 @@ static enum status receive_renewal(struct leader *leader, const struct capsule_m
         status = message_renew_encode(&plain, &renew);
     }
     if (status == STATUS_OK) {
-        status = send_sealed(leader, channel, &member->id, buffer_bytes(&plain));
+        status = leader_send_sealed(leader, channel, &member->id, buffer_bytes(&plain));
     }
     buffer_release(&leaf);
     buffer_release(&plain);
@@ -588,10 +577,14 @@ static enum status receive_member_message(struct leader *leader, const struct fr
     struct buffer plain = BUFFER_EMPTY;
     struct message message;
     enum status status = STATUS_OK;
-    if (channel != NULL && channel_open(channel, &plain, frame->body) == STATUS_OK &&
-        message_decode(&message, buffer_bytes(&plain)) == STATUS_OK &&
-        message.kind == MESSAGE_RENEW) {
+    bool is_genuine = channel != NULL && channel_open(channel, &plain, frame->body) == STATUS_OK &&
+                      message_decode(&message, buffer_bytes(&plain)) == STATUS_OK;
+    if (is_genuine && message.kind == MESSAGE_RENEW) {
         status = receive_renewal(leader, member, channel, time);
+    } else if (is_genuine && message.kind == MESSAGE_LOCK_ASK) {
+        status = lock_receive_ask(leader, member, &message.lock_ask, time);
+    } else if (is_genuine && message.kind == MESSAGE_LOCK_RELEASE) {
+        status = lock_receive_release(leader, member, &message.lock_release, time);
     }
     buffer_release(&plain);
     return status;

@@ -194,8 +194,10 @@ static void sync_fill(struct leader *leader, struct sync_body *sync, const struc
     sync->manifest = choose_manifest(leader, heads, sync->head_count);
     // F(e): the least L(J(w)) over open workers; without any, everything is decided. J(w) is what
     // the branch had joined at its listed head: what follows may rest on that alone, even when an
-    // EOE beyond it has come that no W stores hold. A compactor's records carry no versions.
-    uint64_t floor = sync->lamport;
+    // EOE beyond it has come that no W stores hold. A compactor's records carry no versions; what
+    // is written under a lock is undecided until its LOCK.
+    uint64_t floor =
+        lock_floor_max(leader) < sync->lamport ? lock_floor_max(leader) : sync->lamport;
     for (size_t i = 0; i < leader->peer_count; i++) {
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
         const struct leader_peer *peer = &leader->peers[i];

@@ -70,6 +70,8 @@ void leader_free(struct leader *leader)
     buffer_release(&leader->policy_body);
     buffer_release(&leader->root);
     secret_free(leader->seed);
+    secret_free(leader->lock_key);
+    free(leader->locks);
     p256_key_free(leader->root_key);
     aead_key_free(leader->body_key);
     durable_free(leader->durable);
@@ -102,6 +104,18 @@ enum status leader_send(struct leader *leader, enum frame_kind kind, uint32_t re
     *leader->output_end = frame;
     leader->output_end = &frame->next;
     return STATUS_OK;
+}
+
+enum status leader_send_sealed(struct leader *leader, struct channel *channel,
+                               const struct writer_id *peer, struct bytes plain)
+{
+    struct buffer sealed = BUFFER_EMPTY;
+    enum status status = channel_seal(channel, &sealed, plain);
+    if (status == STATUS_OK) {
+        status = leader_send(leader, FRAME_CHANNEL, 0, peer, buffer_bytes(&sealed));
+    }
+    buffer_release(&sealed);
+    return status;
 }
 
 enum status leader_output(struct leader *leader, struct buffer *frame)
@@ -281,16 +295,12 @@ enum status leader_answer(struct leader *leader, const struct writer_id *session
         .sync_epoch = sync == NULL ? 0 : sync->epoch,
         .sync = sync == NULL ? (struct hash){{0}} : sync->hash,
     };
-    struct buffer plain = BUFFER_EMPTY, sealed = BUFFER_EMPTY;
+    struct buffer plain = BUFFER_EMPTY;
     enum status status = message_answer_encode(&plain, &answer);
     if (status == STATUS_OK) {
-        status = channel_seal(session->channel, &sealed, buffer_bytes(&plain));
-    }
-    if (status == STATUS_OK) {
-        status = leader_send(leader, FRAME_CHANNEL, 0, session_id, buffer_bytes(&sealed));
+        status = leader_send_sealed(leader, session->channel, session_id, buffer_bytes(&plain));
     }
     buffer_release(&plain);
-    buffer_release(&sealed);
     return status;
 }
 
@@ -415,6 +425,9 @@ enum status leader_tick(struct leader *leader, struct leader_time time, uint64_t
     }
     if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
         status = epoch_tick(leader, time, wake_us);
+    }
+    if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
+        status = lock_tick(leader, time, wake_us);
     }
     bool is_waiting = leader->outbox.first != NULL ||
                       (leader->stage != LEADER_IDLE && leader->stage != LEADER_LEADING);

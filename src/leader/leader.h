@@ -72,6 +72,9 @@ struct leader_counters {
     uint64_t members_refused;
     uint64_t syncs_written;
     uint64_t absences;
+    uint64_t locks_granted;
+    uint64_t locks_decided;  // in favour of what was written under them
+    uint64_t locks_taken;    // over, from a holder that took too long
 };
 void leader_count(const struct leader *leader, struct leader_counters *counters);
 

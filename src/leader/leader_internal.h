@@ -20,7 +20,8 @@ enum {
     LEADER_CLOSINGS_MAX = 64,  // branches being closed one by one
     LEADER_FUNCTIONS_MAX = 1024,
     LEADER_WAITING_DEPLOYS_MAX = 64,
-    LEADER_RUN_MAX = 64,  // records vouched for by one signature while loading
+    LEADER_LOCKS_MAX = 4096,  // asked for or held
+    LEADER_RUN_MAX = 64,      // records vouched for by one signature while loading
 };
 
 enum leader_stage {
@@ -66,9 +67,11 @@ struct leader_peer {
     uint64_t eoe_epoch;         // the newest it answered
     struct head eoe_head;
     uint64_t eoe_lamport;
-    uint64_t eoe_joined;        // L of the SYNC its branch had joined at that EOE
-    uint64_t closed_lamport;    // the greatest in a closed branch
-    struct head manifest;       // of a compactor: the newest it has sent
+    uint64_t eoe_joined;      // L of the SYNC its branch had joined at that EOE
+    uint64_t closed_lamport;  // the greatest in a closed branch
+    struct head manifest;     // of a compactor: the newest it has sent
+
+    uint64_t lock_sequence;     // the greatest that was read or written under any lock
     struct buffer last_data;    // its newest DATA record, while loading
     uint64_t last_eoe_lamport;  // while loading
 };
@@ -99,6 +102,17 @@ struct leader_deploy {
     uint64_t sequence;
 };
 
+/* A lock that a worker asked for; with a fence, one that it holds. */
+struct leader_lock {
+    struct hash name;  // HMAC of it
+    struct writer_id writer;
+    uint64_t request;  // the worker's number for it
+    uint64_t order;    // of arrival
+    uint64_t fence;    // 0: it waits
+    uint64_t granted_us;
+    uint64_t floor_max;  // what is written under it has a version above this
+};
+
 struct leader_frame {
     struct leader_frame *next;
     struct buffer bytes;
@@ -123,6 +137,7 @@ struct leader {
     struct buffer root;  // its certificate, DER
     struct hash token;
     struct aead_key *body_key;  // of the own sealed bodies
+    struct secret *lock_key;
     uint32_t key_epoch;
     struct policy policy;
     uint64_t policy_version;  // of the one parsed
@@ -156,6 +171,12 @@ struct leader {
     size_t function_count;
     struct leader_deploy deploys[LEADER_WAITING_DEPLOYS_MAX];
 
+    // Locks: those asked for and held, in no order.
+    struct leader_lock *locks;  // LEADER_LOCKS_MAX of them
+    size_t lock_count;
+    uint64_t lock_order;
+    uint32_t fence_count;  // of this term
+
     uint32_t last_request;
     struct leader_frame *output;
     struct leader_frame **output_end;
@@ -174,6 +195,10 @@ MUST_CHECK enum status leader_send(struct leader *leader, enum frame_kind kind, 
  */
 MUST_CHECK enum status leader_write(struct leader *leader, enum record_type type, struct bytes body,
                                     const struct hash *heads, size_t head_count, uint64_t now_us);
+
+/* Queue a message to a member. */
+MUST_CHECK enum status leader_send_sealed(struct leader *leader, struct channel *channel,
+                                          const struct writer_id *peer, struct bytes plain);
 
 /* The sequence of the own branch's last record; whether W stores hold it up to one. */
 uint64_t leader_own_sequence(const struct leader *leader);
@@ -233,5 +258,22 @@ MUST_CHECK enum status epoch_tick(struct leader *leader, struct leader_time time
 
 /* Write the SYNC of the next epoch over what has answered, and what was closed. */
 MUST_CHECK enum status epoch_write_sync(struct leader *leader, struct leader_time time);
+
+/* ---- lock.c ---- */
+
+MUST_CHECK enum status lock_receive_ask(struct leader *leader, const struct capsule_member *member,
+                                        const struct message_lock_ask *ask,
+                                        struct leader_time time);
+MUST_CHECK enum status lock_receive_release(struct leader *leader,
+                                            const struct capsule_member *member,
+                                            const struct message_lock_release *release,
+                                            struct leader_time time);
+/* Take over what was held too long. */
+MUST_CHECK enum status lock_tick(struct leader *leader, struct leader_time time, uint64_t *wake_us);
+/* A worker has ended: nothing that it still writes will count. */
+MUST_CHECK enum status lock_drop_writer(struct leader *leader, const struct writer_id *writer,
+                                        uint64_t now_us);
+/* No version above this is decided for ever: something undecided may have the next one. */
+uint64_t lock_floor_max(const struct leader *leader);
 
 #endif

@@ -177,10 +177,14 @@ static enum status finish_closing(struct leader *leader, struct leader_closing *
     if (peer->closed_lamport < lamport) {
         peer->closed_lamport = lamport;
     }
+    enum status status = lock_drop_writer(leader, &closing->writer, now_us);
+    if (status != STATUS_OK) {
+        return status;
+    }
     channel_free(peer->channel);
     peer->channel = NULL;
-    enum status status = write_close(leader, &closing->writer, closing->cut, closing->reason,
-                                     buffer_bytes(&closing->fences), now_us);
+    status = write_close(leader, &closing->writer, closing->cut, closing->reason,
+                         buffer_bytes(&closing->fences), now_us);
     closing_release(closing);
     return status;
 }
@@ -656,5 +660,6 @@ enum status takeover_close(struct leader *leader, const struct writer_id *writer
         return STATUS_OK;  // absent until there is room, or until the next term closes it
     }
     *unused = (struct leader_closing){.is_used = true, .writer = *writer, .reason = reason};
-    return send_fence(leader, unused, now_us);
+    enum status status = lock_drop_writer(leader, writer, now_us);
+    return status == STATUS_OK ? send_fence(leader, unused, now_us) : status;
 }
