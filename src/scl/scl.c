@@ -70,6 +70,8 @@ void scl_free(struct scl *scl)
         return;
     }
     outbox_release(&scl->outbox);
+    scl_lock_release_all(scl);
+    scl_tag_release(scl);
     while (scl->output != NULL) {
         output_drop_first(scl);
     }
@@ -162,7 +164,12 @@ bool scl_has_begun(const struct scl *scl, const struct capsule_member *own)
 bool scl_has_reached(const struct scl *scl, const struct branch_head *wanted)
 {
     const struct capsule_member *member = capsule_member_find(scl->capsule, &wanted->writer);
-    return member != NULL && member->head.sequence >= wanted->head.sequence;
+    if (member == NULL || member->head.sequence < wanted->head.sequence) {
+        return false;
+    }
+    // A leader's LOCK is reached when what it names is in the map.
+    return member->role != MEMBER_LEADER ||
+           scl_tag_is_applied(scl, &wanted->writer, wanted->head.sequence);
 }
 
 bool scl_is_ready(const struct scl *scl)
@@ -284,7 +291,7 @@ void scl_note_expiry(struct scl *scl, uint64_t expiry_ms)
 /* The sequence of the record that the open batch will be. */
 static uint64_t batch_sequence(const struct scl *scl)
 {
-    return scl->begun_sequence + (scl->eoe_next == 0 ? 1 : 2);
+    return scl->begun_sequence + 1 + (scl->eoe_next != 0) + (scl->lock_next != NULL);
 }
 
 void scl_depend(const struct scl *scl, struct dependency *dependency,
@@ -408,6 +415,10 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us)
     scl_repair_tick(scl, now_us);
     repeat_unreceipted(scl, now_us);
     uint64_t wake_us = tick_expiry(scl, now_us);
+    uint64_t tag_us = scl_tag_tick(scl, now_us);
+    uint64_t lock_us = scl_lock_wake_us(scl, now_us);
+    wake_us = tag_us < wake_us ? tag_us : wake_us;
+    wake_us = lock_us < wake_us ? lock_us : wake_us;
     if (scl->outbox.first != NULL && wake_us > now_us + OUTBOX_REPEAT_US) {
         wake_us = now_us + OUTBOX_REPEAT_US;
     }
@@ -428,4 +439,6 @@ void scl_count(const struct scl *scl, struct scl_counters *counters)
     counters->unreceipted_bytes = scl->outbox.bytes;
     counters->keys = memtable_count(scl->memtable);
     counters->key_bytes = memtable_bytes(scl->memtable);
+    counters->locks = scl->lock_count;
+    counters->undecided = scl_tag_count(scl);
 }

@@ -36,6 +36,7 @@
  *  5. Nothing counts as durable without W verified receipts.
  */
 struct scl;
+struct scl_lock;
 
 struct scl_config {
     struct bytes genesis;        // copied
@@ -76,6 +77,7 @@ MUST_CHECK enum status scl_put(struct scl *scl, const struct tuple *tuple,
  */
 struct scl_seal_job {
     struct tuple_batch batch;  // of a DATA record
+    struct scl_lock *lock;     // under which it was written; or NULL
     struct buffer body;        // of an EOE
     struct record_fields fields;
     struct hash parents[2];
@@ -186,6 +188,8 @@ struct scl_counters {
     uint64_t unreceipted_bytes;
     uint64_t keys;
     uint64_t key_bytes;
+    uint64_t locks;      // asked for, held or not yet decided
+    uint64_t undecided;  // records, of any writer, that wait for a LOCK or for its receipts
 };
 void scl_count(const struct scl *scl, struct scl_counters *counters);
 

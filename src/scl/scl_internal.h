@@ -12,11 +12,13 @@
 #include "scl/holdback.h"
 #include "scl/outbox.h"
 #include "scl/scl.h"
+#include "scl/scl_lock.h"
 
 /*
  * What the files of the scl share: scl.c has its life, its keys and puts,
  * scl_seal.c the own records, scl_receive.c the frames that come, scl_open.c
- * the records of others, scl_repair.c what is missing, scl_version.c tokens.
+ * the records of others, scl_repair.c what is missing, scl_version.c tokens, scl_lock.c the locks
+ * of this worker, scl_tag.c what was written under anybody's.
  */
 
 enum {
@@ -80,7 +82,8 @@ struct scl {
     struct tuple_batch spare;  // its memory takes turns with the batch's
     uint64_t begun_sequence;   // the last sequence given to a job
     uint64_t eoe_next;         // 0, or the next record is the EOE of this epoch: puts go behind it
-    uint64_t gather_until_us;  // 0: the batch has not been looked at
+    struct scl_lock *lock_next;  // or NULL: what was written under it leaves before the batch
+    uint64_t gather_until_us;    // 0: the batch has not been looked at
     bool is_sealing;
     uint64_t eoe_asked;
     uint64_t eoe_answered;
@@ -96,6 +99,16 @@ struct scl {
     uint64_t expiry_ms;    // the latest of any key: until then SYNCs must tell the time
     uint64_t timed_epoch;  // the epoch joined when timed_us was taken
     uint64_t timed_us;
+
+    // Locks: of this worker, and what was written under anybody's and is not decided or not here.
+    struct scl_lock *locks;
+    size_t lock_count;
+    uint64_t lock_request;  // the last number of one
+    struct scl_tagged *tagged;
+    struct writer_id lock_leader;  // of the last LOCK applied,
+    uint64_t lock_applied;         // and where it stands
+    struct writer_id admitted_by;  // where the own MEMBER stands
+    uint64_t admitted_sequence;
 
     // Catching up.
     struct branch_head *required;
@@ -157,6 +170,46 @@ void scl_note_expiry(struct scl *scl, uint64_t expiry_ms);
 
 /* A leader is known by its first records: these go to the capsule whole. */
 void scl_receive_introduction(struct scl *scl, const struct record *record);
+
+/* Apply what a record says to the map, or (record by its place) what a LOCK has decided. */
+void scl_open_apply(struct scl *scl, const struct branch_head *record, struct bytes plain,
+                    uint32_t origin);
+
+/* ---- scl_tag.c ---- */
+
+/* A tagged record was accepted. */
+MUST_CHECK enum status scl_tag_note_record(struct scl *scl, const struct record *record,
+                                           const struct tuple_tag *tag, struct bytes plain);
+/* A LOCK was; a branch was closed. */
+MUST_CHECK enum status scl_tag_note_lock(struct scl *scl, const struct record *record);
+void scl_tag_note_close(struct scl *scl, const struct writer_id *writer);
+/* Apply what is decided, as far as W stores hold the decisions. */
+void scl_tag_apply(struct scl *scl);
+/* Whether every record that this leader's LOCKs name, up to `sequence`, is in the map. */
+bool scl_tag_is_applied(const struct scl *scl, const struct writer_id *leader, uint64_t sequence);
+/* A record that a LOCK names and that is not here; begin with *place = 0. */
+bool scl_tag_missing(const struct scl *scl, size_t *place, struct branch_head *wanted);
+/* Send LOCKs again whose receipts are missing here. Returns when to call again. */
+uint64_t scl_tag_tick(struct scl *scl, uint64_t now_us);
+uint64_t scl_tag_count(const struct scl *scl);
+void scl_tag_release(struct scl *scl);
+
+/* ---- scl_lock.c ---- */
+
+bool scl_lock_has_written(const struct scl *scl);
+/* With an empty batch: the oldest that was written under a lock leaves next (lock_next). */
+MUST_CHECK enum status scl_lock_reserve(struct scl *scl);
+/* That one goes to the sealer, and comes back as a record. */
+struct scl_lock *scl_lock_begin(struct scl *scl, struct tuple_batch *batch);
+MUST_CHECK enum status scl_lock_finish(struct scl *scl, struct scl_lock *lock,
+                                       const struct record *record,
+                                       const struct tuple_batch *batch);
+/* What became of the own tagged record: STATUS_OK, STATUS_STALE. */
+void scl_lock_settle(struct scl *scl, uint64_t sequence, enum status fate);
+/* A head that a lock waits for; begin with *place = 0. */
+bool scl_lock_missing(const struct scl *scl, size_t *place, struct branch_head *wanted);
+uint64_t scl_lock_wake_us(const struct scl *scl, uint64_t now_us);
+void scl_lock_release_all(struct scl *scl);
 
 /* Whether this replica lacks anything that it knows of. */
 bool scl_repair_is_needed(const struct scl *scl);

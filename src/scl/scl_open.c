@@ -177,8 +177,8 @@ void scl_open_run(struct scl_open_job *job)
     }
 }
 
-static enum status apply_tuples(struct scl *scl, const struct record *record, struct bytes plain,
-                                uint32_t origin)
+void scl_open_apply(struct scl *scl, const struct branch_head *record, struct bytes plain,
+                    uint32_t origin)
 {
     struct tuple_reader reader;
     struct tuple tuple;
@@ -192,7 +192,7 @@ static enum status apply_tuples(struct scl *scl, const struct record *record, st
             .version = {.lamport = tuple.lamport,
                         .writer = record->writer,
                         .origin = origin,
-                        .sequence = record->sequence},
+                        .sequence = record->head.sequence},
         };
         status = memtable_apply(scl->memtable, &entry);
         CHECK(status == STATUS_OK || status == STATUS_STALE);  // half a record must not stay
@@ -203,7 +203,39 @@ static enum status apply_tuples(struct scl *scl, const struct record *record, st
         scl_note_expiry(scl, tuple.expiry_ms);
         scl->counters.tuples_applied++;
     }
-    return status == STATUS_EMPTY ? STATUS_OK : status;
+    CHECK(status == STATUS_EMPTY);  // scl_open_run() has walked it
+}
+
+/* It may count at once, or wait for the LOCK that its tag needs. */
+static enum status apply_data(struct scl *scl, const struct record *record, struct bytes plain,
+                              const struct capsule_member *member)
+{
+    struct tuple_reader reader;
+    enum status status = tuple_reader_init(&reader, plain);
+    if (status == STATUS_OK && reader.tag.fence != 0) {
+        return scl_tag_note_record(scl, record, &reader.tag, plain);
+    }
+    const struct branch_head place = {.writer = record->writer,
+                                      .head = {.sequence = record->sequence, .hash = record->hash}};
+    scl_open_apply(scl, &place, plain, (uint32_t)scl_member_index(scl, member));
+    return status;
+}
+
+static void note_close(struct scl *scl, const struct record *record)
+{
+    struct sync_close close;
+    if (sync_close_decode(&close, record->body) == STATUS_OK) {
+        scl_tag_note_close(scl, &close.cut.writer);
+    }
+}
+
+/* The leader sends the keys when W stores hold this record. */
+static void note_member(struct scl *scl, const struct record *record)
+{
+    if (scl->admitted_sequence == 0 && scl_own_member(scl) != NULL) {
+        scl->admitted_by = record->writer;
+        scl->admitted_sequence = record->sequence;
+    }
 }
 
 /* The lamport that a branch has joined with this record: its SYNC parent comes last. */
@@ -270,8 +302,16 @@ static enum status finish_one(struct scl *scl, const struct scl_open_job *job, s
     const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
     switch (record->type) {
     case RECORD_DATA:
-        return apply_tuples(scl, record, buffer_bytes(&job->plains[i]),
-                            (uint32_t)scl_member_index(scl, member));
+        return apply_data(scl, record, buffer_bytes(&job->plains[i]), member);
+    case RECORD_LOCK:
+        status = scl_tag_note_lock(scl, record);
+        break;
+    case RECORD_CLOSE:
+        note_close(scl, record);
+        break;
+    case RECORD_MEMBER:
+        note_member(scl, record);
+        break;
     case RECORD_FUNCTION:
         scl->on_function(scl->context, buffer_bytes(&job->plains[i]));
         break;
@@ -285,7 +325,7 @@ static enum status finish_one(struct scl *scl, const struct scl_open_job *job, s
         scl_unblock(scl);
         scl->may_lack = true;
     }
-    return STATUS_OK;
+    return status;
 }
 
 /* What could not be accepted yet goes back to where it came from. */
@@ -320,6 +360,19 @@ static void note_progress(struct scl *scl, const struct writer_id *writer, uint6
     scl->is_dirty = true;
 }
 
+/*
+ * A leader came and went whose records reached this replica and no store: what it has closed, the
+ * next leader, who knows nothing of it, closes again. A CLOSE of the present leader's whose
+ * signature is right and that has no place here says so: this replica followed what did not last.
+ */
+static bool is_astray(const struct scl *scl, const struct scl_open_job *job, size_t refused)
+{
+    const struct capsule_member *leader = capsule_leader(scl->capsule);
+    return job->status == STATUS_OK && !job->is_introduction && leader != NULL &&
+           writer_id_equal(&job->records[0].writer, &leader->id) &&
+           job->records[refused].type == RECORD_CLOSE;
+}
+
 enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t now_us)
 {
     enum status status = job->status;
@@ -344,6 +397,7 @@ enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t 
         // A forged one of the run may have hidden the true one: only it is dropped for good.
         log_refusal(scl, &job->records[done < job->count ? done : job->count - 1], status);
     }
+    bool must_end = status == STATUS_FORGED && is_astray(scl, job, done);
     bool is_begun = status == STATUS_OK || status == STATUS_GAP || status == STATUS_STALE;
     if (job->is_introduction && is_begun) {
         scl_receive_introduction(
@@ -355,9 +409,10 @@ enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t 
     }
     job->count = 0;
     scl_join_newest(scl);
+    scl_tag_apply(scl);
 
     const struct capsule_member *own = scl_own_member(scl);
-    if (capsule_is_overrun(scl->capsule) || (own != NULL && own->is_closed)) {
+    if (must_end || capsule_is_overrun(scl->capsule) || (own != NULL && own->is_closed)) {
         return STATUS_CLOSED;
     }
     return status == STATUS_NO_MEMORY ? status : STATUS_OK;

@@ -43,6 +43,7 @@ enum status scl_receive_receipt(struct scl *scl, struct bytes receipt)
     enum status status = durable_receive(scl->durable, receipt);
     if (status == STATUS_OK) {
         scl_join_newest(scl);
+        scl_tag_apply(scl);
     }
     return status;
 }

@@ -75,6 +75,12 @@ static void fetch_missing(struct scl *scl, uint64_t now_us)
             fetch_branch(scl, &scl->required[i].writer, scl->required[i].head.sequence, now_us);
         }
     }
+    for (place = 0; scl_lock_missing(scl, &place, &wanted);) {
+        fetch_branch(scl, &wanted.writer, wanted.head.sequence, now_us);
+    }
+    for (place = 0; scl_tag_missing(scl, &place, &wanted);) {
+        fetch_branch(scl, &wanted.writer, wanted.head.sequence, now_us);
+    }
     struct writer_id writer;
     uint64_t sequence;
     place = 0;
@@ -109,7 +115,10 @@ bool scl_repair_is_needed(const struct scl *scl)
 {
     const struct capsule_sync *newest = capsule_newest_sync(scl->capsule);
     const struct capsule_sync *joined = capsule_joined_sync(scl->capsule);
+    struct branch_head wanted;
+    size_t lock = 0, tagged = 0;
     return holdback_count(scl->holdback) > 0 || newest != joined || scl->may_lack ||
+           scl_lock_missing(scl, &lock, &wanted) || scl_tag_missing(scl, &tagged, &wanted) ||
            (scl->is_log_done && !scl_is_ready(scl));
 }
 

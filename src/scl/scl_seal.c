@@ -96,6 +96,21 @@ static enum status begin_data(struct scl *scl, struct scl_seal_job *job,
     return STATUS_OK;
 }
 
+/* What was written under a lock: a record of its own. */
+static enum status begin_locked(struct scl *scl, struct scl_seal_job *job,
+                                const struct capsule_member *own)
+{
+    enum status status = own_key_prepare(scl);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    job_fill_fields(scl, job, RECORD_DATA, own);
+    job->fields.key_epoch = scl->own_key_epoch;
+    job->body_key = scl->own_body_key;
+    job->lock = scl_lock_begin(scl, &job->batch);
+    return STATUS_OK;
+}
+
 static enum status begin_eoe(struct scl *scl, struct scl_seal_job *job,
                              const struct capsule_member *own)
 {
@@ -137,13 +152,22 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
     bool must_answer = must_answer_rts(scl);
     // What was put before the RTS leaves first. What is put meanwhile has its place behind the
     // EOE, or a flood would keep it from leaving for ever.
-    bool is_eoe = scl->eoe_next != 0 || (must_answer && !has_data);
-    if (!has_data && !is_eoe) {
+    bool is_eoe = scl->eoe_next != 0 || (must_answer && !has_data && scl->lock_next == NULL);
+    // So it is with what was written under a lock, of which the next in line has its place already.
+    bool has_written = scl_lock_has_written(scl);
+    if (!is_eoe && !has_data && scl->lock_next == NULL && has_written) {
+        enum status status = scl_lock_reserve(scl);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    bool is_locked = !is_eoe && scl->lock_next != NULL;
+    if (!has_data && !is_eoe && !is_locked) {
         return STATUS_EMPTY;
     }
     // A lone put leaves at once; beside an unreceipted record the batch gathers for a while,
     // for the store syncs both in one group anyway.
-    if (!is_eoe && !must_answer && scl->outbox.first != NULL &&
+    if (!is_eoe && !is_locked && !must_answer && !has_written && scl->outbox.first != NULL &&
         scl->batch.plain.length < TUPLE_BATCH_BYTES_MAX / 2) {
         if (scl->gather_until_us == 0) {
             scl->gather_until_us = now_us + SCL_GATHER_US;
@@ -156,12 +180,22 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
     if (is_eoe && scl->eoe_next == 0) {
         scl->eoe_next = scl->eoe_asked;
     }
-    enum status status = is_eoe ? begin_eoe(scl, job, own) : begin_data(scl, job, own);
+    job->lock = NULL;
+    enum status status = is_eoe      ? begin_eoe(scl, job, own)
+                         : is_locked ? begin_locked(scl, job, own)
+                                     : begin_data(scl, job, own);
     if (status != STATUS_OK) {
         return status == STATUS_GAP ? STATUS_EMPTY : status;
     }
-    if (!is_eoe && must_answer) {
+    bool is_batch = !is_eoe && !is_locked;
+    if (is_batch && must_answer) {
         scl->eoe_next = scl->eoe_asked;
+    }
+    if (is_batch && has_written && scl->lock_next == NULL) {
+        status = scl_lock_reserve(scl);
+        if (status != STATUS_OK) {
+            return status;
+        }
     }
     scl->begun_sequence++;
     scl->is_sealing = true;
@@ -214,7 +248,10 @@ enum status scl_seal_finish(struct scl *scl, struct scl_seal_job *job, uint64_t 
         status = scl_output_add(scl, FRAME_RECORD, 0, &frame_to_leader, job->record.whole);
     }
 
-    if (job->fields.type == RECORD_DATA) {
+    if (job->lock != NULL) {
+        status = scl_lock_finish(scl, job->lock, &job->record, &job->batch);
+        tuple_batch_release(&job->batch);
+    } else if (job->fields.type == RECORD_DATA) {
         tuple_batch_clear(&job->batch);
         tuple_batch_release(&scl->spare);
         scl->spare = job->batch;

@@ -19,7 +19,11 @@ enum status scl_version(const struct scl *scl, char text[SCL_VERSION_BYTES_MAX])
     for (size_t i = 0; i < scl->peer_count; i++) {
         const struct capsule_member *member = capsule_member_at(scl->capsule, i);
         uint64_t sequence = member->head.sequence;
-        if (member->role == MEMBER_LEADER || sequence <= scl->peers[i].joined_sequence) {
+        if (member->role == MEMBER_LEADER) {
+            // Of a leader, what its LOCKs have made count.
+            sequence = writer_id_equal(&member->id, &scl->lock_leader) ? scl->lock_applied : 0;
+        }
+        if (sequence <= scl->peers[i].joined_sequence) {
             continue;
         }
         hex_encode(prefix, member->id.bytes, SCL_PREFIX_BYTES);
@@ -78,7 +82,8 @@ static enum status reaches_head(const struct scl *scl, const uint8_t prefix[SCL_
         if (member->is_closed && sequence > member->cut.sequence) {
             return STATUS_CLOSED;
         }
-        return member->head.sequence >= sequence ? STATUS_OK : STATUS_GAP;
+        const struct branch_head wanted = {.writer = member->id, .head = {.sequence = sequence}};
+        return scl_has_reached(scl, &wanted) ? STATUS_OK : STATUS_GAP;
     }
     return STATUS_GAP;
 }
