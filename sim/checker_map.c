@@ -77,9 +77,14 @@ bool checker_map_judge(const struct oracle *oracle, const struct checker_store *
     size_t count = find_winners(oracle, store, &winners), at = 0;
     struct memtable_entry entry;
     struct bytes from = bytes_of(NULL, 0);
-    bool is_right = true;
+    bool is_right = true, has_begun = false;
     memtable_reader_begin(reader);
-    while (memtable_seek(reader, from, at > 0, &entry) == STATUS_OK) {
+    while (memtable_seek(reader, from, has_begun, &entry) == STATUS_OK) {
+        from = entry.key;
+        has_begun = true;
+        if (entry.key.at[0] == ORACLE_FOREIGN) {
+            continue;
+        }
         if (at == count || !is_winner(&entry, winners[at])) {
             snprintf(reason, CHECKER_REASON_BYTES,
                      "P2, P5: worker %zu has '%.*s' of lamport %" PRIu64
@@ -90,7 +95,6 @@ bool checker_map_judge(const struct oracle *oracle, const struct checker_store *
             is_right = false;
             break;
         }
-        from = entry.key;
         at++;
     }
     if (is_right && at < count) {

@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "capsule/capsule.h"
+#include "capsule/lock.h"
 #include "store/store.h"
 
 /*
@@ -74,6 +75,23 @@ static enum status run_accept(struct walk *walk)
     return status;
 }
 
+static void add_fence(struct checker_store *checker, uint64_t fence)
+{
+    checker->fences =
+        reallocarray(checker->fences, checker->fence_count + 1, sizeof *checker->fences);
+    CHECK(checker->fences != NULL);
+    checker->fences[checker->fence_count++] = fence;
+}
+
+static void note_lock(struct checker_store *checker, const struct record *record)
+{
+    struct lock_body lock;
+    if (record->type == RECORD_LOCK && lock_decode(&lock, record->body) == STATUS_OK &&
+        !lock_is_void(&lock)) {
+        add_fence(checker, lock.fence);
+    }
+}
+
 static enum status note_run(struct walk *walk)
 {
     for (size_t i = 0; i < walk->run_count; i++) {
@@ -87,6 +105,7 @@ static enum status note_run(struct walk *walk)
         }
         head->sequence++;
         walk->checker->record_count++;
+        note_lock(walk->checker, record);
     }
     return STATUS_OK;
 }
@@ -136,7 +155,18 @@ bool checker_store_walk(struct checker_store *checker, const struct disk *disk,
 void checker_store_release(struct checker_store *checker)
 {
     free(checker->heads);
+    free(checker->fences);
     *checker = (struct checker_store){.heads = NULL};
+}
+
+bool checker_store_names(const struct checker_store *checker, uint64_t fence)
+{
+    for (size_t i = 0; i < checker->fence_count; i++) {
+        if (checker->fences[i] == fence) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void checker_store_merge(struct checker_store *target, const struct checker_store *source)
@@ -147,6 +177,11 @@ void checker_store_merge(struct checker_store *target, const struct checker_stor
             head->sequence > source->heads[i].sequence ? head->sequence : source->heads[i].sequence;
     }
     target->record_count += source->record_count;
+    for (size_t i = 0; i < source->fence_count; i++) {
+        if (!checker_store_names(target, source->fences[i])) {
+            add_fence(target, source->fences[i]);
+        }
+    }
 }
 
 uint64_t checker_store_head(const struct checker_store *checker, const struct writer_id *writer)

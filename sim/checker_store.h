@@ -24,6 +24,8 @@ struct checker_head {
 struct checker_store {
     struct checker_head *heads;
     size_t count;
+    uint64_t *fences;  // of the LOCKs that name a record, in any order
+    size_t fence_count;
     size_t record_count;
 };
 
@@ -34,6 +36,9 @@ void checker_store_release(struct checker_store *checker);
 
 /* Of each writer the longer of the two branches. */
 void checker_store_merge(struct checker_store *target, const struct checker_store *source);
+
+/* Whether a LOCK of this fence names a record. */
+bool checker_store_names(const struct checker_store *checker, uint64_t fence);
 
 /* 0: nothing of that writer is there. */
 uint64_t checker_store_head(const struct checker_store *checker, const struct writer_id *writer);

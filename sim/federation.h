@@ -104,6 +104,8 @@ void federation_worker_adjust_clock(struct federation *federation, size_t worker
 MUST_CHECK enum status federation_worker_put(struct federation *federation, size_t worker,
                                              const char *key, const char *value,
                                              struct dependency *dependency);
+/* Something was asked of its scl: it acts at once. */
+void federation_worker_wake(struct federation *federation, size_t worker);
 /* Whether W stores hold it. */
 bool federation_worker_is_durable(struct federation *federation, size_t worker,
                                   const struct dependency *dependency);

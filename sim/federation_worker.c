@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "scl/scl_lock.h"
 #include "sim/federation_internal.h"
 #include "wire/message.h"
 
@@ -84,25 +85,54 @@ static enum status worker_receive_evidence(struct federation *f, struct federati
     return status;
 }
 
-static void worker_receive_grant(struct federation_worker *worker, struct bytes body)
+static void worker_receive_grant(struct federation_worker *worker,
+                                 const struct message_grant *grant)
+{
+    if (worker->has_grant) {
+        return;
+    }
+    for (uint32_t i = 0; i < grant->key_count; i++) {
+        CHECK(scl_add_key(worker->scl, grant->keys[i].key_epoch, grant->keys[i].secret) ==
+              STATUS_OK);
+    }
+    for (uint32_t i = 0; i < grant->head_count; i++) {
+        struct branch_head head = message_grant_head(grant, i);
+        CHECK(scl_require(worker->scl, &head) == STATUS_OK);
+    }
+    worker->has_grant = true;
+}
+
+static void worker_receive_channel(struct federation_worker *worker, struct bytes body)
 {
     struct buffer plain = BUFFER_EMPTY;
     struct message message;
-    bool is_genuine = worker->channel != NULL && !worker->has_grant &&
+    bool is_genuine = worker->channel != NULL &&
                       channel_open(worker->channel, &plain, body) == STATUS_OK &&
-                      message_decode(&message, buffer_bytes(&plain)) == STATUS_OK &&
-                      message.kind == MESSAGE_GRANT;
-    if (is_genuine) {
-        const struct message_grant *grant = &message.grant;
-        for (uint32_t i = 0; i < grant->key_count; i++) {
-            CHECK(scl_add_key(worker->scl, grant->keys[i].key_epoch, grant->keys[i].secret) ==
-                  STATUS_OK);
-        }
-        for (uint32_t i = 0; i < grant->head_count; i++) {
-            struct branch_head head = message_grant_head(grant, i);
-            CHECK(scl_require(worker->scl, &head) == STATUS_OK);
-        }
-        worker->has_grant = true;
+                      message_decode(&message, buffer_bytes(&plain)) == STATUS_OK;
+    if (is_genuine && message.kind == MESSAGE_GRANT) {
+        worker_receive_grant(worker, &message.grant);
+    } else if (is_genuine &&
+               (message.kind == MESSAGE_LOCK_GRANT || message.kind == MESSAGE_LOCK_ANSWER)) {
+        enum status status = scl_lock_receive(worker->scl, &message);
+        CHECK(status == STATUS_OK || status == STATUS_STALE);
+    }
+    buffer_release(&plain);
+}
+
+/* What the scl has to say to the leader about locks. */
+static void worker_tell_leader(struct federation *f, struct federation_worker *worker, size_t place,
+                               uint64_t now_us)
+{
+    struct buffer plain = BUFFER_EMPTY;
+    while (worker->channel != NULL && scl_lock_output(worker->scl, now_us, &plain) == STATUS_OK) {
+        struct buffer sealed = BUFFER_EMPTY, frame = BUFFER_EMPTY;
+        CHECK(channel_seal(worker->channel, &sealed, buffer_bytes(&plain)) == STATUS_OK);
+        CHECK(frame_encode(&frame, FRAME_CHANNEL, 0, &frame_to_leader, buffer_bytes(&sealed)) ==
+              STATUS_OK);
+        federation_route(f, place, buffer_bytes(&frame));
+        buffer_release(&sealed);
+        buffer_release(&frame);
+        buffer_clear(&plain);
     }
     buffer_release(&plain);
 }
@@ -135,7 +165,7 @@ static enum status take(struct federation *f, struct federation_worker *worker, 
     case FRAME_EVIDENCE:
         return worker_receive_evidence(f, worker, frame->body);
     case FRAME_CHANNEL:
-        worker_receive_grant(worker, frame->body);
+        worker_receive_channel(worker, frame->body);
         break;
     case FRAME_RECORD:
         worker_receive_records(f, worker, frame->body);
@@ -194,6 +224,7 @@ static void worker_step(struct federation *f, size_t place)
         buffer_clear(&frame);
     }
     buffer_release(&frame);
+    worker_tell_leader(f, worker, place, now_us);
     worker->is_ready = worker->has_grant && scl_is_ready(worker->scl);
 }
 
@@ -293,6 +324,12 @@ enum status federation_worker_put(struct federation *f, size_t index, const char
     federation_tell(f, status == STATUS_OK ? "put" : "refuse", PLACE_WORKER + index,
                     PLACE_WORKER + index, bytes_of(NULL, 0));
     return status;
+}
+
+void federation_worker_wake(struct federation *f, size_t index)
+{
+    f->workers[index]->seal_us = 0;
+    f->workers[index]->tick_us = 0;
 }
 
 bool federation_worker_is_durable(struct federation *f, size_t index,

@@ -26,6 +26,7 @@ struct totals {
     uint64_t events;
     uint64_t puts;
     uint64_t durable;
+    uint64_t increments;
     uint64_t time_us;
     uint64_t digest;
 };
@@ -78,6 +79,7 @@ static void add(struct totals *totals, const struct scenario_config *config,
     totals->events += result->event_count;
     totals->puts += result->put_count;
     totals->durable += result->durable_count;
+    totals->increments += result->increment_count;
     totals->time_us += result->time_us;
     // Seeds end in any order.
     totals->digest += result->trace_digest * (2 * config->seed + 1);
@@ -86,9 +88,9 @@ static void add(struct totals *totals, const struct scenario_config *config,
 static void print_totals(FILE *target, const struct totals *totals, double seconds)
 {
     fprintf(target,
-            "%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64 " puts, %" PRIu64
-            " durable; %.0f s of virtual time in %.1f s; %.1f seeds/s, %.0f events/s\n",
-            totals->seeds, totals->failures, totals->puts, totals->durable,
+            "%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64 " puts, %" PRIu64 " durable, %" PRIu64
+            " increments; %.0f s of virtual time in %.1f s; %.1f seeds/s, %.0f events/s\n",
+            totals->seeds, totals->failures, totals->puts, totals->durable, totals->increments,
             (double)totals->time_us / 1e6, seconds, (double)totals->seeds / seconds,
             (double)totals->events / seconds);
 }

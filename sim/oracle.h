@@ -13,7 +13,10 @@
  * oracle: every put and delete that some client made, as that client saw it. It knows nothing of
  * records, epochs or receipts; the checkers hold the federation against it.
  */
-enum { ORACLE_TEXT_BYTES = 24 };
+enum {
+    ORACLE_TEXT_BYTES = 24,
+    ORACLE_FOREIGN = '/',  // keys that begin so are another's: the checkers leave them out
+};
 
 struct oracle_put {
     char key[ORACLE_TEXT_BYTES];

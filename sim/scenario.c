@@ -23,7 +23,7 @@ enum {
 
 /* Faults before the work: what they break is mended first (tend()). */
 static const struct scenario_act *const acts[] = {
-    &act_kill, &act_network, &act_disk, &act_clock, &act_session, &act_put,
+    &act_kill, &act_network, &act_disk, &act_clock, &act_session, &act_put, &act_lock,
 };
 enum { ACTS = sizeof acts / sizeof *acts, ACTS_OF_FAULTS = 4 };
 _Static_assert((size_t)ACTS <= (size_t)SCENARIO_ACTS_MAX, "a state for each act");

@@ -60,7 +60,8 @@ struct scenario_result {
     uint64_t trace_digest;  // of all events: equal runs have equal ones
     uint64_t put_count;
     uint64_t durable_count;
-    uint64_t time_us;  // virtual
+    uint64_t increment_count;  // of counters under locks, as clients were told
+    uint64_t time_us;          // virtual
 };
 
 void scenario_run(const struct scenario_config *config, struct scenario_result *result);
