@@ -1,16 +1,20 @@
 """Whether a history of Paranoid keeps P2 and P4 to P7, judged by what clients saw alone.
 
-What the events say is in README.md. The judge knows nothing of records, epochs or receipts. It knows
-one thing of the protocol, which is the promise itself: what must have been there before what.
+What the events say is in README.md. The judge knows nothing of records, epochs or receipts, but two
+relations that follow from the promises.
 
-  A comes before B ("A is in B's past") when
+  B has seen A's state when
     B handed back the version that A was answered with, or
-    A was answered before B was asked, by the same life of the same worker, or
-    B read what A wrote, or
-    there is something between them for which this holds.
+    A was answered before B was asked, by the same life of the same worker.
+  A is before B when
+    B has seen A's state, or B read what A wrote,
+    or there is something between them for which this holds.
 
-A read may give any write of its key that is not in the past of another one in the read's own past.
-What nobody has put is never read; what is unknown may have happened or not, but not both.
+Who has seen a state has seen its writes, and what was read in it. A write that is before another one
+has the lower version. So a read may give any write of its key that is not before another one which
+the reader has seen. (That somebody wrote the cause before the effect does not bring the cause to who
+read the effect: the promise is about states, not about causes.) What nobody has put is never read;
+what is unknown may have happened or not, but not both.
 """
 import bisect
 import json
@@ -56,42 +60,59 @@ def _rank(etag):
     return int(lamport), writer
 
 
-# ---- pasts: for each chain how many of its operations are in it ----
+# ---- for each chain how many of its operations ----
 
-def _add(past, other):
+def _add(counts, other):
     for chain, count in other.items():
-        if past.get(chain, 0) < count:
-            past[chain] = count
+        if counts.get(chain, 0) < count:
+            counts[chain] = count
+
+
+class _State:
+    """What somebody has seen, and what is before it."""
+
+    def __init__(self):
+        self.seen = {}    # by chain
+        self.read = {}    # key: puts that were read, each without what was before it
+        self.before = {}  # by chain
+
+    def merge(self, other):
+        _add(self.seen, other.seen)
+        _add(self.before, other.before)
+        for key, puts in other.read.items():
+            self.read[key] = self.read.get(key, frozenset()) | puts
 
 
 class _Judge:
     def __init__(self, operations):
         self.operations = operations
-        self.past = {}            # of each operation; after its answer including what it read
-        self.place = {}           # operation: (chain, number), numbers from 1
-        self.token_past = {}      # version: the past of whoever is told it
-        self.worker_past = {}     # worker's life: what it has answered
+        self.state = {}           # of each operation; after its answer with what it read
+        self.place = {}           # of each change: (chain, number), numbers from 1
+        self.told_with = {}       # version: the state of whoever is told it
+        self.worker_state = {}    # worker's life: what it has answered from
         self.chain_end = {}       # process: (chain, version it ends with)
         self.chain_length = {}
         self.put_of = {}          # (key, value): the put
         self.changes = {}         # key: {chain: [numbers], [operations]}, in order
         self.deletes = {}         # key: deletes
         self.rank = {}            # put: the version it was seen with
-        self.seen = set()         # changes that somebody was told of
+        self.was_read = set()     # puts that somebody was told of
 
     def _invoke(self, operation):
         after = operation.asked.get("after")
-        past = dict(self.token_past.get(after, {})) if after is not None else {}
-        _add(past, self.worker_past.get(operation.told.get("worker"), {}))
-        self.past[operation] = past
+        state = self.state[operation] = _State()
+        for known in (self.told_with.get(after), self.worker_state.get(
+                operation.told.get("worker"))):
+            if known is not None:
+                state.merge(known)
         # A process is one chain for as long as each question hands back the answer before.
         chain, version = self.chain_end.get(operation.process, (None, None))
         if chain is None or after is None or after != version:
             chain = (operation.process, operation.invoked)
-        number = self.chain_length[chain] = self.chain_length.get(chain, 0) + 1
-        self.place[operation] = (chain, number)
         self.chain_end[operation.process] = (chain, operation.told.get("version"))
         if operation.f in _CHANGES and operation.outcome != history.FAIL:
+            number = self.chain_length[chain] = self.chain_length.get(chain, 0) + 1
+            self.place[operation] = (chain, number)
             numbers, changes = self.changes.setdefault(operation.key, {}).setdefault(
                 chain, ([], []))
             numbers.append(number)
@@ -105,12 +126,12 @@ class _Judge:
 
     def _is_before(self, first, second):
         chain, number = self.place[first]
-        return first is not second and self.past[second].get(chain, 0) >= number
+        return first is not second and self.state[second].before.get(chain, 0) >= number
 
-    def _known_changes(self, key, past):
-        """Of each chain the last change of the key that is in the past."""
+    def _last_changes(self, key, counts):
+        """Of each chain the last change of the key among the first of its operations."""
         for chain, (numbers, changes) in self.changes.get(key, {}).items():
-            count = bisect.bisect_right(numbers, past.get(chain, 0))
+            count = bisect.bisect_right(numbers, counts.get(chain, 0))
             if count > 0:
                 yield changes[count - 1]
 
@@ -126,7 +147,7 @@ class _Judge:
         return put
 
     def _judge_read(self, promise, operation, put, known):
-        """`known`: changes that must be there, or something that is not in their past."""
+        """`known`: changes that must be there, or something that is not before them."""
         if put is None:
             known = list(known)
             explained = all(change.f == "delete" for change in known) or any(
@@ -151,12 +172,12 @@ class _Judge:
         rank = _rank(operation.told["etag"])
         if self.rank.setdefault(put, rank) != rank:
             raise Broken("P5", "one write was read with two versions", operation, put)
-        for change in self._known_changes(operation.key, self.past[put]):
+        for change in self._last_changes(operation.key, self.state[put].before):
             if change in self.rank and self.rank[change] >= rank:
                 raise Broken("P5", "a later write has no higher version", put, change)
 
     def _answer(self, operation):
-        past = self.past[operation]
+        state, key = self.state[operation], operation.key
         after, version = operation.asked.get("after"), operation.told.get("version")
         if after is not None and version is not None and not _covers(version, after):
             raise Broken("P6", f"the version went back from {after} to {version}", operation)
@@ -164,17 +185,25 @@ class _Judge:
             put = self._read(operation)
             if put is not None:
                 self._note_rank(operation, put)
-                self.seen.add(put)
-            self._judge_read("P6", operation, put, self._known_changes(operation.key, past))
+                self.was_read.add(put)
+            self._judge_read("P6", operation, put, [*self._last_changes(key, state.seen),
+                                                    *state.read.get(key, ())])
             if put is not None:
-                _add(past, self.past[put])
-                _add(past, dict([self.place[put]]))
-        told = dict(past)
-        _add(told, dict([self.place[operation]]))
+                # Of what was read before the rest is before this one, or still worth knowing.
+                others = {other for other in state.read.get(key, ())
+                          if not self._is_before(other, put)}
+                state.read[key] = frozenset(others | {put})
+                _add(state.before, self.state[put].before)
+                _add(state.before, dict([self.place[put]]))
+        told = _State()
+        told.merge(state)
+        if operation in self.place:
+            _add(told.seen, dict([self.place[operation]]))
+            _add(told.before, dict([self.place[operation]]))
         if version is not None:
-            _add(self.token_past.setdefault(version, {}), told)
+            self.told_with.setdefault(version, _State()).merge(told)
         if operation.told.get("worker") is not None:
-            _add(self.worker_past.setdefault(operation.told["worker"], {}), told)
+            self.worker_state.setdefault(operation.told["worker"], _State()).merge(told)
 
     def run(self):
         events = [(operation.invoked, self._invoke, operation) for operation in self.operations]
@@ -193,7 +222,7 @@ class _Judge:
             # What was answered, or read by somebody who was answered, is there.
             kept = [change for _, changes in self.changes.get(key, {}).values()
                     for change in changes
-                    if change.outcome == history.OK or change in self.seen]
+                    if change.outcome == history.OK or change in self.was_read]
             self._judge_read("P4", reads[0], self._read(reads[0]), kept)
         for key in self.changes:
             if key not in finals:
