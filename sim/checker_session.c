@@ -17,6 +17,7 @@ static uint64_t epoch_of(const char *token)
 bool checker_session_judge(struct checker_session *session, const struct scl *scl, size_t worker,
                            char reason[CHECKER_REASON_BYTES])
 {
+    static const struct dependency nothing;
     char token[SCL_VERSION_BYTES_MAX];
     if (session->token[0] != '\0' &&
         scl_version_reaches(scl, bytes_text(session->token)) != STATUS_OK) {
@@ -24,7 +25,7 @@ bool checker_session_judge(struct checker_session *session, const struct scl *sc
                  worker, session->token);
         return false;
     }
-    if (scl_version(scl, token) != STATUS_OK) {
+    if (scl_version(scl, &nothing, bytes_of(NULL, 0), token) != STATUS_OK) {
         return true;
     }
     uint64_t epoch = epoch_of(token);

@@ -82,13 +82,21 @@ static size_t add_result_headers(struct response_header *headers, size_t count,
     return count;
 }
 
+/* The version that the client has handed back; empty for none. */
+static struct bytes after_of(const struct worker_task *task)
+{
+    struct bytes after;
+    return http_find(task->http, "x-paranoid-after", &after) ? after : bytes_of(NULL, 0);
+}
+
 static void respond(struct server *server, struct worker_task *task)
 {
     static char version[SCL_VERSION_BYTES_MAX];
     struct response_header headers[SERVE_HEADERS_MAX];
     char etag[68] = "";
     pthread_mutex_lock(&server->worker->lock);
-    enum status status = scl_version(server->worker->scl, version);
+    enum status status =
+        scl_version(server->worker->scl, &task->dependency, after_of(task), version);
     pthread_mutex_unlock(&server->worker->lock);
     if (task->etag[0] != '\0') {
         snprintf(etag, sizeof etag, "\"%s\"", task->etag);

@@ -30,6 +30,16 @@ void dependency_add_own(struct dependency *dependency, uint64_t sequence)
     }
 }
 
+uint64_t dependency_on(const struct dependency *dependency, uint32_t member)
+{
+    for (uint32_t i = 0; i < dependency->count; i++) {
+        if (dependency->items[i].member == member) {
+            return dependency->items[i].sequence;
+        }
+    }
+    return 0;
+}
+
 bool dependency_is_empty(const struct dependency *dependency)
 {
     return dependency->count == 0 && dependency->own_sequence == 0 && !dependency->has_overflowed;

@@ -30,6 +30,9 @@ void dependency_add(struct dependency *dependency, uint32_t member, uint64_t seq
 /* The same for the replica's own branch. */
 void dependency_add_own(struct dependency *dependency, uint64_t sequence);
 
+/* Up to where it rests on `member`: 0, not at all. */
+uint64_t dependency_on(const struct dependency *dependency, uint32_t member);
+
 /* Whether it rests on nothing. */
 bool dependency_is_empty(const struct dependency *dependency);
 

@@ -286,6 +286,31 @@ bool durable_covers(struct durable *durable, const struct writer_id *writer, uin
     return holding_count >= genesis->receipt_count;
 }
 
+static uint64_t claimed_by(const struct durable_branch *branch, uint32_t store)
+{
+    uint64_t verified = branch->verified[store].sequence, claimed = branch->claimed[store].sequence;
+    return verified > claimed ? verified : claimed;
+}
+
+uint64_t durable_claimed(const struct durable *durable, const struct writer_id *writer)
+{
+    const struct durable_branch *branch = branch_find(durable, writer);
+    const struct genesis *genesis = durable->genesis;
+    uint64_t sequence = 0;
+    // The greatest claim that W stores make.
+    for (uint32_t i = 0; branch != NULL && i < genesis->store_count; i++) {
+        uint64_t claim = claimed_by(branch, i);
+        uint32_t claim_count = 0;
+        for (uint32_t store = 0; store < genesis->store_count; store++) {
+            claim_count += claimed_by(branch, store) >= claim;
+        }
+        if (claim_count >= genesis->receipt_count && claim > sequence) {
+            sequence = claim;
+        }
+    }
+    return sequence;
+}
+
 void durable_collect_begin(struct durable *durable)
 {
     while (durable->collected != NULL) {

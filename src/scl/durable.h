@@ -34,6 +34,12 @@ MUST_CHECK enum status durable_receive(struct durable *durable, struct bytes rec
 bool durable_covers(struct durable *durable, const struct writer_id *writer, uint64_t sequence);
 
 /*
+ * How far receipts of W stores say that they hold this branch, looked at or not: for what a lie
+ * makes only useless.
+ */
+uint64_t durable_claimed(const struct durable *durable, const struct writer_id *writer);
+
+/*
  * Append, each behind its u32 length, receipts of W distinct stores that cover `sequence`, leaving
  * out those already appended to `target` since durable_collect_begin(). STATUS_GAP: there are not
  * enough.

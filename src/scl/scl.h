@@ -163,10 +163,14 @@ uint64_t scl_time_ms(const struct scl *scl);
 
 /*
  * Session tokens (P6): "<capsule prefix>.<term>.<joined epoch>[.<writer prefix>-<sequence>…]" for
- * each head beyond the joined SYNC.
+ * each head beyond the joined SYNC. A head is named as far as W stores say they hold it, so that no
+ * crash takes away what an honest token names; and in any case as far as the answer rests on it
+ * (`dependency`) and as its client has seen it before (`after`, the token that came with the
+ * request; empty for none). STATUS_FULL: more than fits.
  */
 enum { SCL_VERSION_BYTES_MAX = 4096 };
-MUST_CHECK enum status scl_version(const struct scl *scl, char text[SCL_VERSION_BYTES_MAX]);
+MUST_CHECK enum status scl_version(const struct scl *scl, const struct dependency *dependency,
+                                   struct bytes after, char text[SCL_VERSION_BYTES_MAX]);
 
 /*
  * STATUS_OK: reached here. STATUS_GAP: not yet. STATUS_CLOSED: it names what a cut has removed.

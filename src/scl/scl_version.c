@@ -10,32 +10,6 @@ enum {
     SCL_PREFIX_BYTES = 4,  // of ids
 };
 
-enum status scl_version(const struct scl *scl, char text[SCL_VERSION_BYTES_MAX])
-{
-    char prefix[2 * SCL_PREFIX_BYTES + 1];
-    hex_encode(prefix, capsule_name(scl->capsule)->bytes, SCL_PREFIX_BYTES);
-    int length = snprintf(text, SCL_VERSION_BYTES_MAX, "%s.%" PRIu64 ".%" PRIu64, prefix,
-                          capsule_term(scl->capsule), scl->joined_epoch);
-    for (size_t i = 0; i < scl->peer_count; i++) {
-        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
-        uint64_t sequence = member->head.sequence;
-        if (member->role == MEMBER_LEADER) {
-            // Of a leader, what its LOCKs have made count.
-            sequence = writer_id_equal(&member->id, &scl->lock_leader) ? scl->lock_applied : 0;
-        }
-        if (sequence <= scl->peers[i].joined_sequence) {
-            continue;
-        }
-        hex_encode(prefix, member->id.bytes, SCL_PREFIX_BYTES);
-        length += snprintf(text + length, SCL_VERSION_BYTES_MAX - (size_t)length, ".%s-%" PRIu64,
-                           prefix, sequence);
-        if (length >= SCL_VERSION_BYTES_MAX) {
-            return STATUS_FULL;
-        }
-    }
-    return STATUS_OK;
-}
-
 /* Read decimal digits. False: none, or too many. */
 static bool read_number(struct bytes *text, uint64_t *number)
 {
@@ -71,6 +45,85 @@ static bool read_mark(struct bytes *text, char mark)
     return true;
 }
 
+/* One "<writer prefix>-<sequence>", which a '.' precedes. */
+static bool read_head(struct bytes *text, uint8_t prefix[SCL_PREFIX_BYTES], uint64_t *sequence)
+{
+    return read_mark(text, '.') && read_prefix(text, prefix) && read_mark(text, '-') &&
+           read_number(text, sequence);
+}
+
+/* "<capsule prefix>.<term>.<joined epoch>" */
+static bool read_begin(struct bytes *text, uint8_t prefix[SCL_PREFIX_BYTES], uint64_t *term,
+                       uint64_t *epoch)
+{
+    return read_prefix(text, prefix) && read_mark(text, '.') && read_number(text, term) &&
+           read_mark(text, '.') && read_number(text, epoch);
+}
+
+/* The sequence that a token names for a writer; 0: none. */
+static uint64_t named_by(struct bytes version, const struct writer_id *writer)
+{
+    uint8_t prefix[SCL_PREFIX_BYTES];
+    uint64_t term, epoch, sequence;
+    bool is_whole = read_begin(&version, prefix, &term, &epoch);
+    while (is_whole && version.length > 0) {
+        is_whole = read_head(&version, prefix, &sequence);
+        if (is_whole && memcmp(writer->bytes, prefix, SCL_PREFIX_BYTES) == 0) {
+            return sequence;
+        }
+    }
+    return 0;
+}
+
+/* How far a token names this branch. */
+static uint64_t named_sequence(const struct scl *scl, size_t index,
+                               const struct dependency *dependency, struct bytes after)
+{
+    const struct capsule_member *member = capsule_member_at(scl->capsule, index);
+    if (member->role == MEMBER_LEADER) {
+        // What its LOCKs have made count: they were held before they were applied.
+        return writer_id_equal(&member->id, &scl->lock_leader) ? scl->lock_applied : 0;
+    }
+    uint64_t claimed = durable_claimed(scl->durable, &member->id);
+    uint64_t synced = scl->peers[index].synced_sequence;
+    uint64_t sequence = claimed < synced ? synced : claimed;
+    uint64_t rested = dependency_on(dependency, (uint32_t)index);
+    uint64_t seen = named_by(after, &member->id);
+    if (writer_id_equal(&member->id, &scl->id) && rested < dependency->own_sequence) {
+        rested = dependency->own_sequence;
+    }
+    sequence = sequence < rested ? rested : sequence;
+    sequence = sequence < seen ? seen : sequence;
+    bool rests_on_all = dependency->has_overflowed;
+    return rests_on_all || sequence > member->head.sequence ? member->head.sequence : sequence;
+}
+
+enum status scl_version(const struct scl *scl, const struct dependency *dependency,
+                        struct bytes after, char text[SCL_VERSION_BYTES_MAX])
+{
+    char prefix[2 * SCL_PREFIX_BYTES + 1];
+    hex_encode(prefix, capsule_name(scl->capsule)->bytes, SCL_PREFIX_BYTES);
+    int length = snprintf(text, SCL_VERSION_BYTES_MAX, "%s.%" PRIu64 ".%" PRIu64, prefix,
+                          capsule_term(scl->capsule), scl->joined_epoch);
+    for (size_t i = 0; i < scl->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
+        if (member->head.sequence <= scl->peers[i].joined_sequence) {
+            continue;
+        }
+        uint64_t sequence = named_sequence(scl, i, dependency, after);
+        if (sequence <= scl->peers[i].joined_sequence) {
+            continue;
+        }
+        hex_encode(prefix, member->id.bytes, SCL_PREFIX_BYTES);
+        length += snprintf(text + length, SCL_VERSION_BYTES_MAX - (size_t)length, ".%s-%" PRIu64,
+                           prefix, sequence);
+        if (length >= SCL_VERSION_BYTES_MAX) {
+            return STATUS_FULL;
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status reaches_head(const struct scl *scl, const uint8_t prefix[SCL_PREFIX_BYTES],
                                 uint64_t sequence)
 {
@@ -92,10 +145,7 @@ enum status scl_version_reaches(const struct scl *scl, struct bytes version)
 {
     uint8_t prefix[SCL_PREFIX_BYTES];
     uint64_t term, epoch;
-    bool is_whole = read_prefix(&version, prefix) && read_mark(&version, '.') &&
-                    read_number(&version, &term) && read_mark(&version, '.') &&
-                    read_number(&version, &epoch);
-    if (!is_whole) {
+    if (!read_begin(&version, prefix, &term, &epoch)) {
         return STATUS_MALFORMED;
     }
     if (memcmp(prefix, capsule_name(scl->capsule)->bytes, SCL_PREFIX_BYTES) != 0) {
@@ -107,9 +157,7 @@ enum status scl_version_reaches(const struct scl *scl, struct bytes version)
     }
     while (version.length > 0) {
         uint64_t sequence;
-        is_whole = read_mark(&version, '.') && read_prefix(&version, prefix) &&
-                   read_mark(&version, '-') && read_number(&version, &sequence);
-        if (!is_whole) {
+        if (!read_head(&version, prefix, &sequence)) {
             return STATUS_MALFORMED;
         }
         enum status status = reaches_head(scl, prefix, sequence);

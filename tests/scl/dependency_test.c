@@ -26,6 +26,8 @@ static void p4_keeps_the_highest_sequence_of_each_writer(void **state)
     assert_int_equal(dependency.items[0].sequence, 5);
     assert_int_equal(dependency.items[1].member, 2);
     assert_int_equal(dependency.items[1].sequence, 1);
+    assert_int_equal(dependency_on(&dependency, 7), 5);
+    assert_int_equal(dependency_on(&dependency, 3), 0);
     assert_false(dependency.has_overflowed);
 }
 

@@ -962,7 +962,8 @@ static void a_newcomer_begins_at_the_sync_that_its_member_names(void **state)
 
 static const char *token_of(struct fixture *f, char text[SCL_VERSION_BYTES_MAX])
 {
-    assert_int_equal(scl_version(f->scl, text), STATUS_OK);
+    static const struct dependency nothing;
+    assert_int_equal(scl_version(f->scl, &nothing, bytes_of(NULL, 0), text), STATUS_OK);
     return text;
 }
 
@@ -984,6 +985,8 @@ static void p6_a_token_is_reached_by_who_has_seen_as_much(void **state)
     feed_rest(f);
     put(f, "key", "own");
     seal(f);
+    receipt(f, 0, f->a, 2);
+    receipt(f, 0, f->own, 1);
     token_of(f, after);
     assert_int_equal(reaches(f, before), STATUS_OK);
     assert_int_equal(reaches(f, after), STATUS_OK);
@@ -1011,6 +1014,53 @@ static void p6_a_token_is_reached_by_who_has_seen_as_much(void **state)
     fixture_free(f);
 }
 
+/* As a token names it. */
+static void name_head(const struct capsule_world_writer *writer, unsigned sequence, char text[32])
+{
+    const uint8_t *id = writer->id.bytes;
+    snprintf(text, 32, ".%02x%02x%02x%02x-%u", id[0], id[1], id[2], id[3], sequence);
+}
+
+static void p6_a_token_names_what_stores_hold_or_its_answer_rests_on(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(3, 2);
+    char text[SCL_VERSION_BYTES_MAX], earlier[SCL_VERSION_BYTES_MAX], head[32];
+    get_ready(f);
+    capsule_world_put(&f->world, f->a, "1", "value");
+    capsule_world_put(&f->world, f->a, "2", "value");
+    capsule_world_put(&f->world, f->a, "3", "value");
+    feed_rest(f);
+    struct dependency rests = read_of(f, "2");
+    assert_int_equal(try_put(f, "key", "own", &rests), STATUS_OK);
+    seal(f);
+    // All of it is applied. One store of two that it takes holds all, the other one record.
+    receipt(f, 0, f->a, 3);
+    name_head(f->a, 3, head);
+    assert_null(strstr(token_of(f, text), head));
+    assert_null(strchr(text, '-'));
+    receipt(f, 1, f->a, 1);
+    name_head(f->a, 1, head);
+    assert_non_null(strstr(token_of(f, earlier), head));
+    name_head(f->own, 1, head);
+    assert_null(strstr(earlier, head));
+
+    // An answer that has read more, or whose client has, says so; never more than is here.
+    assert_int_equal(scl_version(f->scl, &rests, bytes_text(earlier), text), STATUS_OK);
+    assert_non_null(strstr(text, head));
+    name_head(f->a, 2, head);
+    assert_non_null(strstr(text, head));
+    const struct dependency nothing = {0};
+    assert_int_equal(scl_version(f->scl, &nothing, bytes_text(text), earlier), STATUS_OK);
+    assert_string_equal(text, earlier);
+    name_head(f->a, 9, head);
+    snprintf(earlier, sizeof earlier, "%.8s.1.0%s", text, head);
+    assert_int_equal(scl_version(f->scl, &nothing, bytes_text(earlier), text), STATUS_OK);
+    name_head(f->a, 3, head);
+    assert_non_null(strstr(text, head));
+    fixture_free(f);
+}
+
 static void p6_a_token_names_what_the_joined_sync_does_not_cover(void **state)
 {
     (void)state;
@@ -1020,8 +1070,8 @@ static void p6_a_token_names_what_the_joined_sync_does_not_cover(void **state)
     capsule_world_put(&f->world, f->a, "key", "1");
     capsule_world_sync(&f->world);
     feed_rest(f);
-    snprintf(prefix, sizeof prefix, ".%02x%02x%02x%02x-1", f->a->id.bytes[0], f->a->id.bytes[1],
-             f->a->id.bytes[2], f->a->id.bytes[3]);
+    name_head(f->a, 1, prefix);
+    receipt(f, 0, f->a, 1);
     // The SYNC is here, but not joined before stores hold it: the token says epoch 0.
     assert_non_null(strstr(token_of(f, unheld), ".1.0."));
     assert_non_null(strstr(unheld, prefix));
@@ -1349,6 +1399,7 @@ int main(void)
         cmocka_unit_test(joining_raises_the_clock),
         cmocka_unit_test(a_newcomer_begins_at_the_sync_that_its_member_names),
         cmocka_unit_test(p6_a_token_is_reached_by_who_has_seen_as_much),
+        cmocka_unit_test(p6_a_token_names_what_stores_hold_or_its_answer_rests_on),
         cmocka_unit_test(p6_a_token_names_what_the_joined_sync_does_not_cover),
         cmocka_unit_test(p6_a_token_of_a_later_term_or_epoch_is_not_reached),
         cmocka_unit_test(p6_a_token_beyond_a_cut_is_lost),
