@@ -14,7 +14,7 @@
  * records, epochs or receipts; the checkers hold the federation against it.
  */
 enum {
-    ORACLE_TEXT_BYTES = 24,
+    ORACLE_TEXT_BYTES = 32,
     ORACLE_FOREIGN = '/',  // keys that begin so are another's: the checkers leave them out
 };
 
