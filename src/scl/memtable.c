@@ -254,7 +254,7 @@ static enum status insert_node(struct memtable *memtable, const struct memtable_
     return STATUS_OK;
 }
 
-static bool is_newer(const struct memtable_version *version, const struct memtable_version *than)
+bool memtable_is_newer(const struct memtable_version *version, const struct memtable_version *than)
 {
     if (version->lamport != than->lamport) {
         return version->lamport > than->lamport;
@@ -341,7 +341,7 @@ enum status memtable_apply(struct memtable *memtable, const struct memtable_entr
     }
     // Relaxed: only this thread writes it.
     struct value *old = atomic_load_explicit(&node->value, memory_order_relaxed);
-    if (!is_newer(&entry->version, &old->version)) {
+    if (!memtable_is_newer(&entry->version, &old->version)) {
         return STATUS_STALE;
     }
     return replace_value(memtable, node, old, entry);

@@ -37,6 +37,9 @@ struct memtable_entry {
     struct memtable_version version;
 };
 
+/* The merge rule: whether `version` wins over `than`. */
+bool memtable_is_newer(const struct memtable_version *version, const struct memtable_version *than);
+
 MUST_CHECK enum status memtable_new(struct memtable **memtable);
 void memtable_free(struct memtable *memtable);  // wipes; no reader is left
 

@@ -30,6 +30,8 @@ enum status scl_new(struct scl **scl, const struct scl_config *config)
     made->log = config->log;
     made->on_function = config->on_function;
     made->context = config->context;
+    made->cold.memtable_bytes = config->memtable_bytes;
+    made->is_compactor = config->is_compactor;
     outbox_init(&made->outbox);
     made->output_end = &made->output;
     made->log_next = 1;
@@ -44,6 +46,9 @@ enum status scl_new(struct scl **scl, const struct scl_config *config)
     }
     if (status == STATUS_OK) {
         status = memtable_new(&made->memtable);
+    }
+    if (status == STATUS_OK) {
+        status = tree_new(&made->cold.tree, config->cache_bytes);
     }
     if (status != STATUS_OK) {
         scl_free(made);
@@ -72,11 +77,13 @@ void scl_free(struct scl *scl)
     outbox_release(&scl->outbox);
     scl_lock_release_all(scl);
     scl_tag_release(scl);
+    buffer_release(&scl->manifest);
     while (scl->output != NULL) {
         output_drop_first(scl);
     }
     for (size_t i = 0; i < scl->peer_count; i++) {
         aead_key_free(scl->peers[i].body_key);
+        free(scl->peers[i].marks);
     }
     for (size_t i = 0; i < scl->key_count; i++) {
         secret_free(scl->keys[i].secret);
@@ -87,6 +94,7 @@ void scl_free(struct scl *scl)
     free(scl->peers);
     free(scl->required);
     memtable_free(scl->memtable);
+    tree_free(scl->cold.tree);
     holdback_free(scl->holdback);
     durable_free(scl->durable);
     capsule_free(scl->capsule);
@@ -175,10 +183,12 @@ bool scl_has_reached(const struct scl *scl, const struct branch_head *wanted)
 bool scl_is_ready(const struct scl *scl)
 {
     const struct capsule_member *own = capsule_member_find(scl->capsule, &scl->id);
-    if (!scl->is_log_done || own == NULL || !scl_has_begun(scl, own)) {
+    if (!scl->is_log_done || own == NULL || !scl_has_begun(scl, own) ||
+        !scl_cold_is_complete(scl)) {
         return false;
     }
-    for (size_t i = 0; i < scl->required_count; i++) {
+    // A compactor takes of others' branches only what SYNCs list: it need not have reached more.
+    for (size_t i = 0; i < scl->required_count && !scl->is_compactor; i++) {
         if (!scl_has_reached(scl, &scl->required[i])) {
             return false;
         }
@@ -271,6 +281,8 @@ void scl_join_newest(struct scl *scl)
     }
     scl->joined = sync->hash;
     scl->joined_epoch = sync->epoch;
+    scl->joined_floor = sync->floor;
+    scl_cold_name(scl, sync);
     atomic_store_explicit(&scl->joined_time_ms, sync->time_ms, memory_order_relaxed);
     if (scl->lamport < sync->lamport) {
         scl->lamport = sync->lamport;
@@ -310,7 +322,8 @@ enum status scl_put(struct scl *scl, const struct tuple *tuple, struct dependenc
     if (own == NULL || own->is_closed) {
         return STATUS_CLOSED;
     }
-    if (scl->outbox.bytes + scl->batch.plain.length > SCL_UNRECEIPTED_BYTES_MAX) {
+    if (scl->outbox.bytes + scl->batch.plain.length > SCL_UNRECEIPTED_BYTES_MAX ||
+        !scl_cold_has_room(scl)) {
         return STATUS_FULL;
     }
     struct tuple stamped = *tuple;
@@ -338,6 +351,7 @@ enum status scl_put(struct scl *scl, const struct tuple *tuple, struct dependenc
     // tuple is in the batch and not in the map: stop, rather than answer from a map that differs.
     CHECK(status == STATUS_OK);
     scl_depend(scl, dependency, &entry.version);
+    scl_cold_evict(scl, SCL_EVICT_STEPS);
     scl->counters.tuples_put++;
     return STATUS_OK;
 }
@@ -412,6 +426,7 @@ static uint64_t tick_expiry(struct scl *scl, uint64_t now_us)
 
 uint64_t scl_tick(struct scl *scl, uint64_t now_us)
 {
+    scl->was_ready = scl->was_ready || scl_is_ready(scl);
     scl_repair_tick(scl, now_us);
     repeat_unreceipted(scl, now_us);
     uint64_t wake_us = tick_expiry(scl, now_us);
@@ -419,6 +434,8 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us)
     uint64_t lock_us = scl_lock_wake_us(scl, now_us);
     wake_us = tag_us < wake_us ? tag_us : wake_us;
     wake_us = lock_us < wake_us ? lock_us : wake_us;
+    uint64_t cold_us = scl_cold_tick(scl, now_us);
+    wake_us = cold_us < wake_us ? cold_us : wake_us;
     if (scl->outbox.first != NULL && wake_us > now_us + OUTBOX_REPEAT_US) {
         wake_us = now_us + OUTBOX_REPEAT_US;
     }
@@ -441,4 +458,10 @@ void scl_count(const struct scl *scl, struct scl_counters *counters)
     counters->key_bytes = memtable_bytes(scl->memtable);
     counters->locks = scl->lock_count;
     counters->undecided = scl_tag_count(scl);
+    struct tree_counters tables;
+    tree_count(scl->cold.tree, &tables);
+    counters->table_floor = tree_floor(scl->cold.tree);
+    counters->table_count = tables.table_count;
+    counters->table_index_bytes = tables.index_bytes;
+    counters->table_cache_bytes = tables.cache_bytes;
 }

@@ -13,6 +13,7 @@
 #include "capsule/tuple.h"
 #include "crypto/secret.h"
 #include "crypto/sign.h"
+#include "lsm/block.h"
 #include "scl/dependency.h"
 #include "scl/memtable.h"
 #include "wire/frame.h"
@@ -45,6 +46,11 @@ struct scl_config {
     /* A FUNCTION record of the leader's was applied: its plaintext (capsule/function.h). */
     void (*on_function)(void *context, struct bytes body);
     void *context;
+    uint64_t memtable_bytes;  // bound of the memtable, beyond which it evicts; 0: none
+    uint64_t cache_bytes;     // bound of the blocks of tables that are kept opened
+    /* A compactor's: of others' branches it applies no more than SYNCs have listed, so what it
+     * flushes cannot be undone by a cut. */
+    bool is_compactor;
 };
 
 MUST_CHECK enum status scl_new(struct scl **scl, const struct scl_config *config);
@@ -67,7 +73,7 @@ bool scl_is_ready(const struct scl *scl);
 /*
  * Stamp and apply one put or delete and append it to the open batch. `tuple->lamport` is ignored.
  * `dependency` is raised to cover the record it will be in.
- * STATUS_FULL: the batch, or what waits for receipts, is at its bound: wait for the sealer.
+ * STATUS_FULL: the batch, the memtable, or what waits for receipts is at its bound: wait.
  * STATUS_CLOSED: this branch was closed: the enclave must join anew. STATUS_NO_MEMORY.
  */
 MUST_CHECK enum status scl_put(struct scl *scl, const struct tuple *tuple,
@@ -106,7 +112,10 @@ void scl_seal_release(struct scl_seal_job *job);
 
 /* ---- the way of a record received ---- */
 
-/* A decoded record of another writer: held until its turn. Copied. */
+/*
+ * A decoded record of another writer: held until its turn. Copied. Of an answer to a FETCH it may be
+ * pruned. A block that scl_cold_fetch() asked for is taken at once.
+ */
 MUST_CHECK enum status scl_receive(struct scl *scl, const struct record *record);
 
 /* A run of one writer. Starts as all zeroes. */
@@ -146,7 +155,13 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us);
 bool scl_has_output(const struct scl *scl);
 MUST_CHECK enum status scl_output(struct scl *scl, struct buffer *frame);
 
-/* ---- reading ---- */
+/* ---- reading: the state itself is read by scl/scl_reader.h ---- */
+
+/* A reader lacks a block: ask the stores. STATUS_FULL: too many are on their way; try again. */
+MUST_CHECK enum status scl_cold_fetch(struct scl *scl, const struct block_ref *ref, uint64_t now_us);
+/* What a reader got from tables whose floor was `floor`: keep it in the memtable. Copied. */
+void scl_cold_keep(struct scl *scl, const struct memtable_entry *entry, uint64_t floor);
+
 
 /* What was read or written rests on the record that `version` names. Without the lock. */
 void scl_depend(const struct scl *scl, struct dependency *dependency,
@@ -194,6 +209,14 @@ struct scl_counters {
     uint64_t key_bytes;
     uint64_t locks;      // asked for, held or not yet decided
     uint64_t undecided;  // records, of any writer, that wait for a LOCK or for its receipts
+    uint64_t keys_evicted;
+    uint64_t keys_kept;  // from tables
+    uint64_t block_fetches;
+    uint64_t manifests_adopted;
+    uint64_t table_floor;
+    uint64_t table_count;
+    uint64_t table_index_bytes;
+    uint64_t table_cache_bytes;
 };
 void scl_count(const struct scl *scl, struct scl_counters *counters);
 

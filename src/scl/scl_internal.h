@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "lsm/tree.h"
 #include "scl/durable.h"
 #include "scl/holdback.h"
 #include "scl/outbox.h"
@@ -18,7 +19,8 @@
  * What the files of the scl share: scl.c has its life, its keys and puts,
  * scl_seal.c the own records, scl_receive.c the frames that come, scl_open.c
  * the records of others, scl_repair.c what is missing, scl_version.c tokens, scl_lock.c the locks
- * of this worker, scl_tag.c what was written under anybody's.
+ * of this worker, scl_tag.c what was written under anybody's, scl_cold.c the tables below the
+ * memtable, scl_reader.c reading both.
  */
 
 enum {
@@ -27,6 +29,8 @@ enum {
     SCL_INTRODUCTIONS_MAX = 16,
     SCL_STALL_US = 50 * 1000,   // no progress for so long: ask for what is missing
     SCL_LOST_US = 1000 * 1000,  // with records that wait for what nobody names
+    SCL_BLOCKS_MAX = 64,        // on their way at once
+    SCL_EVICT_STEPS = 64,       // entries looked at for each that comes
 };
 
 /* A zero id: every worker and store; in a FETCH, the whole log. */
@@ -37,6 +41,12 @@ struct scl_key {
     struct secret *secret;
 };
 
+/* A DATA record that the tables do not cover yet: a compactor keeps count of them. */
+struct scl_mark {
+    uint64_t sequence;
+    uint64_t lamport;  // the greatest in it
+};
+
 /* What this replica keeps of the member with the same index in the capsule. */
 struct scl_peer {
     struct aead_key *body_key;  // for key_epoch; NULL until needed
@@ -45,6 +55,10 @@ struct scl_peer {
     uint64_t progress_us;      // when one of its records was applied last
     uint64_t synced_sequence;  // as the newest SYNC lists it
     uint64_t joined_sequence;  // as the joined SYNC lists it, or less
+    struct scl_mark *marks;    // of a compactor: rising in both
+    size_t mark_count;
+    size_t mark_capacity;
+    uint64_t pruned_sequence;  // the last that came without its body, uncovered by tables then
 };
 
 struct scl_fetch {
@@ -52,6 +66,25 @@ struct scl_fetch {
     bool is_log;       // the whole log in the store's order, at the start
     struct writer_id writer;
     uint64_t deadline_us;
+};
+
+/* A TABLE or MANIFEST that somebody waits for. */
+struct scl_block {
+    bool is_wanted;
+    struct block_ref ref;
+    uint64_t wanted_us;  // by somebody, last
+    uint64_t asked_us;   // of the stores, last
+};
+
+struct scl_cold {
+    struct tree *tree;
+    struct branch_head named;  // the MANIFEST that the joined SYNC names; zeroes: none
+    uint64_t named_floor;      // of that SYNC
+    struct hash adopting;      // the MANIFEST whose indexes are being fetched
+    struct scl_block blocks[SCL_BLOCKS_MAX];
+    uint64_t memtable_bytes;  // its bound; 0: none
+    void (*on_block)(void *context, const struct record *record, struct aead_key *key);
+    void *context;
 };
 
 struct scl_frame {
@@ -91,10 +124,16 @@ struct scl {
     uint32_t own_key_epoch;
     struct outbox outbox;
     enum status trouble;
+    enum record_type block_type;  // of a compactor's next record
+    struct bytes block_plain;     // borrowed; empty: none waits
+    struct block_ref sealed_block;
+    struct buffer manifest;  // the record sealed last
+    bool has_sealed_block;  // since the last scl_seal_block()
 
     // The SYNC that this replica has joined and that W stores hold.
     struct hash joined;
     uint64_t joined_epoch;
+    uint64_t joined_floor;
     _Atomic uint64_t joined_time_ms;
     uint64_t expiry_ms;    // the latest of any key: until then SYNCs must tell the time
     uint64_t timed_epoch;  // the epoch joined when timed_us was taken
@@ -126,6 +165,11 @@ struct scl {
     uint64_t checked_us;           // when what is missing was asked for last
     struct scl_fetch fetches[SCL_FETCHES_MAX];
     uint32_t last_request;
+
+    struct scl_cold cold;
+    bool is_compactor;
+    bool was_ready;
+    bool must_rejoin;  // a body is gone that this map has not seen
 
     struct scl_frame *output;
     struct scl_frame **output_end;
@@ -210,6 +254,34 @@ void scl_lock_settle(struct scl *scl, uint64_t sequence, enum status fate);
 bool scl_lock_missing(const struct scl *scl, size_t *place, struct branch_head *wanted);
 uint64_t scl_lock_wake_us(const struct scl *scl, uint64_t now_us);
 void scl_lock_release_all(struct scl *scl);
+/* The key that opens this record's body; NULL: not ours to read (yet). By the opener's thread. */
+struct aead_key *scl_open_key(struct scl *scl, const struct record *record);
+
+/* Let the next job seal a TABLE or MANIFEST of this compactor's. `plain` is borrowed until the job
+ * begins; one at a time (CHECK). */
+void scl_seal_block(struct scl *scl, enum record_type type, struct bytes plain);
+/* Tell the leader of the MANIFEST sealed last, once more. */
+void scl_seal_tell_manifest(struct scl *scl);
+/* Whether it is part of the branch, and where. */
+bool scl_seal_block_is_done(const struct scl *scl, struct block_ref *ref);
+
+/* A SYNC was joined: its MANIFEST is the one in effect. */
+void scl_cold_name(struct scl *scl, const struct capsule_sync *sync);
+/* Whether the tables are those of that MANIFEST. */
+bool scl_cold_is_current(const struct scl *scl);
+/* A TABLE or MANIFEST came: STATUS_OK: it was wanted. STATUS_NOT_FOUND: it was not. STATUS_FORGED:
+ * another one was. STATUS_GAP, STATUS_NO_MEMORY: asked for again later. */
+MUST_CHECK enum status scl_cold_receive(struct scl *scl, const struct record *record);
+/* Whether the tables say all that this record says. */
+bool scl_cold_covers(const struct scl *scl, const struct writer_id *writer, uint64_t sequence);
+/* Whether the tables say all that records said which came without their bodies. */
+bool scl_cold_is_complete(const struct scl *scl);
+/* Bring the memtable nearer to its bound. */
+void scl_cold_evict(struct scl *scl, uint32_t step_count);
+/* False: the memtable has outgrown its bound, and nothing of it may go. */
+bool scl_cold_has_room(const struct scl *scl);
+/* Ask for what is missing of the MANIFEST; ask again. Returns when to call next. */
+uint64_t scl_cold_tick(struct scl *scl, uint64_t now_us);
 
 /* Whether this replica lacks anything that it knows of. */
 bool scl_repair_is_needed(const struct scl *scl);

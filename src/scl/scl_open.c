@@ -1,5 +1,6 @@
 /* src/scl/scl_open.c */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -71,6 +72,29 @@ static struct aead_key *peer_body_key(struct scl *scl, size_t index,
     return peer->body_key;
 }
 
+struct aead_key *scl_open_key(struct scl *scl, const struct record *record)
+{
+    const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
+    return member == NULL ? NULL
+                          : peer_body_key(scl, scl_member_index(scl, member), member,
+                                          record->key_epoch);
+}
+
+/* What tables hold is opened when somebody reads it. */
+static bool is_opened(const struct record *record)
+{
+    return record_type_is_sealed(record->type) && record->type != RECORD_TABLE &&
+           record->type != RECORD_MANIFEST && !record->is_pruned;
+}
+
+/* A compactor applies of a worker's branch what SYNCs have listed: no cut will undo that. */
+static bool may_apply(const struct scl *scl, size_t index, const struct capsule_member *member,
+                      uint64_t sequence)
+{
+    return !scl->is_compactor || member->role != MEMBER_WORKER ||
+           sequence <= scl->peers[index].synced_sequence;
+}
+
 static enum status begin_run(struct scl *scl, struct scl_open_job *job, size_t index)
 {
     const struct capsule_member *member = capsule_member_at(scl->capsule, index);
@@ -80,12 +104,13 @@ static enum status begin_run(struct scl *scl, struct scl_open_job *job, size_t i
     uint32_t key_epoch = 0;
     while (job->count < SCL_RUN_RECORDS_MAX && run_bytes < SCL_RUN_BYTES_MAX) {
         uint64_t sequence = member->head.sequence + 1 + job->count;
-        if (job_add(scl, job, &member->id, sequence) != STATUS_OK) {
+        if (!may_apply(scl, index, member, sequence) ||
+            job_add(scl, job, &member->id, sequence) != STATUS_OK) {
             break;
         }
         const struct record *record = &job->records[job->count - 1];
         run_bytes += record->whole.length;
-        if (!record_type_is_sealed(record->type)) {
+        if (!is_opened(record)) {
             continue;
         }
         if (job->body_key == NULL) {
@@ -161,7 +186,7 @@ void scl_open_run(struct scl_open_job *job)
     job->status = run_verify(job);
     for (size_t i = 0; i < job->count && job->status == STATUS_OK; i++) {
         const struct record *record = &job->records[i];
-        if (!record_type_is_sealed(record->type)) {
+        if (!is_opened(record)) {
             continue;
         }
         if (job->body_key == NULL) {
@@ -194,8 +219,12 @@ void scl_open_apply(struct scl *scl, const struct branch_head *record, struct by
                         .origin = origin,
                         .sequence = record->head.sequence},
         };
-        status = memtable_apply(scl->memtable, &entry);
-        CHECK(status == STATUS_OK || status == STATUS_STALE);  // half a record must not stay
+        // What lies at or below the floor of the tables they have decided (scl_cold.c, invariant 3).
+        if (tuple.lamport > tree_floor(scl->cold.tree)) {
+            status = memtable_apply(scl->memtable, &entry);
+            CHECK(status == STATUS_OK || status == STATUS_STALE);  // half a record must not stay
+            scl_cold_evict(scl, SCL_EVICT_STEPS);
+        }
         status = STATUS_OK;
         if (scl->lamport < tuple.lamport) {
             scl->lamport = tuple.lamport;
@@ -206,18 +235,68 @@ void scl_open_apply(struct scl *scl, const struct branch_head *record, struct by
     CHECK(status == STATUS_EMPTY);  // scl_open_run() has walked it
 }
 
+/* A compactor keeps count of what its tables do not cover yet. STATUS_NO_MEMORY: nothing changed. */
+static enum status marks_reserve(struct scl *scl, size_t index)
+{
+    struct scl_peer *peer = &scl->peers[index];
+    if (peer->mark_count < peer->mark_capacity) {
+        return STATUS_OK;
+    }
+    size_t capacity = peer->mark_capacity == 0 ? 16 : 2 * peer->mark_capacity;
+    struct scl_mark *marks = realloc(peer->marks, capacity * sizeof *marks);
+    if (marks == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    peer->marks = marks;
+    peer->mark_capacity = capacity;
+    return STATUS_OK;
+}
+
+static void marks_add(struct scl *scl, size_t index, const struct record *record,
+                      struct bytes plain)
+{
+    struct scl_peer *peer = &scl->peers[index];
+    uint64_t lamport = 0;
+    enum status status = tuple_verify_batch(plain, &lamport);
+    CHECK(status == STATUS_OK && peer->mark_count < peer->mark_capacity);
+    peer->marks[peer->mark_count++] =
+        (struct scl_mark){.sequence = record->sequence, .lamport = lamport};
+}
+
+/*
+ * A DATA record whose body a PRUNE has dropped. Its tables say what it said; until they are here, a
+ * replica that is still loading does not become ready, and one that was has to begin anew: its map
+ * would lack what the record said.
+ */
+static void note_pruned(struct scl *scl, const struct record *record, size_t index)
+{
+    if (scl_cold_covers(scl, &record->writer, record->sequence)) {
+        return;
+    }
+    scl->peers[index].pruned_sequence = record->sequence;
+    scl->must_rejoin = scl->must_rejoin || scl->was_ready;
+}
+
 /* It may count at once, or wait for the LOCK that its tag needs. */
 static enum status apply_data(struct scl *scl, const struct record *record, struct bytes plain,
                               const struct capsule_member *member)
 {
     struct tuple_reader reader;
+    size_t index = scl_member_index(scl, member);
+    if (record->is_pruned) {
+        note_pruned(scl, record, index);
+        return STATUS_OK;
+    }
+    if (scl->is_compactor) {
+        marks_add(scl, index, record, plain);
+    }
     enum status status = tuple_reader_init(&reader, plain);
     if (status == STATUS_OK && reader.tag.fence != 0) {
         return scl_tag_note_record(scl, record, &reader.tag, plain);
     }
     const struct branch_head place = {.writer = record->writer,
                                       .head = {.sequence = record->sequence, .hash = record->hash}};
-    scl_open_apply(scl, &place, plain, (uint32_t)scl_member_index(scl, member));
+    scl_open_apply(scl, &place, plain, (uint32_t)index);
     return status;
 }
 
@@ -283,7 +362,7 @@ static void note_sync(struct scl *scl, const struct record *record)
 static enum status finish_one(struct scl *scl, const struct scl_open_job *job, size_t i)
 {
     const struct record *record = &job->records[i];
-    bool is_plausible = record->type != RECORD_DATA ||
+    bool is_plausible = record->type != RECORD_DATA || record->is_pruned ||
                         is_lamport_plausible(scl, record, buffer_bytes(&job->plains[i]));
     if (!is_plausible) {
         return STATUS_FORGED;
@@ -292,6 +371,13 @@ static enum status finish_one(struct scl *scl, const struct scl_open_job *job, s
     if (status != STATUS_OK) {
         return status;
     }
+    const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
+    if (scl->is_compactor && record->type == RECORD_DATA && member != NULL) {
+        status = marks_reserve(scl, scl_member_index(scl, member));
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
     status = job->is_introduction ? capsule_accept(scl->capsule, record)
                                   : capsule_accept_vouched(scl->capsule, record);
     if (status != STATUS_OK) {
@@ -299,7 +385,7 @@ static enum status finish_one(struct scl *scl, const struct scl_open_job *job, s
     }
     scl->peer_count = capsule_member_count(scl->capsule);
     scl->counters.records_applied++;
-    const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
+    member = capsule_member_find(scl->capsule, &record->writer);
     switch (record->type) {
     case RECORD_DATA:
         return apply_data(scl, record, buffer_bytes(&job->plains[i]), member);
@@ -412,6 +498,10 @@ enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t 
     scl_tag_apply(scl);
 
     const struct capsule_member *own = scl_own_member(scl);
+    if (scl->must_rejoin) {
+        log_event(scl->log, "a body that this map has not seen was pruned: it begins anew");
+        return STATUS_CLOSED;
+    }
     if (must_end || capsule_is_overrun(scl->capsule) || (own != NULL && own->is_closed)) {
         return STATUS_CLOSED;
     }

@@ -21,6 +21,12 @@ void scl_receive_introduction(struct scl *scl, const struct record *record)
 
 enum status scl_receive(struct scl *scl, const struct record *record)
 {
+    if (record->type == RECORD_TABLE || record->type == RECORD_MANIFEST) {
+        enum status status = scl_cold_receive(scl, record);
+        if (status != STATUS_NOT_FOUND) {
+            return status;
+        }
+    }
     const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
     if (writer_id_equal(&record->writer, &scl->id) ||
         (member != NULL && record->sequence <= member->head.sequence)) {

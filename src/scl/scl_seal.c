@@ -125,6 +125,47 @@ static enum status begin_eoe(struct scl *scl, struct scl_seal_job *job,
     return STATUS_OK;
 }
 
+/* What a compactor has to append. */
+static enum status begin_block(struct scl *scl, struct scl_seal_job *job,
+                               const struct capsule_member *own)
+{
+    enum status status = own_key_prepare(scl);
+    if (status == STATUS_OK) {
+        buffer_clear(&job->body);
+        status = buffer_append(&job->body, scl->block_plain.at, scl->block_plain.length);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    job_fill_fields(scl, job, scl->block_type, own);
+    job->fields.key_epoch = scl->own_key_epoch;
+    job->body_key = scl->own_body_key;
+    scl->block_plain = bytes_of(NULL, 0);
+    return STATUS_OK;
+}
+
+void scl_seal_block(struct scl *scl, enum record_type type, struct bytes plain)
+{
+    CHECK(scl->is_compactor && scl->block_plain.length == 0);
+    scl->block_type = type;
+    scl->block_plain = plain;
+    scl->has_sealed_block = false;
+}
+
+void scl_seal_tell_manifest(struct scl *scl)
+{
+    // Without memory it is told later.
+    enum status status =
+        scl_output_add(scl, FRAME_RECORD, 0, &frame_to_leader, buffer_bytes(&scl->manifest));
+    (void)status;
+}
+
+bool scl_seal_block_is_done(const struct scl *scl, struct block_ref *ref)
+{
+    *ref = scl->sealed_block;
+    return scl->has_sealed_block;
+}
+
 /* An epoch is ended by those who know the one before: without its SYNC we are absent. */
 static bool must_answer_rts(const struct scl *scl)
 {
@@ -162,12 +203,13 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
         }
     }
     bool is_locked = !is_eoe && scl->lock_next != NULL;
-    if (!has_data && !is_eoe && !is_locked) {
+    bool is_block = !is_eoe && !is_locked && !has_data && scl->block_plain.length > 0;
+    if (!has_data && !is_eoe && !is_locked && !is_block) {
         return STATUS_EMPTY;
     }
     // A lone put leaves at once; beside an unreceipted record the batch gathers for a while,
     // for the store syncs both in one group anyway.
-    if (!is_eoe && !is_locked && !must_answer && !has_written && scl->outbox.first != NULL &&
+    if (!is_eoe && !is_locked && !is_block && !must_answer && !has_written && scl->outbox.first != NULL &&
         scl->batch.plain.length < TUPLE_BATCH_BYTES_MAX / 2) {
         if (scl->gather_until_us == 0) {
             scl->gather_until_us = now_us + SCL_GATHER_US;
@@ -183,6 +225,7 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
     job->lock = NULL;
     enum status status = is_eoe      ? begin_eoe(scl, job, own)
                          : is_locked ? begin_locked(scl, job, own)
+                         : is_block  ? begin_block(scl, job, own)
                                      : begin_data(scl, job, own);
     if (status != STATUS_OK) {
         return status == STATUS_GAP ? STATUS_EMPTY : status;
@@ -215,6 +258,9 @@ void scl_seal_run(const struct scl *scl, struct scl_seal_job *job)
     if (job->fields.type == RECORD_DATA) {
         job->status = seal_record(&job->frame, &hash, &job->fields, buffer_bytes(&job->batch.plain),
                                   job->body_key, scl->key);
+    } else if (record_type_is_sealed(job->fields.type)) {
+        job->status = seal_record(&job->frame, &hash, &job->fields, buffer_bytes(&job->body),
+                                  job->body_key, scl->key);
     } else {
         job->status =
             record_encode(&job->frame, &hash, &job->fields, buffer_bytes(&job->body), scl->key);
@@ -234,6 +280,12 @@ enum status scl_seal_finish(struct scl *scl, struct scl_seal_job *job, uint64_t 
     if (job->status != STATUS_OK) {
         return job->status;
     }
+    struct block_ref block = {
+        .writer = scl->id,
+        .sequence = job->record.sequence,
+        .hash = job->record.hash,
+        .record_bytes = (uint32_t)job->record.whole.length,
+    };
     enum status status = capsule_accept_vouched(scl->capsule, &job->record);
     if (status != STATUS_OK) {
         log_event(scl->log, "own record refused sequence=%" PRIu64 " reason=\"%s\"",
@@ -244,7 +296,20 @@ enum status scl_seal_finish(struct scl *scl, struct scl_seal_job *job, uint64_t 
     if (status != STATUS_OK) {
         return status;
     }
-    if (job->fields.type == RECORD_EOE) {
+    if (job->fields.type == RECORD_TABLE || job->fields.type == RECORD_MANIFEST) {
+        scl->sealed_block = block;
+        scl->has_sealed_block = true;
+        buffer_clear(&job->body);
+    }
+    if (job->fields.type == RECORD_MANIFEST) {
+        buffer_clear(&scl->manifest);
+        status = buffer_append(&scl->manifest, job->record.whole.at, job->record.whole.length);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    bool is_for_leader = job->fields.type == RECORD_EOE || job->fields.type == RECORD_MANIFEST;
+    if (is_for_leader) {
         status = scl_output_add(scl, FRAME_RECORD, 0, &frame_to_leader, job->record.whole);
     }
 
