@@ -12,6 +12,9 @@ static void step(struct scenario *s, void *state)
         worker < s->started_count) {
         federation_worker_kill(s->federation, s->workers[worker]);
     }
+    if (scenario_has_chance(s, 3) && scenario_has(s, SCENARIO_KILL_WORKER) && s->has_compactor) {
+        federation_worker_kill(s->federation, s->compactor);
+    }
     if (scenario_has_chance(s, 3) && scenario_has(s, SCENARIO_KILL_LEADER)) {
         federation_leader_kill(s->federation);
     }

@@ -37,13 +37,11 @@ static void put(struct scenario *s, struct puts *puts, size_t worker, const char
     }
     made.writer = federation_worker_id(s->federation, worker);
     made.sequence = made.dependency.own_sequence;
-    struct memtable_reader *reader = federation_worker_reader(s->federation, worker);
-    memtable_reader_begin(reader);
-    bool is_own = memtable_get(reader, bytes_text(key), &entry) == STATUS_OK &&
-                  entry.is_tombstone == is_delete &&
-                  (is_delete || bytes_equal(entry.value, bytes_text(made.value)));
+    bool is_own =
+        federation_worker_find(s->federation, worker, bytes_text(key), &entry) == STATUS_OK &&
+        entry.is_tombstone == is_delete &&
+        (is_delete || bytes_equal(entry.value, bytes_text(made.value)));
     made.lamport = is_own ? entry.version.lamport : 0;
-    memtable_reader_end(reader);
     if (!is_own) {
         scenario_fail(s, "P6: worker %zu does not read what it has just written", worker);
     }
@@ -89,8 +87,7 @@ static void watch(struct scenario *s, void *state)
             continue;
         }
         is_pending = true;
-        if (!checker_session_judge_put(made, federation_worker_reader(s->federation, made->worker),
-                                       reason)) {
+        if (!checker_session_judge_put(&puts->oracle, made, s->federation, reason)) {
             scenario_fail(s, "%s", reason);
         }
         made->is_durable =
@@ -134,14 +131,12 @@ static void judge(struct scenario *s, void *state, size_t later)
         checker_store_release(&one);
     }
     is_right = is_right && checker_map_judge_durable(&puts->oracle, &store, reason) &&
-               checker_map_judge(&puts->oracle, &store, federation_worker_reader(federation, later),
-                                 later, reason);
+               checker_map_judge(&puts->oracle, &store, federation, later, reason);
     for (size_t i = 0; i < s->config->worker_count && is_right; i++) {
         size_t worker = s->workers[i];
         // One that was absent too long under the faults may have been closed only now.
         is_right = !federation_worker_is_alive(federation, worker) ||
-                   checker_map_judge(&puts->oracle, &store,
-                                     federation_worker_reader(federation, worker), worker, reason);
+                   checker_map_judge(&puts->oracle, &store, federation, worker, reason);
     }
     if (!is_right) {
         scenario_fail(s, "%s", reason);

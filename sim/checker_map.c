@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/check.h"
 
 static bool has_survived(const struct oracle_put *put, const struct checker_store *store)
@@ -69,22 +70,36 @@ bool checker_map_judge_durable(const struct oracle *oracle, const struct checker
     return true;
 }
 
+/* The next winner that is there; what was deleted may have left its tombstone or not. */
+static size_t skip_deleted(const struct oracle_put **winners, size_t count, size_t at,
+                           struct bytes before)
+{
+    while (at < count && winners[at]->is_delete &&
+           bytes_compare(bytes_text(winners[at]->key), before) < 0) {
+        at++;
+    }
+    return at;
+}
+
 bool checker_map_judge(const struct oracle *oracle, const struct checker_store *store,
-                       struct memtable_reader *reader, size_t worker,
+                       struct federation *federation, size_t worker,
                        char reason[CHECKER_REASON_BYTES])
 {
+    static const uint8_t last[ORACLE_TEXT_BYTES] = {0xff};
     const struct oracle_put **winners;
     size_t count = find_winners(oracle, store, &winners), at = 0;
     struct memtable_entry entry;
-    struct bytes from = bytes_of(NULL, 0);
-    bool is_right = true, has_begun = false;
-    memtable_reader_begin(reader);
-    while (memtable_seek(reader, from, has_begun, &entry) == STATUS_OK) {
-        from = entry.key;
-        has_begun = true;
+    struct buffer from = BUFFER_EMPTY;
+    bool is_right = true;
+    enum status status;
+    while ((status = federation_worker_seek(federation, worker, buffer_bytes(&from),
+                                            from.length > 0, &entry)) == STATUS_OK) {
+        buffer_clear(&from);
+        CHECK(buffer_append(&from, entry.key.at, entry.key.length) == STATUS_OK);
         if (entry.key.at[0] == ORACLE_FOREIGN) {
             continue;
         }
+        at = skip_deleted(winners, count, at, entry.key);
         if (at == count || !is_winner(&entry, winners[at])) {
             snprintf(reason, CHECKER_REASON_BYTES,
                      "P2, P5: worker %zu has '%.*s' of lamport %" PRIu64
@@ -97,13 +112,19 @@ bool checker_map_judge(const struct oracle *oracle, const struct checker_store *
         }
         at++;
     }
+    at = skip_deleted(winners, count, at, bytes_of(last, sizeof last));
+    if (is_right && status == STATUS_GAP) {
+        snprintf(reason, CHECKER_REASON_BYTES, "P4: no store gives a block that worker %zu needs",
+                 worker);
+        is_right = false;
+    }
     if (is_right && at < count) {
         snprintf(reason, CHECKER_REASON_BYTES,
                  "P5: worker %zu lacks '%s' of lamport %" PRIu64 ", written by worker %zu", worker,
                  winners[at]->key, winners[at]->lamport, winners[at]->worker);
         is_right = false;
     }
-    memtable_reader_end(reader);
+    buffer_release(&from);
     free(winners);
     return is_right;
 }

@@ -7,6 +7,7 @@
 
 #include "scl/memtable.h"
 #include "sim/checker_store.h"
+#include "sim/federation.h"
 #include "sim/oracle.h"
 
 /*
@@ -24,7 +25,7 @@ bool checker_map_judge_durable(const struct oracle *oracle, const struct checker
 
 /* P2 and P5 for one worker. */
 bool checker_map_judge(const struct oracle *oracle, const struct checker_store *store,
-                       struct memtable_reader *reader, size_t worker,
+                       struct federation *federation, size_t worker,
                        char reason[CHECKER_REASON_BYTES]);
 
 #endif

@@ -40,17 +40,32 @@ bool checker_session_judge(struct checker_session *session, const struct scl *sc
     return true;
 }
 
-bool checker_session_judge_put(const struct oracle_put *put, struct memtable_reader *reader,
-                               char reason[CHECKER_REASON_BYTES])
+/* Whether nothing is to be read: it, or a later put of its key, was a delete. */
+static bool may_be_gone(const struct oracle *oracle, const struct oracle_put *put)
+{
+    for (size_t i = 0; i < oracle->count; i++) {
+        const struct oracle_put *other = &oracle->puts[i];
+        if (other->is_delete && strcmp(other->key, put->key) == 0 &&
+            (other == put || oracle_is_later(other, put))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool checker_session_judge_put(const struct oracle *oracle, const struct oracle_put *put,
+                               struct federation *federation, char reason[CHECKER_REASON_BYTES])
 {
     struct memtable_entry entry;
-    memtable_reader_begin(reader);
-    bool is_read = memtable_get(reader, bytes_text(put->key), &entry) == STATUS_OK;
-    if (is_read) {
+    enum status status =
+        federation_worker_find(federation, put->worker, bytes_text(put->key), &entry);
+    bool is_read = status == STATUS_GAP;  // no store is there that could tell
+    if (status == STATUS_OK) {
         struct oracle_put read = {.lamport = entry.version.lamport, .writer = entry.version.writer};
         is_read = !oracle_is_later(put, &read);
+    } else if (status == STATUS_NOT_FOUND) {
+        is_read = may_be_gone(oracle, put);
     }
-    memtable_reader_end(reader);
     if (!is_read) {
         snprintf(reason, CHECKER_REASON_BYTES,
                  "P6: worker %zu does not read its own put of '%s', lamport %" PRIu64, put->worker,

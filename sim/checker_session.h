@@ -8,6 +8,7 @@
 
 #include "scl/scl.h"
 #include "sim/checker_store.h"
+#include "sim/federation.h"
 #include "sim/oracle.h"
 
 /*
@@ -24,8 +25,8 @@ bool checker_session_judge(struct checker_session *session, const struct scl *sc
                            char reason[CHECKER_REASON_BYTES]);
 
 /* Whether `put`, made there, or a later one is read there. */
-bool checker_session_judge_put(const struct oracle_put *put, struct memtable_reader *reader,
-                               char reason[CHECKER_REASON_BYTES]);
+bool checker_session_judge_put(const struct oracle *oracle, const struct oracle_put *put,
+                               struct federation *federation, char reason[CHECKER_REASON_BYTES]);
 
 /* Once all is quiet: any worker has reached what the token names, but for what a cut removed. */
 bool checker_session_judge_end(const struct checker_session *session, const struct scl *scl,

@@ -279,6 +279,7 @@ struct federation *federation_new(const struct federation_config *config)
     CHECK(0 < config->store_count && config->store_count <= FEDERATION_STORES_MAX);
     f->random = random_seeded(&f->seeded, config->seed);
     f->log = config->log;
+    f->memtable_bytes = config->memtable_bytes;
     f->network = network_new(&f->random);
     f->on_event = config->on_event;
     f->context = config->context;

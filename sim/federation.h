@@ -41,6 +41,7 @@ struct federation_event {
 
 struct federation_config {
     uint64_t seed;
+    uint64_t memtable_bytes;   // bound of each worker's memtable; 0: none
     const struct disk *disks;  // one for each store; borrowed
     size_t store_count;
     size_t receipt_count;   // W
@@ -112,7 +113,7 @@ bool federation_worker_is_durable(struct federation *federation, size_t worker,
 /* Copy the value, cut at `text_bytes`. STATUS_NOT_FOUND. */
 MUST_CHECK enum status federation_worker_get(struct federation *federation, size_t worker,
                                              const char *key, char *text, size_t text_bytes);
-/* Whether two workers hold the same map, tombstones and versions included. */
+/* Whether two workers hold the same map, versions included. */
 bool federation_worker_equals(struct federation *federation, size_t a, size_t b);
 uint64_t federation_worker_joined_epoch(struct federation *federation, size_t worker);
 
@@ -124,7 +125,20 @@ struct bytes federation_genesis(const struct federation *federation);
 /* Borrowed; of a worker that is alive. */
 struct writer_id federation_worker_id(const struct federation *federation, size_t worker);
 struct scl *federation_worker_scl(struct federation *federation, size_t worker);
-struct memtable_reader *federation_worker_reader(struct federation *federation, size_t worker);
+/*
+ * What a worker has of a key, or from a key on: as its clients would get it, but for the time that
+ * blocks take to come. Borrowed until the next of these calls. STATUS_GAP: no store that runs holds
+ * the block that is needed. STATUS_NOT_FOUND.
+ */
+MUST_CHECK enum status federation_worker_find(struct federation *federation, size_t worker,
+                                              struct bytes key, struct memtable_entry *entry);
+MUST_CHECK enum status federation_worker_seek(struct federation *federation, size_t worker,
+                                              struct bytes from, bool is_after,
+                                              struct memtable_entry *entry);
+
+/* ---- the compactor: among the workers, but nobody writes there ---- */
+
+size_t federation_worker_start_compactor(struct federation *federation);
 
 /* "store-0", "leader", "owner", "worker-3". */
 void federation_place_name(size_t place, char name[FEDERATION_PLACE_BYTES]);

@@ -8,6 +8,8 @@
 #include "capsule/term.h"
 #include "crypto/crypto.h"
 #include "leader/leader.h"
+#include "scl/compactor.h"
+#include "scl/scl_reader.h"
 #include "sim/federation.h"
 #include "store/server.h"
 #include "wire/join.h"
@@ -89,12 +91,14 @@ struct federation_worker {
     struct writer_id id;
     struct p256_key *tls_key;
     struct scl *scl;
-    struct memtable_reader *reader;
+    struct scl_reader *reader;
+    struct compactor *compactor;  // NULL: a worker
     struct join_applicant *applicant;
     struct channel *channel;
     bool has_grant;
     uint64_t tick_us;  // both by its own clock
     uint64_t seal_us;
+    uint64_t work_us;  // a compactor's
     struct scl_seal_job seal;
     struct scl_open_job open;
 };
@@ -113,6 +117,7 @@ struct federation {
     uint64_t sent_bytes;
     uint64_t lives;
 
+    uint64_t memtable_bytes;  // of each worker
     struct policy policy;
     struct buffer genesis;
     struct hash capsule;
@@ -172,6 +177,11 @@ void federation_owner_release(struct federation *f);
 void federation_owner_call(struct federation *f);
 
 /* ---- federation_store.c ---- */
+
+/* Append a record of a store's, by whose hand it came. STATUS_NOT_FOUND: no store that runs has it.
+ */
+MUST_CHECK enum status federation_store_look(struct federation *f, const struct writer_id *writer,
+                                             uint64_t sequence, struct buffer *record);
 
 void federation_store_init(struct federation *f, size_t index, const struct disk *disk);
 void federation_store_release(struct federation *f, size_t index);

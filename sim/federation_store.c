@@ -100,6 +100,22 @@ enum status federation_store_start(struct federation *f, size_t index)
     return status;
 }
 
+enum status federation_store_look(struct federation *f, const struct writer_id *writer,
+                                  uint64_t sequence, struct buffer *record)
+{
+    for (size_t i = 0; i < f->store_count; i++) {
+        struct frame_fetched fetched;
+        const struct frame_fetch fetch = {
+            .writer = *writer, .from = sequence, .to = sequence, .max_bytes = UINT32_MAX};
+        if (f->stores[i].store != NULL &&
+            store_read(f->stores[i].store, &fetch, record, &fetched) == STATUS_OK &&
+            record->length > 0) {
+            return STATUS_OK;
+        }
+    }
+    return STATUS_NOT_FOUND;
+}
+
 bool federation_store_is_running(const struct federation *f, size_t index)
 {
     return f->stores[index].server != NULL;

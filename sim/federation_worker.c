@@ -9,7 +9,15 @@
 #include "sim/federation_internal.h"
 #include "wire/message.h"
 
-enum { JOIN_TIMEOUT_US = 15 * 1000 * 1000 };  // as the enclave's: who was not admitted by then ends
+enum {
+    JOIN_TIMEOUT_US = 15 * 1000 * 1000,  // as the enclave's: who was not admitted by then ends
+    CACHE_BYTES = 16 << 10,              // small, so that blocks come and go
+    FLUSH_BYTES = 1 << 10,               // so are the tables
+    TABLE_BYTES = 4 << 10,
+    BLOCK_BYTES = 512,
+    LEVEL1_BYTES = 8 << 10,
+    STEPS_AT_ONCE = 8,
+};
 
 void federation_worker_kill(struct federation *f, size_t index)
 {
@@ -21,7 +29,8 @@ void federation_worker_kill(struct federation *f, size_t index)
     federation_vacate(f, PLACE_WORKER + index);
     scl_seal_release(&worker->seal);
     scl_open_release(&worker->open);
-    memtable_reader_free(worker->reader);
+    compactor_free(worker->compactor);
+    scl_reader_free(worker->reader);
     scl_free(worker->scl);
     join_applicant_free(worker->applicant);
     channel_free(worker->channel);
@@ -144,7 +153,7 @@ static void worker_receive_records(struct federation *f, struct federation_worke
         struct record record;
         size_t length = record_length(records.at, records.length);
         if (length == 0 || length > records.length ||
-            record_decode(&record, records.at, length) != STATUS_OK) {
+            record_decode_stored(&record, records.at, length) != STATUS_OK) {
             CHECK(f->is_bending);
             return;
         }
@@ -189,26 +198,62 @@ static enum status take(struct federation *f, struct federation_worker *worker, 
     return STATUS_OK;
 }
 
+/* Seal whatever there is to seal. */
+static enum status seal_all(struct federation *f, struct federation_worker *worker, size_t place,
+                            uint64_t now_us)
+{
+    struct bytes sealed;
+    enum status status;
+    worker->seal_us = UINT64_MAX;
+    while ((status = scl_seal_begin(worker->scl, &worker->seal, now_us, &worker->seal_us)) ==
+           STATUS_OK) {
+        scl_seal_run(worker->scl, &worker->seal);
+        status = scl_seal_finish(worker->scl, &worker->seal, now_us, &sealed);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        federation_route(f, place, sealed);
+    }
+    return status;
+}
+
+/* A compactor's own work, beside what a worker does. */
+static enum status compact(struct federation *f, struct federation_worker *worker, size_t place,
+                           uint64_t now_us)
+{
+    enum status status = STATUS_EMPTY;
+    for (int i = 0; i < STEPS_AT_ONCE; i++) {
+        status = compactor_step(worker->compactor, now_us, &worker->work_us);
+        CHECK(status == STATUS_OK || status == STATUS_EMPTY);
+        enum status sealed = seal_all(f, worker, place, now_us);
+        if (sealed != STATUS_EMPTY && sealed != STATUS_FULL) {
+            return sealed;
+        }
+        if (status == STATUS_EMPTY) {
+            return sealed;
+        }
+    }
+    worker->work_us = now_us;
+    return STATUS_EMPTY;
+}
+
 /* What the actors of a worker do, one after the other. */
 static void worker_step(struct federation *f, size_t place)
 {
     struct federation_worker *worker = f->workers[place - PLACE_WORKER];
     struct buffer frame = BUFFER_EMPTY;
-    struct bytes sealed;
     enum status status = STATUS_OK;
     uint64_t now_us = federation_clock_us(f, &worker->clock);
     while (status == STATUS_OK && scl_open_begin(worker->scl, &worker->open) == STATUS_OK) {
         scl_open_run(&worker->open);
         status = scl_open_finish(worker->scl, &worker->open, now_us);
     }
-    worker->seal_us = UINT64_MAX;
-    while (status == STATUS_OK && (status = scl_seal_begin(worker->scl, &worker->seal, now_us,
-                                                           &worker->seal_us)) == STATUS_OK) {
-        scl_seal_run(worker->scl, &worker->seal);
-        status = scl_seal_finish(worker->scl, &worker->seal, now_us, &sealed);
-        if (status == STATUS_OK) {
-            federation_route(f, place, sealed);
-        }
+    if (status == STATUS_OK || status == STATUS_EMPTY) {
+        status = seal_all(f, worker, place, now_us);
+    }
+    bool may_work = status == STATUS_EMPTY || status == STATUS_FULL;
+    if (may_work && worker->compactor != NULL) {
+        status = compact(f, worker, place, now_us);
     }
     bool is_late = !worker->has_grant && f->now_us > worker->join_us + JOIN_TIMEOUT_US;
     if (status == STATUS_CLOSED || is_late) {
@@ -245,6 +290,7 @@ static uint64_t worker_due_us(const struct federation *f, size_t place)
 {
     const struct federation_worker *worker = f->workers[place - PLACE_WORKER];
     uint64_t own = worker->tick_us < worker->seal_us ? worker->tick_us : worker->seal_us;
+    own = worker->compactor != NULL && worker->work_us < own ? worker->work_us : own;
     uint64_t join_us = worker->has_grant ? UINT64_MAX : worker->join_us + JOIN_TIMEOUT_US + 1;
     own = federation_clock_real_us(f, &worker->clock, own);
     return join_us < own ? join_us : own;
@@ -259,7 +305,7 @@ static void on_function(void *context, struct bytes body)
     (void)body;
 }
 
-size_t federation_worker_start(struct federation *f)
+static size_t start(struct federation *f, enum member_role role)
 {
     CHECK(f->worker_count < FEDERATION_WORKERS_MAX);
     size_t index = f->worker_count++;
@@ -286,17 +332,43 @@ size_t federation_worker_start(struct federation *f)
         .key = worker->key,
         .log = f->log,
         .on_function = on_function,
+        // A compactor keeps nothing that its tables say.
+        .memtable_bytes = role == MEMBER_COMPACTOR ? 1 : f->memtable_bytes,
+        .cache_bytes = CACHE_BYTES,
+        .is_compactor = role == MEMBER_COMPACTOR,
     };
     CHECK(scl_new(&worker->scl, &config) == STATUS_OK);
-    CHECK(memtable_reader_new(&worker->reader, scl_memtable(worker->scl)) == STATUS_OK);
+    CHECK(scl_reader_new(&worker->reader, worker->scl) == STATUS_OK);
+    worker->work_us = UINT64_MAX;
+    const struct compactor_config compacting = {
+        .scl = worker->scl,
+        .log = f->log,
+        .flush_bytes = FLUSH_BYTES,
+        .plan = {.run_count_max = 2, .level1_bytes = LEVEL1_BYTES},
+        .block_bytes = BLOCK_BYTES,
+        .table_bytes = TABLE_BYTES,
+    };
+    if (role == MEMBER_COMPACTOR) {
+        CHECK(compactor_new(&worker->compactor, &compacting) == STATUS_OK);
+    }
     const struct p256_public tls_key = p256_key_public(worker->tls_key);
     struct buffer message = BUFFER_EMPTY;
-    CHECK(join_applicant_new(&worker->applicant, JOIN_MEMBER, MEMBER_WORKER, &f->capsule,
+    CHECK(join_applicant_new(&worker->applicant, JOIN_MEMBER, role, &f->capsule,
                              &worker->public_key, &tls_key, &f->random, &message) == STATUS_OK);
     federation_post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_JOIN, 0, &worker->id,
                          buffer_bytes(&message));
     buffer_release(&message);
     return index;
+}
+
+size_t federation_worker_start(struct federation *f)
+{
+    return start(f, MEMBER_WORKER);
+}
+
+size_t federation_worker_start_compactor(struct federation *f)
+{
+    return start(f, MEMBER_COMPACTOR);
 }
 
 bool federation_worker_is_alive(const struct federation *f, size_t worker)
@@ -338,50 +410,106 @@ bool federation_worker_is_durable(struct federation *f, size_t index,
     return f->workers[index]->is_alive && scl_is_durable(f->workers[index]->scl, dependency);
 }
 
+/* A block that a reader lacks, straight from a store's hand. */
+static enum status supply(struct federation *f, struct federation_worker *worker,
+                          const struct block_ref *need)
+{
+    struct buffer bytes = BUFFER_EMPTY;
+    struct record record;
+    enum status status = federation_store_look(f, &need->writer, need->sequence, &bytes);
+    if (status == STATUS_OK &&
+        record_decode_stored(&record, bytes.bytes, bytes.length) == STATUS_OK &&
+        scl_cold_fetch(worker->scl, need, federation_clock_us(f, &worker->clock)) == STATUS_OK &&
+        scl_receive(worker->scl, &record) == STATUS_OK) {
+        buffer_release(&bytes);
+        return STATUS_OK;
+    }
+    buffer_release(&bytes);
+    return STATUS_GAP;
+}
+
+enum status federation_worker_find(struct federation *f, size_t index, struct bytes key,
+                                   struct memtable_entry *entry)
+{
+    struct federation_worker *worker = f->workers[index];
+    struct block_ref need;
+    enum status status;
+    while ((status = scl_reader_get(worker->reader, key, entry, &need)) == STATUS_GAP) {
+        scl_reader_end(worker->reader);
+        if (supply(f, worker, &need) != STATUS_OK) {
+            return STATUS_GAP;
+        }
+    }
+    return status;
+}
+
+enum status federation_worker_seek(struct federation *f, size_t index, struct bytes from,
+                                   bool is_after, struct memtable_entry *entry)
+{
+    struct federation_worker *worker = f->workers[index];
+    struct block_ref need;
+    enum status status;
+    while ((status = scl_reader_seek(worker->reader, from, is_after, entry, &need)) == STATUS_GAP) {
+        scl_reader_end(worker->reader);
+        if (supply(f, worker, &need) != STATUS_OK) {
+            return STATUS_GAP;
+        }
+    }
+    return status;
+}
+
 enum status federation_worker_get(struct federation *f, size_t index, const char *key, char *text,
                                   size_t text_bytes)
 {
     struct memtable_entry entry;
-    struct memtable_reader *reader = f->workers[index]->reader;
-    memtable_reader_begin(reader);
-    enum status status = memtable_get(reader, bytes_text(key), &entry);
+    enum status status = federation_worker_find(f, index, bytes_text(key), &entry);
     if (status == STATUS_OK && entry.is_tombstone) {
         status = STATUS_NOT_FOUND;
     }
     if (status == STATUS_OK) {
         snprintf(text, text_bytes, "%.*s", (int)entry.value.length, (const char *)entry.value.at);
     }
-    memtable_reader_end(reader);
+    scl_reader_end(f->workers[index]->reader);
     return status;
 }
 
 static bool entry_equal(const struct memtable_entry *a, const struct memtable_entry *b)
 {
     return bytes_equal(a->key, b->key) && bytes_equal(a->value, b->value) &&
-           a->is_tombstone == b->is_tombstone && a->version.lamport == b->version.lamport &&
+           a->version.lamport == b->version.lamport &&
            writer_id_equal(&a->version.writer, &b->version.writer);
+}
+
+/* The next key that is there; tables have dropped some tombstones, one worker's sooner. */
+static enum status next_live(struct federation *f, size_t index, struct buffer *from,
+                             struct memtable_entry *entry)
+{
+    enum status status;
+    do {
+        status = federation_worker_seek(f, index, buffer_bytes(from), from->length > 0, entry);
+        if (status == STATUS_OK) {
+            buffer_clear(from);
+            CHECK(buffer_append(from, entry->key.at, entry->key.length) == STATUS_OK);
+        }
+    } while (status == STATUS_OK && entry->is_tombstone);
+    return status;
 }
 
 bool federation_worker_equals(struct federation *f, size_t a, size_t b)
 {
-    struct memtable_reader *left = f->workers[a]->reader, *right = f->workers[b]->reader;
-    struct bytes from = bytes_of(NULL, 0);
-    bool is_after = false, are_equal = true;
-    memtable_reader_begin(left);
-    memtable_reader_begin(right);
-    while (are_equal) {
-        struct memtable_entry x, y;
-        enum status status = memtable_seek(left, from, is_after, &x);
-        are_equal = status == memtable_seek(right, from, is_after, &y);
-        if (status != STATUS_OK) {
-            break;
-        }
-        are_equal = are_equal && entry_equal(&x, &y);
-        from = x.key;
-        is_after = true;
-    }
-    memtable_reader_end(right);
-    memtable_reader_end(left);
+    struct buffer left = BUFFER_EMPTY, right = BUFFER_EMPTY;
+    struct memtable_entry x, y;
+    enum status status;
+    bool are_equal;
+    do {
+        status = next_live(f, a, &left, &x);
+        are_equal = status == next_live(f, b, &right, &y) && status != STATUS_GAP &&
+                    (status != STATUS_OK || entry_equal(&x, &y));
+    } while (are_equal && status == STATUS_OK);
+    scl_reader_end(f->workers[a]->reader);
+    scl_reader_end(f->workers[b]->reader);
+    buffer_release(&left);
+    buffer_release(&right);
     return are_equal;
 }
 
@@ -409,9 +537,4 @@ struct writer_id federation_worker_id(const struct federation *f, size_t index)
 struct scl *federation_worker_scl(struct federation *f, size_t index)
 {
     return f->workers[index]->scl;
-}
-
-struct memtable_reader *federation_worker_reader(struct federation *f, size_t index)
-{
-    return f->workers[index]->reader;
 }

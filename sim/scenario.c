@@ -16,7 +16,8 @@ enum {
     BOUND_US = 60 * 1000 * 1000,
     POLL_US = 20 * 1000,
     RECEIPTS = 1,
-    FAULT_STREAM = 1000,  // the random streams after those of the acts
+    MEMTABLE_BYTES = 1 << 10,  // so small that whatever may be evicted is
+    FAULT_STREAM = 1000,       // the random streams after those of the acts
     CRASH_STREAM,
     TIME_STREAM,
 };
@@ -68,6 +69,12 @@ bool scenario_has_chance(struct scenario *s, uint64_t percent)
 bool scenario_has(const struct scenario *s, enum scenario_fault fault)
 {
     return (s->result->faults >> fault) % 2 != 0;
+}
+
+/* The compactor among the workers: whatever ended is started again. */
+static bool compactor_is_alive(const struct scenario *s)
+{
+    return s->has_compactor && federation_worker_is_alive(s->federation, s->compactor);
 }
 
 bool scenario_is_ready(const struct scenario *s, size_t place)
@@ -166,6 +173,12 @@ static void tend(struct scenario *s, const struct random *crashes)
             s->started_count = s->started_count > i ? s->started_count : i + 1;
             s->life_count++;
         }
+    }
+    if (federation_leader_is_leading(federation) && !compactor_is_alive(s) &&
+        s->life_count < FEDERATION_WORKERS_MAX) {
+        s->compactor = federation_worker_start_compactor(federation);
+        s->has_compactor = true;
+        s->life_count++;
     }
 }
 
@@ -273,6 +286,7 @@ static void begin(struct scenario *s)
     }
     const struct federation_config config = {
         .seed = s->config->seed,
+        .memtable_bytes = MEMTABLE_BYTES,
         .disks = s->disks,
         .store_count = s->config->store_count,
         .receipt_count = RECEIPTS,

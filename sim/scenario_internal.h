@@ -45,6 +45,8 @@ struct scenario {
     size_t workers[SCENARIO_WORKERS_MAX];  // the federation's index of each
     size_t started_count;                  // of those
     size_t life_count;                     // of all workers ever
+    size_t compactor;                      // the federation's index
+    bool has_compactor;                    // one was ever started
     void *states[SCENARIO_ACTS_MAX];
     struct random_seeded seeds[SCENARIO_ACTS_MAX];
     struct random randoms[SCENARIO_ACTS_MAX];

@@ -407,7 +407,7 @@ static enum status verify_target(struct capsule *capsule, const struct branch *l
 {
     const struct capsule_member *member = &target->member;
     struct capsule_digits writer = capsule_digits_of(member->id.bytes);
-    if (member->is_closed) {
+    if (member->is_closed && target->closed_term >= leader->member.term) {
         return capsule_refuse(capsule, record, STATUS_FORGED, "%s has been closed before",
                               writer.text);
     }
@@ -438,7 +438,7 @@ enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *lea
                               capsule_digits_of(body.cut.writer.bytes).text);
     }
     status = verify_target(capsule, leader, target, record);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !target->member.is_closed) {
         status = verify_head(capsule, record, target, &body.cut.head);
     }
     if (status == STATUS_OK) {
@@ -447,7 +447,14 @@ enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *lea
     if (status != STATUS_OK) {
         return status;
     }
+    if (target->member.is_closed) {
+        // A leader in between closed it, and its CLOSE reached this replica but not the stores: its
+        // branch went beyond the cut that this leader gives it.
+        capsule->is_overrun = true;
+        return STATUS_OK;
+    }
     target->member.is_closed = true;
+    target->closed_term = body.term;
     target->member.cut = body.cut.head;
     branch_cover(target, &body.cut.head);
     if (target->member.head.sequence > body.cut.head.sequence) {

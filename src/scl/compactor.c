@@ -22,10 +22,10 @@ enum compactor_stage {
 };
 
 enum {
-    STEP_ENTRIES = 512,                      // merged before others have their turn
-    NEED_MAX = 16,                           // blocks asked for at once
-    UNRECEIPTED_BYTES_MAX = 8 << 20,         // under way to the stores: then it waits for receipts
-    REPEAT_US = 1000 * 1000,                 // the leader may not have heard of the MANIFEST
+    STEP_ENTRIES = 512,               // merged before others have their turn
+    NEED_MAX = 16,                    // blocks asked for at once
+    UNRECEIPTED_BYTES_MAX = 8 << 20,  // under way to the stores: then it waits for receipts
+    REPEAT_US = 1000 * 1000,          // the leader may not have heard of the MANIFEST
     WAIT_US = 50 * 1000,
 };
 
@@ -55,7 +55,7 @@ struct compactor {
     struct hash predecessor;
     struct manifest_cover *covers;
     uint32_t cover_count;
-    struct table moved;  // of a plan that moves
+    struct table moved;   // of a plan that moves
     struct buffer plain;  // of the MANIFEST
     struct block_ref manifest;
     uint64_t told_us;  // the leader, last
@@ -92,8 +92,8 @@ static enum status source_next(void *context, struct entry *entry)
     while (status == STATUS_OK && !is_taken) {
         struct memtable_entry found;
         memtable_reader_begin(source->reader);
-        status = memtable_seek(source->reader, buffer_bytes(&source->key), source->has_begun,
-                               &found);
+        status =
+            memtable_seek(source->reader, buffer_bytes(&source->key), source->has_begun, &found);
         if (status == STATUS_OK) {
             buffer_clear(&source->key);
             status = buffer_append(&source->key, found.key.at, found.key.length);
@@ -152,8 +152,7 @@ static enum status collect_covers(struct compactor *compactor)
         }
     }
     if (compactor->cover_count > 1) {
-        qsort(compactor->covers, compactor->cover_count, sizeof *compactor->covers,
-              compare_covers);
+        qsort(compactor->covers, compactor->cover_count, sizeof *compactor->covers, compare_covers);
     }
     return STATUS_OK;
 }
@@ -282,15 +281,16 @@ static bool is_worth_a_flush(const struct compactor *compactor)
 {
     const struct scl *scl = compactor->scl;
     return scl->joined_floor > tree_floor(scl->cold.tree) &&
-           memtable_bytes(scl->memtable) >=
-               compactor->empty_bytes + compactor->config.flush_bytes;
+           memtable_bytes(scl->memtable) >= compactor->empty_bytes + compactor->config.flush_bytes;
 }
 
 static enum status begin_job(struct compactor *compactor)
 {
     struct scl *scl = compactor->scl;
     // Always from the MANIFEST in effect; and only what is evicted already is not flushed again.
-    if (!scl->was_ready || scl->key_count == 0 || !scl_cold_is_current(scl)) {
+    const struct capsule_sync *joined = capsule_sync_find(scl->capsule, &scl->joined);
+    if (!scl->was_ready || scl->key_count == 0 || !scl_cold_is_current(scl) || joined == NULL ||
+        !scl_tag_is_applied(scl, &joined->leader, joined->sequence)) {
         return STATUS_EMPTY;
     }
     drop_marks(scl);

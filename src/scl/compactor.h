@@ -20,17 +20,18 @@
  *  1. A flush takes winners at or below the floor of a SYNC that was joined when it began, all of
  *     whose ancestors are applied. What wins over an older one that is not in tables yet is itself
  *     listed by a SYNC (scl_config.is_compactor), so no cut brings the older one back.
- *  2. A MANIFEST follows the one in effect (finish_job), and covers of each branch only records that
- *     were applied when its job began and whose tuples lie at or below its floor (collect_covers).
+ *     What LOCKs before that SYNC have decided is applied.
+ *  2. A MANIFEST follows the one in effect (finish_job), and covers of each branch only records
+ * that were applied when its job began and whose tuples lie at or below its floor (collect_covers).
  *
  * Used under the same lock as its scl. Sans-IO: what it appends the scl's sealer seals and sends.
  */
 struct compactor;
 
 struct compactor_config {
-    struct scl *scl;       // borrowed
+    struct scl *scl;        // borrowed
     const struct log *log;  // borrowed; NULL for none
-    uint64_t flush_bytes;  // of the memtable, before it is worth a flush; 0: COMPACTOR_FLUSH_BYTES
+    uint64_t flush_bytes;   // of the memtable, before it is worth a flush; 0: COMPACTOR_FLUSH_BYTES
     struct plan_config plan;
     uint32_t block_bytes;  // 0: BLOCK_TARGET_BYTES
     uint64_t table_bytes;  // 0: TABLE_TARGET_BYTES
@@ -43,8 +44,8 @@ MUST_CHECK enum status compactor_new(struct compactor **compactor,
 void compactor_free(struct compactor *compactor);  // before its scl
 
 /*
- * Go on with the work for a moment. STATUS_OK: there is more to do; first let the scl seal and send.
- * STATUS_EMPTY: nothing to do until something is received or `*wake_us`. STATUS_NO_MEMORY;
+ * Go on with the work for a moment. STATUS_OK: there is more to do; first let the scl seal and
+ * send. STATUS_EMPTY: nothing to do until something is received or `*wake_us`. STATUS_NO_MEMORY;
  * STATUS_MALFORMED: tables that lie in the capsule are broken. Both end the process.
  */
 MUST_CHECK enum status compactor_step(struct compactor *compactor, uint64_t now_us,

@@ -113,8 +113,8 @@ void scl_seal_release(struct scl_seal_job *job);
 /* ---- the way of a record received ---- */
 
 /*
- * A decoded record of another writer: held until its turn. Copied. Of an answer to a FETCH it may be
- * pruned. A block that scl_cold_fetch() asked for is taken at once.
+ * A decoded record of another writer: held until its turn. Copied. Of an answer to a FETCH it may
+ * be pruned. A block that scl_cold_fetch() asked for is taken at once.
  */
 MUST_CHECK enum status scl_receive(struct scl *scl, const struct record *record);
 
@@ -158,10 +158,10 @@ MUST_CHECK enum status scl_output(struct scl *scl, struct buffer *frame);
 /* ---- reading: the state itself is read by scl/scl_reader.h ---- */
 
 /* A reader lacks a block: ask the stores. STATUS_FULL: too many are on their way; try again. */
-MUST_CHECK enum status scl_cold_fetch(struct scl *scl, const struct block_ref *ref, uint64_t now_us);
+MUST_CHECK enum status scl_cold_fetch(struct scl *scl, const struct block_ref *ref,
+                                      uint64_t now_us);
 /* What a reader got from tables whose floor was `floor`: keep it in the memtable. Copied. */
 void scl_cold_keep(struct scl *scl, const struct memtable_entry *entry, uint64_t floor);
-
 
 /* What was read or written rests on the record that `version` names. Without the lock. */
 void scl_depend(const struct scl *scl, struct dependency *dependency,

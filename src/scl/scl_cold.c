@@ -9,19 +9,19 @@
  *
  * Invariants:
  *  1. A MANIFEST is adopted when a SYNC that this replica has joined names it, and only one whose
- *     floor lies between that of the tables before and that of the SYNC (receive_manifest). So every
- *     tuple at or below its floor was applied here, or lies in its tables.
+ *     floor lies between that of the tables before and that of the SYNC (receive_manifest). So
+ * every tuple at or below its floor was applied here, or lies in its tables.
  *  2. Only what lies at or below the floor of the installed tables is evicted (scl_cold_evict).
  *  3. A tuple at or below that floor is not applied: the tables have decided (scl_open.c).
  *  4. What was read from tables is kept only while they are the ones in effect (scl_cold_keep).
- *  5. No block is used before its hash was compared with the one that the MANIFEST, or an index that
- *     it names, tells (tree_supply).
+ *  5. No block is used before its hash was compared with the one that the MANIFEST, or an index
+ * that it names, tells (tree_supply).
  */
 enum {
-    SCL_COLD_REPEAT_US = 500 * 1000,      // an answer got lost: ask again
+    SCL_COLD_REPEAT_US = 500 * 1000,         // an answer got lost: ask again
     SCL_COLD_GIVE_UP_US = 10 * 1000 * 1000,  // whoever wanted the block has gone
-    SCL_COLD_INDEXES = 8,                 // of a MANIFEST, asked for at once
-    SCL_COLD_SPARE_BYTES = 1 << 20,       // beyond twice the bound: what an empty memtable takes
+    SCL_COLD_INDEXES = 8,                    // of a MANIFEST, asked for at once
+    SCL_COLD_SPARE_BYTES = 1 << 20,          // beyond twice the bound: what an empty memtable takes
 };
 
 // ---- fetching ----
@@ -128,9 +128,8 @@ enum status scl_cold_receive(struct scl *scl, const struct record *record)
     if (key == NULL) {
         return STATUS_GAP;
     }
-    enum status status = record->type == RECORD_MANIFEST
-                             ? receive_manifest(scl, record, key)
-                             : tree_supply(scl->cold.tree, record, key);
+    enum status status = record->type == RECORD_MANIFEST ? receive_manifest(scl, record, key)
+                                                         : tree_supply(scl->cold.tree, record, key);
     if (record->type == RECORD_TABLE && scl->cold.on_block != NULL) {
         scl->cold.on_block(scl->cold.context, record, key);
     }
@@ -156,8 +155,7 @@ void scl_cold_name(struct scl *scl, const struct capsule_sync *sync)
 bool scl_cold_is_current(const struct scl *scl)
 {
     struct hash installed = tree_manifest_hash(scl->cold.tree);
-    return scl->cold.named.head.sequence == 0 ||
-           hash_equal(&installed, &scl->cold.named.head.hash);
+    return scl->cold.named.head.sequence == 0 || hash_equal(&installed, &scl->cold.named.head.hash);
 }
 
 /* Whatever is still missing of the MANIFEST that the joined SYNC names. */
@@ -212,9 +210,8 @@ bool scl_cold_is_complete(const struct scl *scl)
 void scl_cold_evict(struct scl *scl, uint32_t step_count)
 {
     if (scl->cold.memtable_bytes > 0) {
-        scl->counters.keys_evicted +=
-            memtable_evict(scl->memtable, tree_floor(scl->cold.tree), scl->cold.memtable_bytes,
-                           step_count);
+        scl->counters.keys_evicted += memtable_evict(scl->memtable, tree_floor(scl->cold.tree),
+                                                     scl->cold.memtable_bytes, step_count);
     }
 }
 

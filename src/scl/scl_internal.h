@@ -128,7 +128,7 @@ struct scl {
     struct bytes block_plain;     // borrowed; empty: none waits
     struct block_ref sealed_block;
     struct buffer manifest;  // the record sealed last
-    bool has_sealed_block;  // since the last scl_seal_block()
+    bool has_sealed_block;   // since the last scl_seal_block()
 
     // The SYNC that this replica has joined and that W stores hold.
     struct hash joined;

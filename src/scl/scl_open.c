@@ -75,9 +75,9 @@ static struct aead_key *peer_body_key(struct scl *scl, size_t index,
 struct aead_key *scl_open_key(struct scl *scl, const struct record *record)
 {
     const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
-    return member == NULL ? NULL
-                          : peer_body_key(scl, scl_member_index(scl, member), member,
-                                          record->key_epoch);
+    return member == NULL
+               ? NULL
+               : peer_body_key(scl, scl_member_index(scl, member), member, record->key_epoch);
 }
 
 /* What tables hold is opened when somebody reads it. */
@@ -219,7 +219,8 @@ void scl_open_apply(struct scl *scl, const struct branch_head *record, struct by
                         .origin = origin,
                         .sequence = record->head.sequence},
         };
-        // What lies at or below the floor of the tables they have decided (scl_cold.c, invariant 3).
+        // What lies at or below the floor of the tables they have decided (scl_cold.c, invariant
+        // 3).
         if (tuple.lamport > tree_floor(scl->cold.tree)) {
             status = memtable_apply(scl->memtable, &entry);
             CHECK(status == STATUS_OK || status == STATUS_STALE);  // half a record must not stay
@@ -235,7 +236,8 @@ void scl_open_apply(struct scl *scl, const struct branch_head *record, struct by
     CHECK(status == STATUS_EMPTY);  // scl_open_run() has walked it
 }
 
-/* A compactor keeps count of what its tables do not cover yet. STATUS_NO_MEMORY: nothing changed. */
+/* A compactor keeps count of what its tables do not cover yet. STATUS_NO_MEMORY: nothing changed.
+ */
 static enum status marks_reserve(struct scl *scl, size_t index)
 {
     struct scl_peer *peer = &scl->peers[index];

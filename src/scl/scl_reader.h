@@ -15,7 +15,8 @@ struct scl;
  * MANIFEST in effect. No call takes a lock.
  *
  * Invariant: the memtable is asked before the tables are (scl_reader_get, scl_reader_seek). What is
- * evicted lies in tables that were installed before; so who misses it in the memtable finds it there.
+ * evicted lies in tables that were installed before; so who misses it in the memtable finds it
+ * there.
  */
 struct scl_reader;
 
@@ -32,7 +33,8 @@ void scl_reader_free(struct scl_reader *reader);
 MUST_CHECK enum status scl_reader_get(struct scl_reader *reader, struct bytes key,
                                       struct memtable_entry *entry, struct block_ref *need);
 
-/* The first entry whose key is at or after `from` (after it, when `is_after`). The same statuses. */
+/* The first entry whose key is at or after `from` (after it, when `is_after`). The same statuses.
+ */
 MUST_CHECK enum status scl_reader_seek(struct scl_reader *reader, struct bytes from, bool is_after,
                                        struct memtable_entry *entry, struct block_ref *need);
 
