@@ -180,7 +180,9 @@ static void enter(struct scl_lock *lock, enum scl_lock_state state)
 void scl_lock_seal(struct scl *scl, struct scl_lock *lock, struct overlay *written,
                    const struct dependency *dependency)
 {
-    CHECK(lock->state == LOCK_GRANTED && is_ready(scl, lock));
+    // It was ready when it was polled; since then another leader may have come, who voids it.
+    (void)scl;
+    CHECK(lock->state == LOCK_GRANTED);
     lock->written = *written;
     *written = (struct overlay){.entries = NULL};
     lock->dependency = *dependency;
