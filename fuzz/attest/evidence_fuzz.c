@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
     crypto_init();
     struct bytes input = bytes_of(bytes, length);
-    const struct evidence_roots roots = {.simulated = &root};
+    const struct evidence_roots roots = {.simulated = &root, .vendors = vendor_pinned()};
     struct verdict verdict = evidence_verify(input, 1800000000, &roots);
     CHECK(!verdict.is_admitted);
     CHECK((verdict.reason == REASON_NONE) == (verdict.detail[0] == '\0'));
