@@ -36,7 +36,7 @@ static void receive_proof(struct federation *f, struct bytes message)
     struct federation_owner *owner = &f->owner;
     struct buffer evidence = BUFFER_EMPTY;
     uint8_t report_data[JOIN_REPORT_DATA_BYTES];
-    const struct evidence_roots roots = policy_roots(&f->policy);
+    const struct evidence_roots roots = policy_roots(&f->policy, vendor_pinned());
     channel_free(owner->channel);
     owner->channel = NULL;
     CHECK(join_judge_prove(owner->judge, message, &evidence, report_data, &owner->channel) ==

@@ -108,6 +108,7 @@ static struct verdict verify(const struct evidence *evidence, uint64_t now_s,
         break;
     case TEE_SIMULATED:
     case TEE_UNKNOWN:
+    case TEE_COUNT:
         break;
     }
     return verdict;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attest/policy_internal.h"
 #include "base/check.h"
 #include "base/hex.h"
 #include "crypto/crypto.h"
@@ -34,8 +35,7 @@ void policy_init(struct policy *policy)
     };
 }
 
-/* Always false, so that a reader can return it. */
-__attribute__((format(printf, 2, 3))) static bool fail(char *error, const char *format, ...)
+bool policy_fail(char *error, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -44,39 +44,39 @@ __attribute__((format(printf, 2, 3))) static bool fail(char *error, const char *
     return false;
 }
 
-static bool read_boolean(bool *target, const char *name, const json_t *value, char *error)
+bool policy_read_boolean(bool *target, const char *name, const json_t *value, char *error)
 {
     if (!json_is_boolean(value)) {
-        return fail(error, "member '%s' is not a boolean; write true or false", name);
+        return policy_fail(error, "member '%s' is not a boolean; write true or false", name);
     }
     *target = json_is_true(value);
     return true;
 }
 
-static bool read_integer(uint32_t *target, const char *name, uint32_t max, const json_t *value,
-                         char *error)
+bool policy_read_integer(uint32_t *target, const char *name, uint32_t min, uint32_t max,
+                         const json_t *value, char *error)
 {
-    if (!json_is_integer(value) || json_integer_value(value) < 1 ||
+    if (!json_is_integer(value) || json_integer_value(value) < min ||
         json_integer_value(value) > max) {
-        return fail(error, "member '%s' is not a whole number; write one from 1 to %" PRIu32, name,
-                    max);
+        return policy_fail(
+            error, "member '%s' is not a whole number; write one from %" PRIu32 " to %" PRIu32,
+            name, min, max);
     }
     *target = (uint32_t)json_integer_value(value);
     return true;
 }
 
-/* Read `min` to `max` bytes from hexadecimal digits. `max` is at most VERDICT_VALUE_BYTES_MAX. */
-static bool read_hex(struct verdict_value *target, const char *name, size_t min, size_t max,
+bool policy_read_hex(struct verdict_value *target, const char *name, size_t min, size_t max,
                      const json_t *value, char *error)
 {
     const char *text = json_is_string(value) ? json_string_value(value) : "";
     size_t digits = json_is_string(value) ? json_string_length(value) : 0;
     size_t length = digits / 2;
     if (length < min || length > max || !hex_decode(target->bytes, length, text, digits)) {
-        return fail(error,
-                    "member '%s' is no value of %zu to %zu bytes; write %zu to %zu "
-                    "hexadecimal digits in quotes",
-                    name, min, max, 2 * min, 2 * max);
+        return policy_fail(error,
+                           "member '%s' is no value of %zu to %zu bytes; write %zu to %zu "
+                           "hexadecimal digits in quotes",
+                           name, min, max, 2 * min, 2 * max);
     }
     target->length = (uint8_t)length;
     return true;
@@ -87,15 +87,15 @@ static bool read_values(struct verdict_value *targets, size_t *count, size_t cou
                         const char *name, size_t min, size_t max, const json_t *array, char *error)
 {
     if (!json_is_array(array) || json_array_size(array) > count_max) {
-        return fail(error, "member '%s' is no list; write [ ] around at most %zu values", name,
-                    count_max);
+        return policy_fail(error, "member '%s' is no list; write [ ] around at most %zu values",
+                           name, count_max);
     }
     *count = json_array_size(array);
     for (size_t i = 0; i < *count; i++) {
         char item_name[64];
         snprintf(item_name, sizeof item_name, "%s[%zu]", name, i);
         targets[i] = (struct verdict_value){.length = 0};
-        if (!read_hex(&targets[i], item_name, min, max, json_array_get(array, i), error)) {
+        if (!policy_read_hex(&targets[i], item_name, min, max, json_array_get(array, i), error)) {
             return false;
         }
     }
@@ -104,23 +104,24 @@ static bool read_values(struct verdict_value *targets, size_t *count, size_t cou
 
 static bool read_version(struct policy *policy, const json_t *value, char *error)
 {
-    return read_integer(&policy->version, "version", INT32_MAX, value, error);
+    return policy_read_integer(&policy->version, "version", 1, INT32_MAX, value, error);
 }
 
 static bool read_allow_simulated(struct policy *policy, const json_t *value, char *error)
 {
-    return read_boolean(&policy->allow_simulated, "allow_simulated", value, error);
+    return policy_read_boolean(&policy->allow_simulated, "allow_simulated", value, error);
 }
 
 static bool read_allow_debug(struct policy *policy, const json_t *value, char *error)
 {
-    return read_boolean(&policy->allow_debug, "allow_debug", value, error);
+    return policy_read_boolean(&policy->allow_debug, "allow_debug", value, error);
 }
 
 static bool read_simulated_root(struct policy *policy, const json_t *value, char *error)
 {
     struct verdict_value root;
-    if (!read_hex(&root, "simulated_root", SIGN_PUBLIC_BYTES, SIGN_PUBLIC_BYTES, value, error)) {
+    if (!policy_read_hex(&root, "simulated_root", SIGN_PUBLIC_BYTES, SIGN_PUBLIC_BYTES, value,
+                         error)) {
         return false;
     }
     memcpy(policy->simulated_root.bytes, root.bytes, SIGN_PUBLIC_BYTES);
@@ -131,7 +132,8 @@ static bool read_simulated_root(struct policy *policy, const json_t *value, char
 static bool read_measurements(struct policy *policy, const json_t *value, char *error)
 {
     if (!json_is_object(value)) {
-        return fail(error, "member 'measurements' is no object; write {\"worker\": [\"…\"]}");
+        return policy_fail(error,
+                           "member 'measurements' is no object; write {\"worker\": [\"…\"]}");
     }
     size_t known = 0;
     for (size_t role = 0; role < POLICY_ROLE_COUNT; role++) {
@@ -150,32 +152,65 @@ static bool read_measurements(struct policy *policy, const json_t *value, char *
         }
     }
     if (known != json_object_size(value)) {
-        return fail(error,
-                    "member 'measurements' names an unknown role; "
-                    "the roles are leader, worker and compactor");
+        return policy_fail(error,
+                           "member 'measurements' names an unknown role; "
+                           "the roles are leader, worker and compactor");
+    }
+    return true;
+}
+
+bool policy_read_statuses(uint32_t *target, const char *name, const json_t *value, char *error)
+{
+    if (!json_is_array(value)) {
+        return policy_fail(error, "member '%s' is no list; write [\"UpToDate\"]", name);
+    }
+    *target = 0;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const char *text = json_string_value(json_array_get(value, i));
+        enum tcb_status status = text == NULL ? TCB_UNKNOWN : verdict_tcb_parse(text);
+        // A revoked platform's key is known to be lost: nobody can accept that with open eyes.
+        if (status == TCB_UNKNOWN || status == TCB_REVOKED) {
+            return policy_fail(error,
+                               "member '%s[%zu]' is no status that can be accepted; "
+                               "write UpToDate, SWHardeningNeeded, ConfigurationNeeded, …",
+                               name, i);
+        }
+        *target |= 1u << status;
     }
     return true;
 }
 
 static bool read_tcb_statuses(struct policy *policy, const json_t *value, char *error)
 {
-    if (!json_is_array(value)) {
-        return fail(error, "member 'tcb_statuses' is no list; write [\"UpToDate\"]");
-    }
-    policy->tcb_statuses = 0;
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const char *text = json_string_value(json_array_get(value, i));
-        enum tcb_status status = text == NULL ? TCB_UNKNOWN : verdict_tcb_parse(text);
-        // A revoked platform's key is known to be lost: nobody can accept that with open eyes.
-        if (status == TCB_UNKNOWN || status == TCB_REVOKED) {
-            return fail(error,
-                        "member 'tcb_statuses[%zu]' is no status that can be accepted; "
-                        "write UpToDate, SWHardeningNeeded, ConfigurationNeeded, …",
-                        i);
+    return policy_read_statuses(&policy->tcb_statuses, "tcb_statuses", value, error);
+}
+
+static bool read_signers(struct policy *policy, const json_t *value, char *error)
+{
+    size_t known = 0;
+    for (size_t role = 0; role < POLICY_ROLE_COUNT; role++) {
+        const json_t *array = json_object_get(value, role_texts[role]);
+        char name[32];
+        snprintf(name, sizeof name, "signers.%s", role_texts[role]);
+        if (array == NULL) {
+            continue;
         }
-        policy->tcb_statuses |= 1u << status;
+        known++;
+        if (!policy_tee_read_signers(&policy->signers[role], name, array, error)) {
+            return false;
+        }
+    }
+    if (!json_is_object(value) || known != json_object_size(value)) {
+        return policy_fail(error,
+                           "member 'signers' is no object, or names an unknown role; the roles are "
+                           "leader, worker and compactor");
     }
     return true;
+}
+
+static bool read_tees(struct policy *policy, const json_t *value, char *error)
+{
+    return policy_tee_read(policy->tees, value, error);
 }
 
 static bool read_platforms(struct policy *policy, const json_t *value, char *error)
@@ -185,17 +220,17 @@ static bool read_platforms(struct policy *policy, const json_t *value, char *err
         return false;
     }
     if (policy->platform_count == 0) {
-        return fail(error,
-                    "member 'platforms' is empty; list ids, or leave it out to admit "
-                    "every platform");
+        return policy_fail(error,
+                           "member 'platforms' is empty; list ids, or leave it out to admit "
+                           "every platform");
     }
     return true;
 }
 
 static bool read_max_collateral_age_days(struct policy *policy, const json_t *value, char *error)
 {
-    return read_integer(&policy->max_collateral_age_days, "max_collateral_age_days",
-                        POLICY_COLLATERAL_AGE_DAYS_MAX, value, error);
+    return policy_read_integer(&policy->max_collateral_age_days, "max_collateral_age_days", 1,
+                               POLICY_COLLATERAL_AGE_DAYS_MAX, value, error);
 }
 
 static const struct member {
@@ -209,6 +244,8 @@ static const struct member {
     {"simulated_root", read_simulated_root, false},
     {"allow_debug", read_allow_debug, false},
     {"tcb_statuses", read_tcb_statuses, false},
+    {"signers", read_signers, false},
+    {"tees", read_tees, false},
     {"platforms", read_platforms, false},
     {"max_collateral_age_days", read_max_collateral_age_days, false},
 };
@@ -228,29 +265,29 @@ static bool has_member(const char *name)
 static bool read_policy(struct policy *policy, json_t *object, char *error)
 {
     if (!json_is_object(object)) {
-        return fail(error, "the policy is no object; write { } around its members");
+        return policy_fail(error, "the policy is no object; write { } around its members");
     }
     const char *name;
     json_t *value;
     json_object_foreach(object, name, value)
     {
         if (!has_member(name)) {
-            return fail(error, "member '%.64s' is unknown; remove it", name);
+            return policy_fail(error, "member '%.64s' is unknown; remove it", name);
         }
     }
     for (size_t i = 0; i < MEMBER_COUNT; i++) {
         value = json_object_get(object, members[i].name);
         if (value == NULL && members[i].is_required) {
-            return fail(error, "member '%s' is missing; add it", members[i].name);
+            return policy_fail(error, "member '%s' is missing; add it", members[i].name);
         }
         if (value != NULL && !members[i].read(policy, value, error)) {
             return false;
         }
     }
     if (policy->allow_simulated && !policy->has_simulated_root) {
-        return fail(error,
-                    "member 'simulated_root' is missing and 'allow_simulated' needs it; "
-                    "add the root's public key");
+        return policy_fail(error,
+                           "member 'simulated_root' is missing and 'allow_simulated' needs it; "
+                           "add the root's public key");
     }
     return true;
 }
@@ -261,7 +298,8 @@ enum status policy_parse(struct policy *policy, struct bytes json,
     policy_init(policy);
     error[0] = '\0';
     if (json.length > POLICY_BYTES_MAX) {
-        fail(error, "the policy has %zu bytes; shorten it to %d", json.length, POLICY_BYTES_MAX);
+        policy_fail(error, "the policy has %zu bytes; shorten it to %d", json.length,
+                    POLICY_BYTES_MAX);
         return STATUS_MALFORMED;
     }
     json_error_t failure;
@@ -271,8 +309,8 @@ enum status policy_parse(struct policy *policy, struct bytes json,
         if (json_error_code(&failure) == json_error_out_of_memory) {
             return STATUS_NO_MEMORY;
         }
-        fail(error, "the policy is no JSON text: %.160s at line %d; correct it", failure.text,
-             failure.line);
+        policy_fail(error, "the policy is no JSON text: %.160s at line %d; correct it",
+                    failure.text, failure.line);
         return STATUS_MALFORMED;
     }
     enum status status = read_policy(policy, object, error) ? STATUS_OK : STATUS_MALFORMED;
@@ -309,17 +347,42 @@ static json_t *encode_measurements(const struct policy *policy)
     return object;
 }
 
-static json_t *encode_tcb_statuses(const struct policy *policy)
+json_t *policy_encode_statuses(uint32_t statuses)
 {
     json_t *array = json_array();
     for (enum tcb_status status = TCB_UP_TO_DATE; status < TCB_STATUS_COUNT; status++) {
-        if ((policy->tcb_statuses & 1u << status) != 0 &&
+        if ((statuses & 1u << status) != 0 &&
             json_array_append_new(array, json_string(verdict_tcb_text(status))) != 0) {
             json_decref(array);
             return NULL;
         }
     }
     return array;
+}
+
+/* The roles with signers. A new object, or NULL: no memory. */
+static json_t *encode_signers(const struct policy *policy)
+{
+    json_t *object = json_object();
+    for (size_t role = 0; role < POLICY_ROLE_COUNT; role++) {
+        const struct policy_tee_signers *signers = &policy->signers[role];
+        if (signers->count > 0 && json_object_set_new(object, role_texts[role],
+                                                      policy_tee_encode_signers(signers)) != 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+/* Add a member, unless it would be an empty object. It is taken. Not 0: no memory. */
+static int add_unless_empty(json_t *object, const char *name, json_t *value)
+{
+    if (value != NULL && json_object_size(value) == 0) {
+        json_decref(value);
+        return 0;
+    }
+    return json_object_set_new(object, name, value);
 }
 
 /* A new object, or NULL: no memory. */
@@ -330,9 +393,11 @@ static json_t *encode_policy(const struct policy *policy)
                   "allow_simulated", (int)policy->allow_simulated,                           //
                   "allow_debug", (int)policy->allow_debug,                                   //
                   "measurements", encode_measurements(policy),                               //
-                  "tcb_statuses", encode_tcb_statuses(policy),                               //
+                  "tcb_statuses", policy_encode_statuses(policy->tcb_statuses),              //
                   "max_collateral_age_days", (json_int_t)policy->max_collateral_age_days);
     int failed = object == NULL;
+    failed |= add_unless_empty(object, "signers", encode_signers(policy));
+    failed |= add_unless_empty(object, "tees", policy_tee_encode(policy->tees));
     if (policy->has_simulated_root) {
         char text[2 * SIGN_PUBLIC_BYTES + 1];
         hex_encode(text, policy->simulated_root.bytes, SIGN_PUBLIC_BYTES);
@@ -365,11 +430,11 @@ enum status policy_encode(const struct policy *policy, struct buffer *json)
     return status;
 }
 
-struct evidence_roots policy_roots(const struct policy *policy)
+struct evidence_roots policy_roots(const struct policy *policy, const struct vendor_roots *vendors)
 {
     return (struct evidence_roots){
         .simulated = policy->has_simulated_root ? &policy->simulated_root : NULL,
-        .vendors = vendor_pinned(),
+        .vendors = vendors,
     };
 }
 
@@ -384,7 +449,25 @@ static bool is_listed(const struct verdict_value *values, size_t count,
     return false;
 }
 
-static bool is_too_old(const struct policy *policy, const struct verdict *verdict)
+/* What the policy says of this TEE, where it says something, and else of all. */
+struct demands {
+    uint32_t tcb_statuses;
+    bool allow_debug;
+    uint32_t max_collateral_age_days;
+};
+
+static struct demands demands_of(const struct policy *policy, enum tee tee)
+{
+    const struct policy_tee *said = &policy->tees[tee];
+    return (struct demands){
+        .tcb_statuses = said->has_tcb_statuses ? said->tcb_statuses : policy->tcb_statuses,
+        .allow_debug = said->has_allow_debug ? said->allow_debug : policy->allow_debug,
+        .max_collateral_age_days = said->has_max_collateral_age ? said->max_collateral_age_days
+                                                                : policy->max_collateral_age_days,
+    };
+}
+
+static bool is_too_old(const struct demands *demands, const struct verdict *verdict)
 {
     // Verified collateral is not from the future, so the difference does not wrap. SNP can do
     // without: its certificates have no date of issue that says anything.
@@ -392,7 +475,7 @@ static bool is_too_old(const struct policy *policy, const struct verdict *verdic
         return false;
     }
     uint64_t age_s = verdict->judged_at_s - verdict->collateral_issued_s;
-    return age_s > policy->max_collateral_age_days * SECONDS_PER_DAY;
+    return age_s > demands->max_collateral_age_days * SECONDS_PER_DAY;
 }
 
 /* Refuse for a value that no list of the policy contains. */
@@ -404,22 +487,67 @@ static void refuse_value(struct verdict *verdict, enum reason reason, const char
     verdict_refuse(verdict, reason, "%s %s is not listed in %s", what, text, where);
 }
 
-static void refuse_report_data(struct verdict *verdict, const uint8_t *report_data)
-{
-    char expected[2 * VERDICT_REPORT_DATA_BYTES + 1];
-    hex_encode(expected, report_data, VERDICT_REPORT_DATA_BYTES);
-    verdict_refuse(verdict, REASON_REPORT_DATA, "expected report data %s", expected);
-}
-
 struct verdict policy_judge_report_data(const struct verdict *verdict,
                                         const uint8_t report_data[VERDICT_REPORT_DATA_BYTES])
 {
     struct verdict judged = *verdict;
     if (judged.reason == REASON_NONE &&
         !crypto_equal(judged.report_data, report_data, VERDICT_REPORT_DATA_BYTES)) {
-        refuse_report_data(&judged, report_data);
+        char expected[2 * VERDICT_REPORT_DATA_BYTES + 1];
+        hex_encode(expected, report_data, VERDICT_REPORT_DATA_BYTES);
+        verdict_refuse(&judged, REASON_REPORT_DATA, "expected report data %s", expected);
     }
     return judged;
+}
+
+/* How the machine stands, by what its vendor says. */
+static void judge_platform(struct verdict *judged, const struct policy *policy,
+                           const struct demands *demands)
+{
+    const char *tcb_text = verdict_tcb_text(judged->tcb_status);
+    char advisory[POLICY_TEE_ADVISORY_BYTES];
+    // SNP has no status: its certificate is of the very TCB that the report names.
+    bool has_status = judged->tee != TEE_SEV_SNP;
+    if (judged->is_debug && !demands->allow_debug) {
+        verdict_refuse(judged, REASON_DEBUG,
+                       "debug=true and the policy says \"allow_debug\": "
+                       "false");
+    } else if (has_status &&
+               (tcb_text == NULL || (demands->tcb_statuses & 1u << judged->tcb_status) == 0)) {
+        verdict_refuse(judged, REASON_TCB_STATUS, "tcb_status=%s is not listed in tcb_statuses",
+                       tcb_text != NULL ? tcb_text : "unknown");
+    } else if (!policy_tee_accepts_advisories(&policy->tees[judged->tee], judged, advisory)) {
+        verdict_refuse(judged, REASON_ADVISORY, "advisory %s is not listed in tees.%s.advisories",
+                       advisory[0] != '\0' ? advisory : "(one of too many)",
+                       verdict_tee_text(judged->tee));
+    } else if (is_too_old(demands, judged)) {
+        verdict_refuse(
+            judged, REASON_COLLATERAL,
+            "collateral issued at %" PRIu64 " is older than %" PRIu32 " days at %" PRIu64,
+            judged->collateral_issued_s, demands->max_collateral_age_days, judged->judged_at_s);
+    } else if (policy->platform_count > 0 &&
+               !is_listed(policy->platforms, policy->platform_count, &judged->platform)) {
+        refuse_value(judged, REASON_PLATFORM, "platform", &judged->platform, "platforms");
+    }
+}
+
+/* Whether the program may have the role: by its measurement, or by its signer. */
+static void judge_program(struct verdict *judged, const struct policy *policy,
+                          enum policy_role role)
+{
+    const struct policy_measurements *measurements = &policy->measurements[role];
+    const struct policy_tee_signers *signers = &policy->signers[role];
+    if (measurements->count == 0 && signers->count == 0) {
+        verdict_refuse(judged, REASON_POLICY, "measurements.%s is empty", role_texts[role]);
+    } else if (!is_listed(measurements->values, measurements->count, &judged->measurement) &&
+               !policy_tee_admits(signers, judged)) {
+        char where[64];
+        snprintf(where, sizeof where, "measurements.%s, nor its signer", role_texts[role]);
+        if (signers->count == 0) {
+            where[strcspn(where, ",")] = '\0';
+        }
+        refuse_value(judged, REASON_MEASUREMENT, "measurement", &judged->measurement, where);
+    }
 }
 
 struct verdict policy_judge(const struct policy *policy, const struct verdict *verdict,
@@ -427,42 +555,21 @@ struct verdict policy_judge(const struct policy *policy, const struct verdict *v
                             enum policy_role role)
 {
     CHECK(role < POLICY_ROLE_COUNT);
-    const struct policy_measurements *measurements = &policy->measurements[role];
-    const char *tcb_text = verdict_tcb_text(verdict->tcb_status);
+    const struct demands demands = demands_of(policy, verdict->tee);
     struct verdict judged = *verdict;
     judged.is_admitted = false;
 
-    if (judged.reason != REASON_NONE) {
-        return judged;
-    }
-    if (judged.tee == TEE_SIMULATED && !policy->allow_simulated) {
+    if (judged.reason == REASON_NONE && judged.tee == TEE_SIMULATED && !policy->allow_simulated) {
         verdict_refuse(&judged, REASON_SIMULATED_NOT_ALLOWED,
                        "tee=simulated and the policy says \"allow_simulated\": false");
-    } else if (judged.is_debug && !policy->allow_debug) {
-        verdict_refuse(&judged, REASON_DEBUG,
-                       "debug=true and the policy says \"allow_debug\": "
-                       "false");
-    } else if (judged.tee != TEE_SEV_SNP &&
-               (tcb_text == NULL || (policy->tcb_statuses & 1u << judged.tcb_status) == 0)) {
-        verdict_refuse(&judged, REASON_TCB_STATUS, "tcb_status=%s is not listed in tcb_statuses",
-                       tcb_text != NULL ? tcb_text : "unknown");
-    } else if (is_too_old(policy, &judged)) {
-        verdict_refuse(
-            &judged, REASON_COLLATERAL,
-            "collateral issued at %" PRIu64 " is older than %" PRIu32 " days at %" PRIu64,
-            judged.collateral_issued_s, policy->max_collateral_age_days, judged.judged_at_s);
-    } else if (policy->platform_count > 0 &&
-               !is_listed(policy->platforms, policy->platform_count, &judged.platform)) {
-        refuse_value(&judged, REASON_PLATFORM, "platform", &judged.platform, "platforms");
-    } else if (measurements->count == 0) {
-        verdict_refuse(&judged, REASON_POLICY, "measurements.%s is empty", role_texts[role]);
-    } else if (!is_listed(measurements->values, measurements->count, &judged.measurement)) {
-        char where[32];
-        snprintf(where, sizeof where, "measurements.%s", role_texts[role]);
-        refuse_value(&judged, REASON_MEASUREMENT, "measurement", &judged.measurement, where);
-    } else if (!crypto_equal(judged.report_data, report_data, VERDICT_REPORT_DATA_BYTES)) {
-        refuse_report_data(&judged, report_data);
     }
+    if (judged.reason == REASON_NONE) {
+        judge_platform(&judged, policy, &demands);
+    }
+    if (judged.reason == REASON_NONE) {
+        judge_program(&judged, policy, role);
+    }
+    judged = policy_judge_report_data(&judged, report_data);
     judged.is_admitted = judged.reason == REASON_NONE;
     return judged;
 }

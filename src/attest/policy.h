@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "attest/evidence.h"
+#include "attest/policy_tee.h"
 #include "attest/verdict.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
@@ -43,7 +44,7 @@ struct policy_measurements {
     size_t count;  // 0: nobody is admitted in this role
 };
 
-/* Plain: a copy is a policy. About 23 KiB. */
+/* Plain: a copy is a policy. About 34 KiB. */
 struct policy {
     uint32_t version;  // the owner's number, 1 or more; only higher ones replace it
     bool allow_simulated;
@@ -51,6 +52,8 @@ struct policy {
     bool has_simulated_root;
     struct verify_key simulated_root;
     struct policy_measurements measurements[POLICY_ROLE_COUNT];
+    struct policy_tee_signers signers[POLICY_ROLE_COUNT];  // admitted beside the measurements
+    struct policy_tee tees[TEE_COUNT];
     uint32_t tcb_statuses;  // bit 1 << status for each accepted
     struct verdict_value platforms[POLICY_PLATFORM_COUNT_MAX];
     size_t platform_count;  // 0: every platform
@@ -70,8 +73,11 @@ MUST_CHECK enum status policy_parse(struct policy *policy, struct bytes json,
 /* Append the canonical text: every member, sorted, indented, with a newline. STATUS_NO_MEMORY. */
 MUST_CHECK enum status policy_encode(const struct policy *policy, struct buffer *json);
 
-/* The roots for evidence_verify(): the policy's, and the vendors' own. Borrows from `policy`. */
-struct evidence_roots policy_roots(const struct policy *policy);
+/*
+ * The roots for evidence_verify(): the policy's, and those of the hardware's vendors, which are
+ * vendor_pinned() in every program. Borrows both.
+ */
+struct evidence_roots policy_roots(const struct policy *policy, const struct vendor_roots *vendors);
 
 /*
  * Whether a verdict of evidence_verify() is admitted in `role`, on a

@@ -206,6 +206,7 @@ const char *verdict_tee_text(enum tee tee)
     case TEE_SEV_SNP:
         return "sev-snp";
     case TEE_UNKNOWN:
+    case TEE_COUNT:
         break;
     }
     return "unknown";

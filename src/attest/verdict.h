@@ -25,6 +25,7 @@ enum tee {
     TEE_SGX = 2,
     TEE_TDX = 3,
     TEE_SEV_SNP = 4,
+    TEE_COUNT,
 };
 
 /* How current a platform is, in the words of Intel's TCB info. The values are part of formats. */

@@ -309,7 +309,7 @@ static int judge_evidence(struct judgement *it, const struct command_line *line,
     if (status != STATUS_OK) {
         return status == STATUS_FORGED ? COMMAND_NO : COMMAND_COULD_NOT;
     }
-    const struct evidence_roots roots = policy_roots(it->policy);
+    const struct evidence_roots roots = policy_roots(it->policy, vendor_pinned());
     const struct verdict genuine = evidence_verify(buffer_bytes(&it->evidence), it->now_s, &roots);
     const struct verdict verdict = policy_judge(it->policy, &genuine, it->report_data, it->role);
     return give_verdict(it, &verdict, command_has(line, "json"));
@@ -333,7 +333,7 @@ static int judge_directory(struct judgement *it, const struct command_line *line
     }
     if (status == STATUS_OK) {
         const struct evidence evidence = dossier_evidence(&dossier);
-        const struct evidence_roots roots = policy_roots(it->policy);
+        const struct evidence_roots roots = policy_roots(it->policy, vendor_pinned());
         struct verdict verdict = command_has(line, "no-collateral")
                                      ? evidence_verify_quote(&evidence, it->now_s, &roots)
                                      : evidence_verify_parts(&evidence, it->now_s, &roots);

@@ -123,7 +123,7 @@ static enum status receive_proof(struct session *session, struct bytes message, 
         snprintf(session->reason, sizeof session->reason, "its proof is %s", status_text(status));
         return refuse(session, reply);
     }
-    const struct evidence_roots roots = policy_roots(policy);
+    const struct evidence_roots roots = policy_roots(policy, vendor_pinned());
     const struct verdict genuine = evidence_verify(buffer_bytes(&session->evidence), now_s, &roots);
     session->verdict = policy_judge(policy, &genuine, report_data, POLICY_LEADER);
     if (!session->verdict.is_admitted) {

@@ -374,7 +374,7 @@ static enum policy_role role_of(enum member_role role)
 static struct verdict judge_at(const struct pending *pending, const struct policy *policy,
                                uint64_t time_s)
 {
-    const struct evidence_roots roots = policy_roots(policy);
+    const struct evidence_roots roots = policy_roots(policy, vendor_pinned());
     const struct verdict genuine =
         evidence_verify(buffer_bytes(&pending->evidence), time_s, &roots);
     return policy_judge(policy, &genuine, genuine.report_data, role_of(pending->role));

@@ -71,6 +71,7 @@ enum status lead_run(struct enclave *enclave)
         .key = enclave->key,
         .random = &enclave->random,
         .log = &enclave->log,
+        .vendors = vendor_pinned(),
     };
     enum status status = leader_new(&leader, &config);
     uint64_t metrics_us = 0;      // when they were sent last

@@ -398,7 +398,7 @@ static enum status receive_proof(struct leader *leader, const struct writer_id *
         buffer_release(&evidence);
         return refuse(leader, peer, "reason=policy detail=the policy in force cannot be read");
     }
-    const struct evidence_roots roots = policy_roots(&leader->policy);
+    const struct evidence_roots roots = policy_roots(&leader->policy, leader->vendors);
     const struct verdict genuine =
         evidence_verify(buffer_bytes(&evidence), time.unix_ms / 1000, &roots);
     enum policy_role role = join->apply.role == MEMBER_COMPACTOR ? POLICY_COMPACTOR : POLICY_WORKER;

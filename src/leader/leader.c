@@ -23,6 +23,7 @@ enum status leader_new(struct leader **leader, const struct leader_config *confi
     made->public_key = sign_key_public(config->key);
     made->id = writer_id_of(&made->public_key);
     made->random = config->random;
+    made->vendors = config->vendors;
     made->log = config->log;
     made->output_end = &made->output;
     outbox_init(&made->outbox);

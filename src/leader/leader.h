@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "attest/vendor.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -30,10 +31,11 @@
 struct leader;
 
 struct leader_config {
-    struct bytes genesis;         // copied
-    const struct sign_key *key;   // the writer's; borrowed until leader_free()
-    const struct random *random;  // borrowed
-    const struct log *log;        // borrowed
+    struct bytes genesis;                // copied
+    const struct sign_key *key;          // the writer's; borrowed until leader_free()
+    const struct random *random;         // borrowed
+    const struct log *log;               // borrowed
+    const struct vendor_roots *vendors;  // whose evidence counts; borrowed until leader_free()
 };
 
 /* Two clocks: one that only rises, for waiting; the host's, for certificates and SYNC records. */

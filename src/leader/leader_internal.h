@@ -127,6 +127,7 @@ struct leader {
     struct writer_id id;
     const struct random *random;
     const struct log *log;
+    const struct vendor_roots *vendors;
 
     enum leader_stage stage;
     uint64_t term;

@@ -72,7 +72,7 @@ static void p2_refuses_evidence_with_any_bit_flipped(void **state)
 static void p2_refuses_evidence_cut_at_any_length(void **state)
 {
     struct fixture *f = *state;
-    struct evidence_roots roots = policy_roots(&f->policy);
+    struct evidence_roots roots = policy_roots(&f->policy, vendor_pinned());
     fixture_evidence(f, false);
     for (size_t length = 0; length < f->evidence.length; length++) {
         // An allocation of exactly that length: AddressSanitizer sees a read beyond.

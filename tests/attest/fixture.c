@@ -79,7 +79,7 @@ void fixture_evidence(struct fixture *f, bool is_debug)
 
 struct verdict fixture_verify(const struct fixture *f)
 {
-    struct evidence_roots roots = policy_roots(&f->policy);
+    struct evidence_roots roots = policy_roots(&f->policy, vendor_pinned());
     return evidence_verify(buffer_bytes(&f->evidence), FIXTURE_NOW_S, &roots);
 }
 

@@ -83,7 +83,7 @@ static void refuses_a_chain_to_another_root(void **state)
 
 static enum reason reason_at(const struct fixture *f, uint64_t now_s)
 {
-    struct evidence_roots roots = policy_roots(&f->policy);
+    struct evidence_roots roots = policy_roots(&f->policy, vendor_pinned());
     return evidence_verify(buffer_bytes(&f->evidence), now_s, &roots).reason;
 }
 

@@ -187,7 +187,7 @@ static void owner_receive_proof(struct hostile_world *world, struct bytes messag
 {
     struct buffer evidence = BUFFER_EMPTY;
     uint8_t report_data[JOIN_REPORT_DATA_BYTES];
-    const struct evidence_roots roots = policy_roots(&world->policy);
+    const struct evidence_roots roots = policy_roots(&world->policy, vendor_pinned());
     channel_free(world->session);
     world->session = NULL;
     bool is_proof =

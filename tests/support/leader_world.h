@@ -30,7 +30,14 @@ struct leader_world_evidence {
     const struct simulated_platform *platform;
     struct bytes tcb;
     const uint8_t *report_data;  // NULL: what the handshake asks for
+
+    // Instead of all that: makes the evidence for this report data. NULL: the above counts.
+    void (*make)(void *context, const uint8_t *report_data, struct buffer *target);
+    void *context;
 };
+
+/* What time the host tells the leader at the beginning. */
+uint64_t leader_world_start_s(void);
 
 struct leader_world_joiner {
     struct leader_world *world;  // where it lives
@@ -56,6 +63,7 @@ struct leader_world {
     struct secret *seed;
     struct sign_key *vendor;
     struct policy policy;
+    const struct vendor_roots *vendors;  // of the hardware; vendor_pinned(), unless a test says
     struct simulated_platform *platform;
     struct buffer tcb;
     struct leader_world_evidence evidence;  // what the next evidence says

@@ -1,0 +1,236 @@
+/* tests/leader/four_tees_test.c */
+
+/*
+ * Goal: one app admits members of four kinds of TEE side by side, by one policy; each is refused
+ * when its line of the policy is gone; and a leader that trusts the vendors' own roots, as the
+ * programs do, admits none whose vendor is ours.
+ * Method: the whole join handshake in the leader's world, with evidence that is made for the report
+ * data of each handshake.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/support/forge.h"
+#include "tests/support/leader_world.h"
+
+static const enum tee hardware[] = {TEE_SGX, TEE_TDX, TEE_SEV_SNP};
+enum { HARDWARE_COUNT = sizeof hardware / sizeof *hardware, MEASUREMENT_BYTE = 0xa0 };
+
+struct fixture {
+    struct leader_world world;
+    struct forge *forge;
+    struct forge_order order;  // of the next evidence
+};
+
+/* What `tee` says of its program: another value for each. */
+static struct verdict_value measurement_of(enum tee tee)
+{
+    uint8_t bytes[48];
+    memset(bytes, MEASUREMENT_BYTE + (int)tee, sizeof bytes);
+    return verdict_value_of(bytes_of(bytes, tee == TEE_SGX ? 32 : 48));
+}
+
+static void make(void *context, const uint8_t *report_data, struct buffer *target)
+{
+    struct fixture *f = context;
+    memcpy(f->order.report_data, report_data, sizeof f->order.report_data);
+    forge_evidence(f->forge, &f->order, target);
+}
+
+/* The next member runs in this TEE. */
+static void run_in(struct fixture *f, enum tee tee)
+{
+    f->order = forge_order_of(tee, leader_world_start_s());
+    memset(f->order.measurement, MEASUREMENT_BYTE + (int)tee, sizeof f->order.measurement);
+    f->world.evidence.make = tee == TEE_SIMULATED ? NULL : make;
+    f->world.evidence.context = f;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    leader_world_init(&f->world, 17);
+    f->forge = forge_new();
+    // AMD's root is known once it has made something.
+    struct forge_order order = forge_order_of(TEE_SEV_SNP, leader_world_start_s());
+    struct buffer evidence = BUFFER_EMPTY;
+    forge_evidence(f->forge, &order, &evidence);
+    buffer_release(&evidence);
+    f->world.vendors = forge_roots(f->forge);
+    struct policy_measurements *worker = &f->world.policy.measurements[POLICY_WORKER];
+    for (size_t i = 0; i < HARDWARE_COUNT; i++) {
+        worker->values[worker->count++] = measurement_of(hardware[i]);
+    }
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    leader_world_release(&f->world);
+    forge_free(f->forge);
+    free(f);
+    return 0;
+}
+
+static void begin(struct fixture *f)
+{
+    f->world.evidence.make = NULL;  // the leader itself runs in a simulated TEE
+    leader_world_begin(&f->world);
+    leader_world_lead(&f->world, 1);
+    assert_true(leader_is_leading(f->world.leader));
+}
+
+static void join(struct fixture *f, struct leader_world_joiner *joiner)
+{
+    leader_world_joiner_init(&f->world, joiner);
+    leader_world_join(&f->world, joiner, MEMBER_WORKER, &f->world.capsule);
+    leader_world_run(&f->world, 1000000);
+}
+
+static void leave(struct fixture *f, struct leader_world_joiner *joiner)
+{
+    f->world.joiner = NULL;
+    leader_world_joiner_release(joiner);
+}
+
+static void assert_admitted(struct fixture *f, enum tee tee)
+{
+    struct leader_world_joiner joiner;
+    run_in(f, tee);
+    join(f, &joiner);
+    if (!joiner.is_granted) {
+        fail_msg("tee %s is refused: %s", verdict_tee_text(tee), joiner.refusal);
+    }
+    assert_non_null(capsule_member_find(leader_capsule(f->world.leader), &joiner.id));
+    leave(f, &joiner);
+}
+
+static void assert_refused(struct fixture *f, enum tee tee, const char *reason)
+{
+    struct leader_world_joiner joiner;
+    run_in(f, tee);
+    join(f, &joiner);
+    assert_false(joiner.is_granted);
+    if (strstr(joiner.refusal, reason) == NULL) {
+        fail_msg("tee %s: expected '%s', refused with '%s'", verdict_tee_text(tee), reason,
+                 joiner.refusal);
+    }
+    assert_null(capsule_member_find(leader_capsule(f->world.leader), &joiner.id));
+    leave(f, &joiner);
+}
+
+static void p2_one_policy_admits_members_of_four_tees_side_by_side(void **state)
+{
+    struct fixture *f = *state;
+    begin(f);
+    assert_admitted(f, TEE_SGX);
+    assert_admitted(f, TEE_TDX);
+    assert_admitted(f, TEE_SEV_SNP);
+    assert_admitted(f, TEE_SIMULATED);
+}
+
+static void p2_each_is_refused_when_its_line_of_the_policy_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_measurements *worker = &f->world.policy.measurements[POLICY_WORKER];
+    worker->count = 1;  // the simulated one
+    begin(f);
+    for (size_t i = 0; i < HARDWARE_COUNT; i++) {
+        assert_refused(f, hardware[i], "reason=measurement");
+    }
+    assert_admitted(f, TEE_SIMULATED);
+}
+
+static void p2_a_simulated_member_is_refused_where_hardware_is_admitted(void **state)
+{
+    struct fixture *f = *state;
+    f->world.policy.allow_simulated = false;
+    begin(f);
+    assert_admitted(f, TEE_TDX);
+    assert_refused(f, TEE_SIMULATED, "reason=simulated_not_allowed");
+}
+
+static void p2_a_leader_that_trusts_the_vendors_own_roots_admits_none_of_ours(void **state)
+{
+    struct fixture *f = *state;
+    f->world.vendors = vendor_pinned();
+    begin(f);
+    for (size_t i = 0; i < HARDWARE_COUNT; i++) {
+        assert_refused(f, hardware[i], "reason=chain");
+    }
+}
+
+static void p2_what_the_policy_says_of_one_tee_counts_for_that_tee(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_tee *tdx = &f->world.policy.tees[TEE_TDX];
+    tdx->has_advisories = true;  // and none is accepted
+    begin(f);
+    assert_refused(f, TEE_TDX, "reason=advisory");
+    assert_admitted(f, TEE_SGX);
+}
+
+static void p2_a_program_is_admitted_by_its_signer_from_a_version_on(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t signer[32];
+    const uint8_t product[] = {1, 0};
+    memset(signer, 0x51, sizeof signer);
+    f->world.policy.measurements[POLICY_WORKER].count = 1;
+    f->world.policy.signers[POLICY_WORKER] = (struct policy_tee_signers){
+        .values = {{
+            .tee = TEE_SGX,
+            .signer = verdict_value_of(bytes_of(signer, sizeof signer)),
+            .product = verdict_value_of(bytes_of(product, sizeof product)),
+            .min_security_version = 1,
+        }},
+        .count = 1,
+    };
+    begin(f);
+    assert_admitted(f, TEE_SGX);
+    assert_refused(f, TEE_TDX, "reason=measurement");
+}
+
+static void p2_a_program_below_the_version_of_its_signer_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t signer[32];
+    const uint8_t product[] = {1, 0};
+    memset(signer, 0x51, sizeof signer);
+    f->world.policy.measurements[POLICY_WORKER].count = 1;
+    f->world.policy.signers[POLICY_WORKER] = (struct policy_tee_signers){
+        .values = {{
+            .tee = TEE_SGX,
+            .signer = verdict_value_of(bytes_of(signer, sizeof signer)),
+            .product = verdict_value_of(bytes_of(product, sizeof product)),
+            .min_security_version = 2,
+        }},
+        .count = 1,
+    };
+    begin(f);
+    assert_refused(f, TEE_SGX, "reason=measurement");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(p2_one_policy_admits_members_of_four_tees_side_by_side),
+        TEST(p2_each_is_refused_when_its_line_of_the_policy_is_gone),
+        TEST(p2_a_simulated_member_is_refused_where_hardware_is_admitted),
+        TEST(p2_a_leader_that_trusts_the_vendors_own_roots_admits_none_of_ours),
+        TEST(p2_what_the_policy_says_of_one_tee_counts_for_that_tee),
+        TEST(p2_a_program_is_admitted_by_its_signer_from_a_version_on),
+        TEST(p2_a_program_below_the_version_of_its_signer_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
