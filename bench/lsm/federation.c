@@ -49,7 +49,6 @@ struct federation {
 
     // The worker's; a flush takes the memtable away.
     struct tuple_batch batch;
-    struct buffer record;
     struct buffer frame;
     struct active active;
 
@@ -66,7 +65,6 @@ struct federation {
     // The compactor's thread's.
     struct buffer plain;
     struct manifest manifest;
-    struct buffer compactor_record;
     struct buffer compactor_frame;
     uint64_t written_bytes;
     uint64_t put_bytes;
@@ -160,11 +158,12 @@ static void fetch(struct federation *f, const struct block_ref *ref, struct buff
 
 /* ---- records ---- */
 
+/* The next record of `writer` in a frame of its own, which is replaced. */
 static struct block_ref seal(struct federation *f, struct capsule_world_writer *writer,
-                             enum record_type type, struct bytes plain, struct buffer *record,
-                             struct buffer *frame)
+                             enum record_type type, struct bytes plain, struct buffer *frame)
 {
     static const struct writer_id nobody;
+    uint8_t header[FRAME_HEADER_BYTES];
     const struct record_fields fields = {
         .type = type,
         .sequence = writer->head.sequence + 1,
@@ -175,24 +174,23 @@ static struct block_ref seal(struct federation *f, struct capsule_world_writer *
         .parent_count = writer->head.sequence > 0 ? 1 : 0,
     };
     struct hash hash;
-    record->length = 0;
-    frame->length = 0;
-    CHECK(seal_record(record, &hash, &fields, plain, writer->body_key, writer->key) == STATUS_OK);
-    CHECK(frame_encode(frame, FRAME_RECORD, 0, &nobody, buffer_bytes(record)) == STATUS_OK);
+    frame->length = 0;  // ciphertext: nothing to wipe
+    frame_header(header, FRAME_RECORD, 0, &nobody);
+    CHECK(buffer_append(frame, header, sizeof header) == STATUS_OK);
+    CHECK(seal_record(frame, &hash, &fields, plain, writer->body_key, writer->key) == STATUS_OK);
     writer->head = (struct head){.sequence = fields.sequence, .hash = hash};
     return (struct block_ref){
         .writer = writer->id,
         .sequence = fields.sequence,
         .hash = hash,
-        .record_bytes = (uint32_t)record->length,
+        .record_bytes = (uint32_t)(frame->length - FRAME_HEADER_BYTES),
     };
 }
 
 static struct block_ref append_table_record(struct federation *f, enum record_type type,
                                             struct bytes plain)
 {
-    struct block_ref ref =
-        seal(f, f->compactor, type, plain, &f->compactor_record, &f->compactor_frame);
+    struct block_ref ref = seal(f, f->compactor, type, plain, &f->compactor_frame);
     bool is_full;
     uint64_t number = enqueue(f, &f->compactor_frame, &is_full);
     if (is_full || type == RECORD_MANIFEST) {
@@ -487,7 +485,7 @@ void federation_put(struct federation *f, const uint32_t *numbers, size_t count)
         };
         CHECK(tuple_batch_add(&f->batch, &tuple) == STATUS_OK);
     }
-    (void)seal(f, f->worker, RECORD_DATA, buffer_bytes(&f->batch.plain), &f->record, &f->frame);
+    (void)seal(f, f->worker, RECORD_DATA, buffer_bytes(&f->batch.plain), &f->frame);
     bool is_full;
     uint64_t number = enqueue(f, &f->frame, &is_full);
     apply_batch(f);
@@ -590,9 +588,7 @@ void federation_free(struct federation *f)
     buffer_release(&f->plain);
     buffer_release(&f->queue);
     buffer_release(&f->taken);
-    buffer_release(&f->record);
     buffer_release(&f->frame);
-    buffer_release(&f->compactor_record);
     buffer_release(&f->compactor_frame);
     tuple_batch_release(&f->batch);
     server_free(f->server);

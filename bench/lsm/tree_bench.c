@@ -8,8 +8,10 @@
  * opened when read; RocksDB has sums alone, and no compression. Reads take turns; what is printed
  * is the median and the range of the rounds. A ratio above 1 says that ours is faster.
  *
- * usage: lsm_tree_bench [KEYS [DIRECTORY]]   (default: 100,000 keys of 1 KiB in the current one; a
- * folder in it is used, then removed)
+ * usage: lsm_tree_bench [KEYS [BLOCK_KIB [DIRECTORY]]]
+ *
+ * default: 100,000 keys of 1 KiB, blocks of 64 KiB, the current directory; a folder in it is used,
+ * then removed.
  */
 #include <dirent.h>
 #include <pthread.h>
@@ -257,16 +259,17 @@ int main(int argc, char **argv)
     static struct bench bench;
     static char directory[256];
     crypto_init();
-    (void)snprintf(directory, sizeof directory, "%s/lsm_bench.XXXXXX", argc > 2 ? argv[2] : ".");
+    (void)snprintf(directory, sizeof directory, "%s/lsm_bench.XXXXXX", argc > 3 ? argv[3] : ".");
     CHECK(mkdtemp(directory) != NULL);
     uint32_t key_count = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 100000;
-    CHECK(key_count >= 10000);
+    uint32_t block_bytes = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) << 10 : 64 << 10;
+    CHECK(key_count >= 10000 && key_count < WORKLOAD_ABSENT);
     bench.workload = (struct workload){
         .directory = directory,
         .key_count = key_count,
         .value_bytes = VALUE_BYTES,
         .batch_puts = 100,
-        .block_bytes = 64 << 10,
+        .block_bytes = block_bytes,
         .memtable_bytes = 16 << 20,
         .level1_bytes = 64 << 20,
         .table_bytes = 16 << 20,
