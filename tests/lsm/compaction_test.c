@@ -170,6 +170,17 @@ static void p2_refuses_what_it_did_not_ask_for(void **state)
         }
         bytes->bytes[bent[i]] ^= 1;
     }
+    // Another record of the same writer in the same place: a fork.
+    struct compactor_branch fork;
+    struct block_ref forked;
+    compactor_branch_init(&fork, 11);
+    do {
+        forked = compactor_branch_append(&fork, bytes_text("something else"));
+    } while (forked.sequence < refs[0].sequence);
+    struct record fork_record = compactor_branch_record(&fork, &forked);
+    assert_int_equal(compaction_supply(compaction, &fork_record, fork.body_key), STATUS_FORGED);
+    compactor_branch_release(&fork);
+
     struct record genuine = compactor_branch_record(&model.branch, &refs[0]);
     assert_int_equal(compaction_supply(compaction, &genuine, model.branch.body_key), STATUS_OK);
     assert_int_equal(compaction_supply(compaction, &genuine, model.branch.body_key), STATUS_STALE);

@@ -275,6 +275,29 @@ static void refuses_another_writers_key(void **state)
     stop(&f);
 }
 
+static void p2_refuses_a_forked_record_of_the_writers_own(void **state)
+{
+    static struct fixture f;
+    (void)state;
+    struct compactor_branch fork;
+    start(&f, &small, 5, 1 << 20);
+    compactor_branch_init(&fork, 5);  // the same keys
+    for (int i = 0; i < 100; i++) {
+        compactor_model_write(&f.model);
+    }
+    compactor_model_flush(&f.model);
+    assert_int_equal(tree_adopt(f.tree, &f.model.hash, buffer_bytes(&f.model.plain)), STATUS_OK);
+    struct block_ref ref, forked;
+    assert_int_equal(tree_missing(f.tree, &ref, 1), 1);
+    do {
+        forked = compactor_branch_append(&fork, bytes_text("something else"));
+    } while (forked.sequence < ref.sequence);
+    struct record record = compactor_branch_record(&fork, &forked);
+    assert_int_equal(tree_supply(f.tree, &record, fork.body_key), STATUS_FORGED);
+    compactor_branch_release(&fork);
+    stop(&f);
+}
+
 static void an_empty_tree_knows_nothing(void **state)
 {
     static struct fixture f;
@@ -336,6 +359,7 @@ int main(void)
         cmocka_unit_test(p5_deletes_and_expired_keys_go_away_at_the_bottom),
         cmocka_unit_test(p2_refuses_every_changed_bit_of_a_record),
         cmocka_unit_test(refuses_another_writers_key),
+        cmocka_unit_test(p2_refuses_a_forked_record_of_the_writers_own),
         cmocka_unit_test(an_empty_tree_knows_nothing),
         cmocka_unit_test(a_section_keeps_its_manifest_and_its_blocks),
     };
