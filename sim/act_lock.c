@@ -163,7 +163,7 @@ static void write_one(struct scenario *s, struct client *client)
 static void hear(struct scenario *s, struct locks *locks, struct client *client)
 {
     struct scl *scl = federation_worker_scl(s->federation, client->worker);
-    enum status fate = scl_lock_fate(scl, client->lock);
+    enum status fate = scl_lock_fate(client->lock);
     if (fate != STATUS_GAP) {
         scl_lock_drop(scl, &client->lock);
         finish(locks, client, fate == STATUS_OK ? CHECKER_LOCK_COUNTED : CHECKER_LOCK_NOTHING);

@@ -11,7 +11,9 @@
 #include "enclave/enclave.h"
 #include "lambda/lambda.h"
 #include "lambda/watchdog.h"
+#include "scl/overlay.h"
 #include "scl/scl.h"
+#include "scl/scl_lock.h"
 #include "serve/response.h"
 #include "serve/routes.h"
 #include "serve/serve.h"
@@ -36,6 +38,8 @@ enum {
     WORKER_LOG_LINES = 1024,               // of functions, kept for GET /logs
     WORKER_DURABLE_US = 10 * 1000 * 1000,  // how long an answer waits for receipts
     WORKER_BEHIND_US = 5 * 1000 * 1000,    // DESIGN 8.2: X-Paranoid-After
+    WORKER_LOCK_US = 3 * 1000 * 1000,      // how long a lock is waited for
+    WORKER_LOCKS_MAX = 8,                  // held at once by one thread
 };
 
 /* One request on its way: serve → lambda → serve, or straight back to where it waits for receipts.
@@ -54,7 +58,7 @@ struct worker_task {
     struct buffer body;
     const char *content_type;     // static; NULL: none
     const char *allow;            // static; of a 405
-    char etag[64];                // empty: none
+    char etag[64];                // WORKER_ETAG_BYTES; empty: none
     struct lambda_result result;  // of a function: its own headers and body
     bool has_result;
 };
@@ -146,15 +150,28 @@ void worker_serve_refuse(struct worker_task *task, unsigned status, const char *
 
 /* ---- worker_kv.c: the state over HTTP and for functions ---- */
 
+/* A lock that a thread holds. */
+struct worker_lock {
+    uint32_t hold;  // its number
+    struct buffer name;
+    struct scl_lock *lock;
+    struct overlay written;  // under it
+};
+
 /* What one thread reads and writes by. */
 struct worker_kv {
     struct worker *worker;
     struct memtable_reader *reader;
+    struct worker_lock locks[WORKER_LOCKS_MAX];  // the one taken last comes last
+    size_t lock_count;
+    uint32_t hold;  // the last number
 };
 
+/* What a version is called where people see it: "<lamport>-<writer>". */
+enum { WORKER_ETAG_BYTES = 64 };
+
 MUST_CHECK enum status worker_kv_get(struct worker_kv *kv, struct bytes key,
-                                     struct dependency *dependency, struct buffer *value,
-                                     struct memtable_version *version);
+                                     struct dependency *dependency, struct buffer *value);
 /* PUT or DELETE. Waits for room. STATUS_FULL: too much waits for receipts already. */
 MUST_CHECK enum status worker_kv_put(struct worker_kv *kv, enum tuple_kind kind, struct bytes key,
                                      struct bytes value, uint64_t ttl_ms,
@@ -169,6 +186,35 @@ MUST_CHECK enum status worker_kv_sync(struct worker_kv *kv, const struct depende
  * already: nothing was done, ask again. It does not wait itself, for one thread serves everybody.
  */
 MUST_CHECK enum status worker_kv_serve(struct worker_kv *kv, struct worker_task *task);
+/* A PUT or DELETE with conditions is decided by a lock, and waits: a lambda thread answers it. */
+bool worker_kv_is_swap(const struct worker_task *task);
+void worker_kv_serve_swap(struct worker_kv *kv, struct worker_task *task);
+/* Put, if the key has this version (empty: is absent). Statuses as of lambda_calls.swap. */
+MUST_CHECK enum status worker_kv_swap(struct worker_kv *kv, const struct tuple *tuple,
+                                      struct bytes expected, struct dependency *dependency,
+                                      bool *is_done);
+struct tuple worker_kv_tuple(const struct worker_kv *kv, enum tuple_kind kind, struct bytes key,
+                             struct bytes value, uint64_t ttl_ms);
+/* The version of what is in the map. STATUS_NOT_FOUND. */
+MUST_CHECK enum status worker_kv_version(struct worker_kv *kv, struct bytes key,
+                                         struct dependency *dependency,
+                                         char etag[WORKER_ETAG_BYTES]);
+
+/* ---- worker_lock.c: the locks that a thread holds ---- */
+
+/* Statuses as of lambda_calls. `prefix` tells kinds of names apart. */
+MUST_CHECK enum status worker_lock_take(struct worker_kv *kv, const char *prefix, struct bytes name,
+                                        uint32_t *hold);
+/* `dependency`: what was read on the way. */
+MUST_CHECK enum status worker_lock_release(struct worker_kv *kv, uint32_t hold,
+                                           const struct dependency *dependency);
+void worker_lock_abandon(struct worker_kv *kv, uint32_t hold);
+void worker_lock_abandon_all(struct worker_kv *kv);
+/* What the newest lock that has written this key has made of it, or NULL. */
+const struct overlay_entry *worker_lock_find(const struct worker_kv *kv, struct bytes key);
+/* The first key at or after `from` that any has written: its newest entry. */
+const struct overlay_entry *worker_lock_seek(const struct worker_kv *kv, struct bytes from,
+                                             bool is_after);
 
 /* ---- worker_functions.c ---- */
 MUST_CHECK enum status worker_functions_new(struct worker_functions **functions);

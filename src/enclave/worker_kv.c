@@ -1,6 +1,7 @@
 /* src/enclave/worker_kv.c */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/hex.h"
 #include "enclave/worker_internal.h"
@@ -14,8 +15,10 @@ static bool is_live(const struct worker_kv *kv, const struct memtable_entry *ent
     return !entry->is_tombstone && !is_expired;
 }
 
-enum status worker_kv_get(struct worker_kv *kv, struct bytes key, struct dependency *dependency,
-                          struct buffer *value, struct memtable_version *version)
+/* What is in the map, whatever this thread has written under locks. */
+static enum status get_from_map(struct worker_kv *kv, struct bytes key,
+                                struct dependency *dependency, struct buffer *value,
+                                struct memtable_version *version)
 {
     struct memtable_entry entry;
     memtable_reader_begin(kv->reader);
@@ -31,7 +34,25 @@ enum status worker_kv_get(struct worker_kv *kv, struct bytes key, struct depende
     return status;
 }
 
-static struct tuple tuple_of(const struct worker_kv *kv, enum tuple_kind kind, struct bytes key,
+static bool is_there(const struct worker_kv *kv, const struct overlay_entry *entry)
+{
+    bool is_expired = entry->expiry_ms != 0 && entry->expiry_ms <= scl_time_ms(kv->worker->scl);
+    return entry->kind == TUPLE_PUT && !is_expired;
+}
+
+enum status worker_kv_get(struct worker_kv *kv, struct bytes key, struct dependency *dependency,
+                          struct buffer *value)
+{
+    const struct overlay_entry *written = worker_lock_find(kv, key);
+    struct memtable_version version;
+    if (written == NULL) {
+        return get_from_map(kv, key, dependency, value, &version);
+    }
+    return is_there(kv, written) ? buffer_append(value, written->value.bytes, written->value.length)
+                                 : STATUS_NOT_FOUND;
+}
+
+struct tuple worker_kv_tuple(const struct worker_kv *kv, enum tuple_kind kind, struct bytes key,
                              struct bytes value, uint64_t ttl_ms)
 {
     return (struct tuple){
@@ -58,7 +79,10 @@ enum status worker_kv_put(struct worker_kv *kv, enum tuple_kind kind, struct byt
                           struct bytes value, uint64_t ttl_ms, struct dependency *dependency)
 {
     struct worker *worker = kv->worker;
-    const struct tuple tuple = tuple_of(kv, kind, key, value, ttl_ms);
+    const struct tuple tuple = worker_kv_tuple(kv, kind, key, value, ttl_ms);
+    if (kv->lock_count > 0) {
+        return overlay_put(&kv->locks[kv->lock_count - 1].written, &tuple);
+    }
     uint64_t due_us = enclave_now_us() + WORKER_DURABLE_US;
     enum status status;
     pthread_mutex_lock(&worker->lock);
@@ -74,6 +98,45 @@ static enum status leave_cursor(struct buffer *next, struct bytes key)
     return buffer_append(next, key.at, key.length);
 }
 
+/* One step of a list: the next key, of the map or of what was written under locks. */
+struct list_step {
+    uint8_t key[TUPLE_KEY_BYTES_MAX];
+    size_t key_bytes;
+    struct buffer value;
+    bool is_visited;  // else it is deleted or has expired
+};
+
+static enum status step_set(struct list_step *step, struct bytes key, struct bytes value,
+                            bool is_visited)
+{
+    memcpy(step->key, key.at, key.length);
+    step->key_bytes = key.length;
+    step->is_visited = is_visited;
+    return is_visited ? buffer_append(&step->value, value.at, value.length) : STATUS_OK;
+}
+
+/* In one section: a visitor may take its time. STATUS_NOT_FOUND: there is no more. */
+static enum status list_next(struct worker_kv *kv, struct bytes from, bool is_after,
+                             struct dependency *dependency, struct list_step *step)
+{
+    struct memtable_entry entry;
+    const struct overlay_entry *written = worker_lock_seek(kv, from, is_after);
+    memtable_reader_begin(kv->reader);
+    enum status status = memtable_seek(kv->reader, from, is_after, &entry);
+    bool is_written =
+        written != NULL && (status == STATUS_NOT_FOUND ||
+                            overlay_compare(buffer_bytes(&written->key), entry.key) <= 0);
+    if (is_written) {
+        status = step_set(step, buffer_bytes(&written->key), buffer_bytes(&written->value),
+                          is_there(kv, written));
+    } else if (status == STATUS_OK) {
+        scl_depend(kv->worker->scl, dependency, &entry.version);
+        status = step_set(step, entry.key, entry.value, is_live(kv, &entry));
+    }
+    memtable_reader_end(kv->reader);
+    return status;
+}
+
 enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix, size_t limit,
                            struct bytes cursor, struct dependency *dependency, lambda_visit *visit,
                            void *visitor, struct buffer *next)
@@ -83,41 +146,27 @@ enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix, size_t lim
     bool is_after = false;
     size_t count = 0;
     while (true) {
-        // One section for each step: a visitor may take its time.
-        struct memtable_entry entry;
-        struct buffer value = BUFFER_EMPTY;
-        size_t key_bytes = 0;
-        bool is_visited = false;
-        memtable_reader_begin(kv->reader);
-        enum status status = memtable_seek(kv->reader, from, is_after, &entry);
-        if (status == STATUS_OK && !bytes_start_with(entry.key, prefix)) {
+        struct list_step step = {.value = BUFFER_EMPTY};
+        enum status status = list_next(kv, from, is_after, dependency, &step);
+        if (status == STATUS_OK && !bytes_start_with(bytes_of(step.key, step.key_bytes), prefix)) {
             status = STATUS_NOT_FOUND;
         }
-        if (status == STATUS_OK) {
-            key_bytes = entry.key.length;
-            memcpy(last, entry.key.at, key_bytes);
-            scl_depend(kv->worker->scl, dependency, &entry.version);
-            is_visited = is_live(kv, &entry);
-            if (is_visited) {
-                status = buffer_append(&value, entry.value.at, entry.value.length);
-            }
-        }
-        memtable_reader_end(kv->reader);
         if (status != STATUS_OK) {
-            buffer_release(&value);
+            buffer_release(&step.value);
             return status == STATUS_NOT_FOUND ? STATUS_OK : status;
         }
-        from = bytes_of(last, key_bytes);
+        memcpy(last, step.key, step.key_bytes);
+        from = bytes_of(last, step.key_bytes);
         is_after = true;
-        if (is_visited && count == limit) {
-            buffer_release(&value);
+        if (step.is_visited && count == limit) {
+            buffer_release(&step.value);
             return leave_cursor(next, from);
         }
-        if (is_visited) {
-            visit(visitor, from, buffer_bytes(&value));
+        if (step.is_visited) {
+            visit(visitor, from, buffer_bytes(&step.value));
             count++;
         }
-        buffer_release(&value);
+        buffer_release(&step.value);
     }
 }
 
@@ -140,17 +189,14 @@ enum status worker_kv_sync(struct worker_kv *kv, const struct dependency *depend
 
 /* ---- over HTTP ---- */
 
-static void etag_of(const struct memtable_version *version, char etag[64])
+static void etag_of(const struct memtable_version *version, char etag[WORKER_ETAG_BYTES])
 {
     char writer[9];
     hex_encode(writer, version->writer.bytes, 4);
-    snprintf(etag, 64, "%" PRIu64 "-%s", version->lamport, writer);
+    snprintf(etag, WORKER_ETAG_BYTES, "%" PRIu64 "-%s", version->lamport, writer);
 }
 
-/*
- * Whether the conditions of a request hold. They are judged by what this worker has applied; across
- * workers only a lock decides.
- */
+/* Whether the conditions of a request hold: for a write they are judged under a lock. */
 static bool holds(const struct route *route, bool exists, const char *etag)
 {
     const struct bytes tag = bytes_text(etag);
@@ -187,17 +233,13 @@ static void answer_get(struct worker_task *task, bool exists)
 }
 
 /* STATUS_FULL: not answered, there is no room for the write yet. */
-static enum status answer_write(struct worker_kv *kv, struct worker_task *task, bool exists)
+static enum status answer_write(struct worker_kv *kv, struct worker_task *task)
 {
     struct worker *worker = kv->worker;
-    if (!holds(&task->route, exists, task->etag)) {
-        worker_serve_refuse(task, 412, "precondition_failed", "the key has another version");
-        return STATUS_OK;
-    }
     bool is_put = task->route.action == ROUTE_KV_PUT;
     const struct tuple tuple =
-        tuple_of(kv, is_put ? TUPLE_PUT : TUPLE_DELETE, task->route.key,
-                 is_put ? task->http->body : bytes_of(NULL, 0), task->route.ttl_ms);
+        worker_kv_tuple(kv, is_put ? TUPLE_PUT : TUPLE_DELETE, task->route.key,
+                        is_put ? task->http->body : bytes_of(NULL, 0), task->route.ttl_ms);
     pthread_mutex_lock(&worker->lock);
     enum status status = try_put(worker, &tuple, &task->dependency);
     pthread_mutex_unlock(&worker->lock);
@@ -265,6 +307,119 @@ static void answer_list(struct worker_kv *kv, struct worker_task *task)
     }
 }
 
+/* ---- compare and set: by a lock, so that it holds across workers ---- */
+
+enum { SWAP_BUCKET_BYTES = 2 };
+
+/* Keys share 65,536 locks: each name of a lock takes memory at every member until the term ends. */
+static enum status take_swap(struct worker_kv *kv, struct bytes key, uint32_t *hold)
+{
+    char name[2 * SWAP_BUCKET_BYTES + 1];
+    const struct hash hash = hash_of(key.at, key.length);
+    hex_encode(name, hash.bytes, SWAP_BUCKET_BYTES);
+    return worker_lock_take(kv, "swap:", bytes_text(name), hold);
+}
+
+enum status worker_kv_version(struct worker_kv *kv, struct bytes key, struct dependency *dependency,
+                              char etag[WORKER_ETAG_BYTES])
+{
+    struct memtable_version version;
+    struct buffer value = BUFFER_EMPTY;
+    enum status status = get_from_map(kv, key, dependency, &value, &version);
+    if (status == STATUS_OK) {
+        etag_of(&version, etag);
+    } else {
+        etag[0] = '\0';
+    }
+    buffer_release(&value);
+    return status;
+}
+
+/* Under the lock `hold`: put what the conditions allow. */
+static enum status finish_swap(struct worker_kv *kv, uint32_t hold, const struct tuple *tuple,
+                               const struct dependency *dependency)
+{
+    enum status status = overlay_put(&kv->locks[kv->lock_count - 1].written, tuple);
+    if (status != STATUS_OK) {
+        worker_lock_abandon(kv, hold);
+        return status;
+    }
+    return worker_lock_release(kv, hold, dependency);
+}
+
+enum status worker_kv_swap(struct worker_kv *kv, const struct tuple *tuple, struct bytes expected,
+                           struct dependency *dependency, bool *is_done)
+{
+    char etag[WORKER_ETAG_BYTES];
+    uint32_t hold;
+    *is_done = false;
+    enum status status = take_swap(kv, tuple->key, &hold);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = worker_kv_version(kv, tuple->key, dependency, etag);
+    if (status == STATUS_NO_MEMORY || !bytes_equal(bytes_text(etag), expected)) {
+        worker_lock_abandon(kv, hold);
+        return status == STATUS_NO_MEMORY ? status : STATUS_OK;
+    }
+    status = finish_swap(kv, hold, tuple, dependency);
+    *is_done = status == STATUS_OK;
+    return status;
+}
+
+bool worker_kv_is_swap(const struct worker_task *task)
+{
+    bool is_write = task->route.action == ROUTE_KV_PUT || task->route.action == ROUTE_KV_DELETE;
+    return is_write && (task->route.if_match.match != ROUTE_MATCH_NONE ||
+                        task->route.if_none_match.match != ROUTE_MATCH_NONE);
+}
+
+static void refuse_swap(struct worker_task *task, enum status status, bool is_granted)
+{
+    if (status == STATUS_STALE) {
+        worker_serve_refuse(task, 409, "lock_lost", "the lock was taken over; nothing was written");
+    } else if (status == STATUS_TIMEOUT && is_granted) {
+        worker_serve_refuse(task, 503, "lock_undecided",
+                            "the leader does not answer; the write may or may not count");
+    } else if (status == STATUS_TIMEOUT) {
+        worker_serve_refuse(task, 503, "lock_timeout", "the lock was not granted in time");
+    } else {
+        worker_serve_refuse(task, 503, "lock_busy", "too many locks are waited for; try again");
+    }
+}
+
+void worker_kv_serve_swap(struct worker_kv *kv, struct worker_task *task)
+{
+    bool is_put = task->route.action == ROUTE_KV_PUT;
+    task->needs_receipts = true;
+    if (is_put && task->http->body.length > TUPLE_VALUE_BYTES_MAX) {
+        worker_serve_refuse(task, 413, "value_too_large", "a value has at most 1 MiB");
+        return;
+    }
+    const struct tuple tuple =
+        worker_kv_tuple(kv, is_put ? TUPLE_PUT : TUPLE_DELETE, task->route.key,
+                        is_put ? task->http->body : bytes_of(NULL, 0), task->route.ttl_ms);
+    char etag[WORKER_ETAG_BYTES];
+    uint32_t hold;
+    enum status status = take_swap(kv, task->route.key, &hold);
+    if (status != STATUS_OK) {
+        refuse_swap(task, status, false);
+        return;
+    }
+    bool exists = worker_kv_version(kv, task->route.key, &task->dependency, etag) == STATUS_OK;
+    if (!holds(&task->route, exists, etag)) {
+        worker_lock_abandon(kv, hold);
+        worker_serve_refuse(task, 412, "precondition_failed", "the key has another version");
+        return;
+    }
+    status = finish_swap(kv, hold, &tuple, &task->dependency);
+    if (status == STATUS_OK) {
+        task->status = 204;
+    } else {
+        refuse_swap(task, status, true);
+    }
+}
+
 enum status worker_kv_serve(struct worker_kv *kv, struct worker_task *task)
 {
     task->needs_receipts = true;
@@ -276,20 +431,20 @@ enum status worker_kv_serve(struct worker_kv *kv, struct worker_task *task)
         worker_serve_refuse(task, 413, "value_too_large", "a value has at most 1 MiB");
         return STATUS_OK;
     }
+    if (task->route.action != ROUTE_KV_GET) {
+        return answer_write(kv, task);
+    }
     struct memtable_version version;
     enum status status =
-        worker_kv_get(kv, task->route.key, &task->dependency, &task->body, &version);
+        get_from_map(kv, task->route.key, &task->dependency, &task->body, &version);
     bool exists = status == STATUS_OK;
     if (exists) {
         etag_of(&version, task->etag);
     }
     if (status == STATUS_NO_MEMORY) {
         worker_serve_refuse(task, 500, "no_memory", "the value does not fit into memory");
-    } else if (task->route.action == ROUTE_KV_GET) {
-        answer_get(task, exists);
     } else {
-        buffer_clear(&task->body);
-        return answer_write(kv, task, exists);
+        answer_get(task, exists);
     }
     return STATUS_OK;
 }

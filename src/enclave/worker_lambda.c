@@ -106,11 +106,10 @@ static enum status call_get(void *context, const struct lambda_function *functio
                             struct buffer *value)
 {
     struct thread *thread = context;
-    struct memtable_version version;
     if (!may_touch(function, key)) {
         return STATUS_DENIED;
     }
-    return worker_kv_get(&thread->kv, key, &thread->task->dependency, value, &version);
+    return worker_kv_get(&thread->kv, key, &thread->task->dependency, value);
 }
 
 static enum status call_put(void *context, const struct lambda_function *function, struct bytes key,
@@ -153,6 +152,52 @@ static enum status call_sync(void *context, const struct lambda_function *functi
     return worker_kv_sync(&thread->kv, &thread->task->dependency);
 }
 
+static enum status call_lock(void *context, const struct lambda_function *function,
+                             struct bytes name, uint32_t *hold)
+{
+    struct thread *thread = context;
+    (void)function;
+    return worker_lock_take(&thread->kv, "lock:", name, hold);
+}
+
+static enum status call_unlock(void *context, const struct lambda_function *function, uint32_t hold)
+{
+    struct thread *thread = context;
+    (void)function;
+    return worker_lock_release(&thread->kv, hold, &thread->task->dependency);
+}
+
+static void call_abandon(void *context, const struct lambda_function *function, uint32_t hold)
+{
+    struct thread *thread = context;
+    (void)function;
+    worker_lock_abandon(&thread->kv, hold);
+}
+
+static enum status call_version(void *context, const struct lambda_function *function,
+                                struct bytes key, struct buffer *version)
+{
+    struct thread *thread = context;
+    char etag[WORKER_ETAG_BYTES];
+    if (!may_touch(function, key)) {
+        return STATUS_DENIED;
+    }
+    enum status status = worker_kv_version(&thread->kv, key, &thread->task->dependency, etag);
+    return status == STATUS_OK ? buffer_append(version, etag, strlen(etag)) : status;
+}
+
+static enum status call_swap(void *context, const struct lambda_function *function,
+                             struct bytes key, struct bytes expected, struct bytes value,
+                             uint64_t ttl_ms, bool *is_done)
+{
+    struct thread *thread = context;
+    if (!may_touch(function, key)) {
+        return STATUS_DENIED;
+    }
+    const struct tuple tuple = worker_kv_tuple(&thread->kv, TUPLE_PUT, key, value, ttl_ms);
+    return worker_kv_swap(&thread->kv, &tuple, expected, &thread->task->dependency, is_done);
+}
+
 static void call_log(void *context, const struct lambda_function *function, enum lambda_level level,
                      struct bytes text)
 {
@@ -172,6 +217,11 @@ static const struct lambda_calls calls = {
     .delete = call_delete,
     .list = call_list,
     .sync = call_sync,
+    .lock = call_lock,
+    .unlock = call_unlock,
+    .abandon = call_abandon,
+    .version = call_version,
+    .swap = call_swap,
     .log = call_log,
     .find = call_find,
 };
@@ -200,6 +250,19 @@ static const char *outcome_code(enum lambda_outcome outcome)
     return "internal";
 }
 
+/* What a function let through of a lock's own troubles is the caller's to know; NULL: none. */
+static const char *lock_code(const struct lambda_result *result)
+{
+    static const char *const codes[] = {"lock_lost", "lock_timeout", "lock_undecided", "lock_busy"};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        if (result->outcome == LAMBDA_THREW &&
+            bytes_equal(buffer_bytes(&result->code), bytes_text(codes[i]))) {
+            return codes[i];
+        }
+    }
+    return NULL;
+}
+
 static void take_result(struct thread *thread, struct worker_task *task)
 {
     struct lambda_result *result = &task->result;
@@ -220,7 +283,12 @@ static void take_result(struct thread *thread, struct worker_task *task)
     snprintf(name, sizeof name, "%.*s", (int)task->route.name.length,
              (const char *)task->route.name.at);
     worker_log_add(thread->kv.worker->log, name, LAMBDA_LEVEL_ERROR, text);
-    worker_serve_refuse(task, 500, outcome_code(result->outcome), message);
+    const char *code = lock_code(result);
+    if (code == NULL) {
+        worker_serve_refuse(task, 500, outcome_code(result->outcome), message);
+    } else {
+        worker_serve_refuse(task, strcmp(code, "lock_lost") == 0 ? 409 : 503, code, message);
+    }
 }
 
 static void invoke(struct thread *thread, struct worker_task *task)
@@ -253,6 +321,7 @@ static void invoke(struct thread *thread, struct worker_task *task)
     thread->task = task;
     lambda_invoke(thread->engine, compiled->function, &event, &calls, thread, &task->result);
     thread->task = NULL;
+    worker_lock_abandon_all(&thread->kv);
     take_result(thread, task);
     while (thread->replaced_count > 0) {
         compiled_release(&thread->replaced[--thread->replaced_count]);
@@ -278,7 +347,11 @@ void *worker_lambda_run(void *context)
         }
         pthread_mutex_unlock(&worker->queue_lock);
 
-        invoke(thread, task);
+        if (worker_kv_is_swap(task)) {
+            worker_kv_serve_swap(&thread->kv, task);
+        } else {
+            invoke(thread, task);
+        }
 
         pthread_mutex_lock(&worker->queue_lock);
         worker_list_add(&worker->finished, task);

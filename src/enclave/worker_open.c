@@ -22,7 +22,8 @@ struct opener {
     uint64_t metrics_us;   // when they were sent last
     bool has_old_metrics;  // something has happened since
     uint64_t begun_us;
-    bool has_news;  // something was received that others may wait for
+    uint64_t locks_us;  // when there may be something to say about locks
+    bool has_news;      // something was received that others may wait for
 };
 
 /* ---- joining (DESIGN 6.3) ---- */
@@ -150,6 +151,14 @@ static enum status receive_renewed(struct worker *worker, struct bytes certifica
     return status;
 }
 
+static enum status receive_lock(struct worker *worker, const struct message *message)
+{
+    pthread_mutex_lock(&worker->lock);
+    enum status status = scl_lock_receive(worker->scl, message);
+    pthread_mutex_unlock(&worker->lock);
+    return status == STATUS_NO_MEMORY ? status : STATUS_OK;
+}
+
 static enum status receive_channel(struct worker *worker, struct bytes body)
 {
     struct buffer plain = BUFFER_EMPTY;
@@ -163,27 +172,57 @@ static enum status receive_channel(struct worker *worker, struct bytes body)
     } else if (is_genuine && message.kind == MESSAGE_RENEW &&
                message.renew.certificate.length > 0) {
         status = receive_renewed(worker, message.renew.certificate);
+    } else if (is_genuine &&
+               (message.kind == MESSAGE_LOCK_GRANT || message.kind == MESSAGE_LOCK_ANSWER)) {
+        status = receive_lock(worker, &message);
     }
     buffer_release(&plain);
     return status;
 }
 
-static enum status ask_renewal(struct worker *worker)
+static enum status tell_leader(struct worker *worker, struct bytes plain)
 {
-    struct buffer plain = BUFFER_EMPTY, sealed = BUFFER_EMPTY;
-    const struct message_renew renew = {.certificate = {.at = NULL}};
-    worker->renew_us = enclave_now_us() + OPEN_RENEW_US / 12;  // asked again after an hour
-    enum status status = message_renew_encode(&plain, &renew);
-    if (status == STATUS_OK) {
-        status = channel_seal(worker->channel, &sealed, buffer_bytes(&plain));
-    }
+    struct buffer sealed = BUFFER_EMPTY;
+    enum status status = channel_seal(worker->channel, &sealed, plain);
     if (status == STATUS_OK) {
         status = enclave_send_body(worker->enclave, FRAME_CHANNEL, 0, &frame_to_leader,
                                    buffer_bytes(&sealed));
     }
-    buffer_release(&plain);
     buffer_release(&sealed);
     return status;
+}
+
+static enum status ask_renewal(struct worker *worker)
+{
+    struct buffer plain = BUFFER_EMPTY;
+    const struct message_renew renew = {.certificate = {.at = NULL}};
+    worker->renew_us = enclave_now_us() + OPEN_RENEW_US / 12;  // asked again after an hour
+    enum status status = message_renew_encode(&plain, &renew);
+    if (status == STATUS_OK) {
+        status = tell_leader(worker, buffer_bytes(&plain));
+    }
+    buffer_release(&plain);
+    return status;
+}
+
+/* What there is to say about locks; `*wake_us` receives when there may be more. */
+static enum status tell_of_locks(struct worker *worker, uint64_t *wake_us)
+{
+    struct buffer plain = BUFFER_EMPTY;
+    uint64_t now_us = enclave_now_us();
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK) {
+        pthread_mutex_lock(&worker->lock);
+        status = scl_lock_output(worker->scl, now_us, &plain);
+        *wake_us = scl_lock_wake_us(worker->scl, now_us);
+        pthread_mutex_unlock(&worker->lock);
+        if (status == STATUS_OK) {
+            status = tell_leader(worker, buffer_bytes(&plain));
+        }
+        buffer_clear(&plain);
+    }
+    buffer_release(&plain);
+    return status == STATUS_EMPTY ? STATUS_OK : status;
 }
 
 /* ---- records ---- */
@@ -275,6 +314,7 @@ static enum status receive_frame(struct opener *opener, struct bytes bytes)
     case FRAME_EVIDENCE:
         return receive_evidence(worker, &frame);
     case FRAME_CHANNEL:
+        opener->has_news = true;
         return receive_channel(worker, frame.body);
     case FRAME_STOP:
         worker_end(worker, "the host says stop", STATUS_OK);
@@ -393,6 +433,7 @@ static uint64_t wake_us(const struct opener *opener)
         return opener->begun_us + OPEN_JOIN_TIMEOUT_US;
     }
     uint64_t due_us = opener->tick_us < worker->renew_us ? opener->tick_us : worker->renew_us;
+    due_us = opener->locks_us < due_us ? opener->locks_us : due_us;
     uint64_t metrics_us = opener->metrics_us + OPEN_METRICS_US;
     return opener->has_old_metrics && metrics_us < due_us ? metrics_us : due_us;
 }
@@ -400,7 +441,8 @@ static uint64_t wake_us(const struct opener *opener)
 void worker_open_run(struct worker *worker)
 {
     static struct opener opener;
-    opener = (struct opener){.worker = worker, .begun_us = enclave_now_us()};
+    opener =
+        (struct opener){.worker = worker, .begun_us = enclave_now_us(), .locks_us = UINT64_MAX};
     enum status status = apply(worker);
     while (status == STATUS_OK) {
         status = receive_all(&opener);
@@ -412,6 +454,9 @@ void worker_open_run(struct worker *worker)
         }
         if (status == STATUS_OK) {
             status = worker_flush(worker);
+        }
+        if (status == STATUS_OK && atomic_load(&worker->is_ready)) {
+            status = tell_of_locks(worker, &opener.locks_us);
         }
         if (status == STATUS_OK) {
             status = become_ready(worker);

@@ -324,7 +324,11 @@ static void act(struct server *server, struct worker_task *task)
     case ROUTE_KV_PUT:
     case ROUTE_KV_DELETE:
     case ROUTE_KV_LIST:
-        act_kv(server, task);
+        if (worker_kv_is_swap(task)) {
+            enqueue(server, task);
+        } else {
+            act_kv(server, task);
+        }
         break;
     }
 }

@@ -69,6 +69,7 @@ void lambda_result_release(struct lambda_result *result)
     buffer_release(&result->head);
     buffer_release(&result->body);
     buffer_release(&result->message);
+    buffer_release(&result->code);
     *result = LAMBDA_RESULT_EMPTY;
 }
 
@@ -77,6 +78,7 @@ static void result_clear(struct lambda_result *result)
     buffer_clear(&result->head);
     buffer_clear(&result->body);
     buffer_clear(&result->message);
+    buffer_clear(&result->code);
     result->header_count = 0;
     result->http_status = 0;
 }

@@ -78,6 +78,24 @@ struct lambda_calls {
     // Wait until all that this invocation wrote and read is durable. Ends by itself: the
     // watchdog looks away meanwhile. Counts towards the time limit.
     enum status (*sync)(void *context, const struct lambda_function *function);
+    // Take a lock; `*hold` is its number. From then on what is put is kept apart, in the lock taken
+    // last, and read by this invocation alone. Waits for so long at most, as sync does. What is
+    // held when lambda_invoke() returns is the caller's to abandon.
+    // STATUS_TIMEOUT; STATUS_STALE: this invocation holds it already; STATUS_FULL.
+    enum status (*lock)(void *context, const struct lambda_function *function, struct bytes name,
+                        uint32_t *hold);
+    // Let go of it: what was put counts, all or nothing. Waits until that is decided.
+    // STATUS_STALE: it never will count. STATUS_TIMEOUT: undecided.
+    enum status (*unlock)(void *context, const struct lambda_function *function, uint32_t hold);
+    // Let go of it and forget what was put.
+    void (*abandon)(void *context, const struct lambda_function *function, uint32_t hold);
+    // Append the version of a key's value.
+    enum status (*version)(void *context, const struct lambda_function *function, struct bytes key,
+                           struct buffer *version);
+    // Put, if the key has this version (empty: is absent), under a lock of its own. `*is_done`:
+    // whether it had. STATUS_TIMEOUT, STATUS_FULL as of lock; STATUS_STALE as of unlock.
+    enum status (*swap)(void *context, const struct lambda_function *function, struct bytes key,
+                        struct bytes expected, struct bytes value, uint64_t ttl_ms, bool *is_done);
     void (*log)(void *context, const struct lambda_function *function, enum lambda_level level,
                 struct bytes text);
     // The function of that name, of the same app and engine; it stays alive until
@@ -183,6 +201,7 @@ struct lambda_result {
     struct buffer body;
     // Filled otherwise: for the owner's log, may contain the owner's data.
     struct buffer message;
+    struct buffer code;  // of LAMBDA_THREW: the error's own, such as "lock_lost"; may be empty
 };
 
 #define LAMBDA_RESULT_EMPTY ((struct lambda_result){.outcome = LAMBDA_OK})

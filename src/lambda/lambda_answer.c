@@ -6,6 +6,7 @@
 enum {
     HTTP_STATUS_MIN = 200,
     HTTP_STATUS_MAX = 599,
+    CODE_BYTES_MAX = 64,
 };
 
 static void settle(struct lambda_invocation *invocation, enum lambda_outcome outcome)
@@ -129,7 +130,7 @@ static JSValueRef native_answer(const struct lambda_call *call)
     return undefined;
 }
 
-// threw(description)
+// threw(description, code)
 static JSValueRef native_threw(const struct lambda_call *call)
 {
     struct lambda_invocation *invocation = call->invocation;
@@ -140,6 +141,10 @@ static JSValueRef native_threw(const struct lambda_call *call)
     if (lambda_value_append(&invocation->result->message, call->context, call->arguments[0],
                             LAMBDA_LOG_BYTES_MAX) != STATUS_OK) {
         lambda_answer_settle(invocation, LAMBDA_THREW, "threw an error with an overlong message");
+    }
+    if (lambda_value_append(&invocation->result->code, call->context, call->arguments[1],
+                            CODE_BYTES_MAX) != STATUS_OK) {
+        buffer_clear(&invocation->result->code);  // none of ours
     }
     return JSValueMakeUndefined(call->context);
 }

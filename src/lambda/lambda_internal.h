@@ -106,6 +106,7 @@ struct lambda_native {
 
 /* Each ends with an entry without a name. */
 extern const struct lambda_native lambda_kv_natives[];
+extern const struct lambda_native lambda_lock_natives[];
 extern const struct lambda_native lambda_answer_natives[];
 
 /* What the engine calls for each of them. */
@@ -118,6 +119,14 @@ JSObjectRef lambda_native_make(struct lambda_function *function);
 /* Take a text of at most LAMBDA_KEY_BYTES_MAX. STATUS_MALFORMED: it is none, or too long. */
 MUST_CHECK enum status lambda_native_take_key(const struct lambda_call *call, size_t argument,
                                               size_t bytes_min, struct buffer *key);
+
+/*
+ * Take what is to be put: the key, and from `content_at` on content, its length and ttl_ms. On any
+ * but STATUS_OK it has thrown.
+ */
+MUST_CHECK enum status lambda_kv_take_put(const struct lambda_call *call, size_t key_at,
+                                          size_t content_at, struct buffer *key,
+                                          struct buffer *content, uint64_t *ttl_ms);
 
 /* Throw an Error "<what>: <why>" with the property `code`. Both return undefined. */
 JSValueRef lambda_native_throw(const struct lambda_call *call, const char *why, const char *code);

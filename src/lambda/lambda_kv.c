@@ -39,41 +39,49 @@ done:
     return value;
 }
 
+enum status lambda_kv_take_put(const struct lambda_call *call, size_t key_at, size_t content_at,
+                               struct buffer *key, struct buffer *content, uint64_t *ttl_ms)
+{
+    const JSValueRef *arguments = &call->arguments[content_at];
+    enum status status = lambda_native_take_key(call, key_at, 1, key);
+    if (status != STATUS_OK) {
+        throw_key(call, status);
+        return status;
+    }
+    double ttl = JSValueToNumber(call->context, arguments[2], call->exception);
+    if (!(ttl >= 0 && ttl <= 9007199254740991.0)) {  // also refuses NaN
+        lambda_native_throw(call, "ttlMs is a number of milliseconds, 0 or more", "invalid");
+        return STATUS_MALFORMED;
+    }
+    *ttl_ms = (uint64_t)ttl;
+    // The length comes first, because looking at a long string flattens it.
+    status =
+        JSValueToNumber(call->context, arguments[1], NULL) > LAMBDA_VALUE_BYTES_MAX
+            ? STATUS_NO_SPACE
+            : lambda_value_append(content, call->context, arguments[0], LAMBDA_VALUE_BYTES_MAX);
+    if (status == STATUS_NO_SPACE) {
+        lambda_native_throw(call, "the value is longer than 1 MiB", "too_large");
+    } else if (status != STATUS_OK) {
+        lambda_native_throw_status(call, status);
+    }
+    return status;
+}
+
 // put(key, content, content's length, ttl_ms)
 static JSValueRef native_put(const struct lambda_call *call)
 {
     struct lambda_invocation *invocation = call->invocation;
     struct buffer key = BUFFER_EMPTY;
     struct buffer stored = BUFFER_EMPTY;
-
-    enum status status = lambda_native_take_key(call, 0, 1, &key);
-    if (status != STATUS_OK) {
-        throw_key(call, status);
-        goto done;
-    }
-    double ttl_ms = JSValueToNumber(call->context, call->arguments[3], call->exception);
-    if (!(ttl_ms >= 0 && ttl_ms <= 9007199254740991.0)) {  // also refuses NaN
-        lambda_native_throw(call, "ttlMs is a number of milliseconds, 0 or more", "invalid");
-        goto done;
-    }
-    // The length comes first, because looking at a long string flattens it.
-    status = JSValueToNumber(call->context, call->arguments[2], NULL) > LAMBDA_VALUE_BYTES_MAX
-                 ? STATUS_NO_SPACE
-                 : lambda_value_append(&stored, call->context, call->arguments[1],
-                                       LAMBDA_VALUE_BYTES_MAX);
-    if (status == STATUS_NO_SPACE) {
-        lambda_native_throw(call, "the value is longer than 1 MiB", "too_large");
-        goto done;
-    }
+    uint64_t ttl_ms;
+    enum status status = lambda_kv_take_put(call, 0, 1, &key, &stored, &ttl_ms);
     if (status == STATUS_OK) {
         status = invocation->calls->put(invocation->context, call->function, buffer_bytes(&key),
-                                        buffer_bytes(&stored), (uint64_t)ttl_ms);
+                                        buffer_bytes(&stored), ttl_ms);
+        if (status != STATUS_OK) {
+            lambda_native_throw_status(call, status);
+        }
     }
-    if (status != STATUS_OK) {
-        lambda_native_throw_status(call, status);
-    }
-
-done:
     buffer_release(&stored);
     buffer_release(&key);
     return JSValueMakeUndefined(call->context);

@@ -69,6 +69,34 @@ static enum status closed_sync(void *context, const struct lambda_function *func
     return STATUS_CLOSED;
 }
 
+static enum status closed_lock(void *context, const struct lambda_function *function,
+                               struct bytes name, uint32_t *hold)
+{
+    (void)context, (void)function, (void)name, (void)hold;
+    return STATUS_CLOSED;
+}
+
+static enum status closed_unlock(void *context, const struct lambda_function *function,
+                                 uint32_t hold)
+{
+    (void)context, (void)function, (void)hold;
+    return STATUS_CLOSED;
+}
+
+static void closed_abandon(void *context, const struct lambda_function *function, uint32_t hold)
+{
+    (void)context, (void)function, (void)hold;
+}
+
+static enum status closed_swap(void *context, const struct lambda_function *function,
+                               struct bytes key, struct bytes expected, struct bytes value,
+                               uint64_t ttl_ms, bool *is_done)
+{
+    (void)context, (void)function, (void)key, (void)expected, (void)value;
+    (void)ttl_ms, (void)is_done;
+    return STATUS_CLOSED;
+}
+
 static void closed_log(void *context, const struct lambda_function *function,
                        enum lambda_level level, struct bytes text)
 {
@@ -88,6 +116,11 @@ const struct lambda_calls lambda_limit_closed = {
     .delete = closed_delete,
     .list = closed_list,
     .sync = closed_sync,
+    .lock = closed_lock,
+    .unlock = closed_unlock,
+    .abandon = closed_abandon,
+    .version = closed_get,
+    .swap = closed_swap,
     .log = closed_log,
     .find = closed_find,
 };

@@ -149,6 +149,7 @@ static const struct lambda_native NATIVES[] = {
 static const struct lambda_native *const TABLES[] = {
     NATIVES,
     lambda_kv_natives,
+    lambda_lock_natives,
     lambda_answer_natives,
 };
 enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };

@@ -30,6 +30,17 @@ function bytesOf(value) {
 
 // ---- what functions see ----
 
+function storedOf(value, what) {
+    if (typeof value === 'string') {
+        return value;
+    }
+    const stored = bytesOf(value) ?? JSON.stringify(value);
+    if (stored === undefined) {
+        throw new TypeError(what + ': the value is neither a string, nor bytes, nor JSON');
+    }
+    return stored;
+}
+
 const kv = {
     get(key) {
         return native.get(key, false);
@@ -42,14 +53,15 @@ const kv = {
         return native.get(key, true);
     },
     put(key, value, options) {
-        let stored = value;
-        if (typeof value !== 'string') {
-            stored = bytesOf(value) ?? JSON.stringify(value);
-            if (stored === undefined) {
-                throw new TypeError('kv.put: the value is neither a string, nor bytes, nor JSON');
-            }
-        }
+        const stored = storedOf(value, 'kv.put');
         native.put(key, stored, stored.length, options?.ttlMs ?? 0);
+    },
+    version(key) {
+        return native.version(key);
+    },
+    cas(key, expected, value, options) {
+        const stored = storedOf(value, 'kv.cas');
+        return native.swap(key, expected ?? '', stored, stored.length, options?.ttlMs ?? 0);
     },
     delete(key) {
         native.delete(key);
@@ -261,11 +273,35 @@ function isPromise(value) {
 const contexts = [];
 const itself = Object.freeze({ name, version });
 
+// What `fn` puts counts all or not at all: when it has returned, or what it promised is there.
+function lock(name, fn) {
+    if (typeof fn !== 'function') {
+        throw new TypeError('ctx.lock: takes a name and a function');
+    }
+    const hold = native.lock(name);
+    const fail = (error) => {
+        native.abandon(hold);
+        throw error;
+    };
+    const keep = (value) => {
+        native.unlock(hold);
+        return value;
+    };
+    let value;
+    try {
+        value = fn();
+    } catch (error) {
+        fail(error);
+    }
+    return isPromise(value) ? Promise.resolve(value).then(keep, fail) : keep(value);
+}
+
 // ctx holds nothing of one invocation, so one of each depth is enough.
 function contextOf(depth) {
     return (contexts[depth] ??= Object.freeze({
         kv,
         log: consoleOfOurs.log,
+        lock,
         call: Object.freeze((callee, event) => call(callee, event, depth + 1)),
         function: itself,
         worker,
@@ -297,13 +333,25 @@ function coded(message, code) {
     return error;
 }
 
+function codeOf(error) {
+    try {
+        return isObject(error) && typeof error.code === 'string' ? error.code : undefined;
+    } catch {
+        return undefined;
+    }
+}
+
+function threw(error) {
+    native.threw(describe(error), codeOf(error) ?? '');
+}
+
 // From lambda.c: an invocation from outside.
 function run(method, path, query) {
     const settle = (value) => {
         try {
             answer(value);
         } catch (error) {
-            native.threw(describe(error));
+            threw(error);
         }
     };
     try {
@@ -311,12 +359,12 @@ function run(method, path, query) {
         if (value === NO_HANDLER) {
             native.noHandler();
         } else if (isPromise(value)) {
-            Promise.resolve(value).then(settle, (error) => native.threw(describe(error)));
+            Promise.resolve(value).then(settle, threw);
         } else {
             settle(value);
         }
     } catch (error) {
-        native.threw(describe(error));
+        threw(error);
     }
     native.drain();
 }
@@ -324,13 +372,7 @@ function run(method, path, query) {
 // From lambda.c: an invocation by another function's ctx.call.
 function enter(json, depth, settle) {
     const fail = (error) => {
-        let code;
-        try {
-            code = isObject(error) && typeof error.code === 'string' ? error.code : undefined;
-        } catch {
-            code = undefined;
-        }
-        settle(false, name + ': ' + describe(error), code);
+        settle(false, name + ': ' + describe(error), codeOf(error));
     };
     const succeed = (value) => {
         let text;

@@ -21,8 +21,7 @@ void overlay_release(struct overlay *overlay)
     *overlay = (struct overlay){.entries = NULL};
 }
 
-/* Byte order; of two that begin alike the shorter comes first. */
-static int compare(struct bytes a, struct bytes b)
+int overlay_compare(struct bytes a, struct bytes b)
 {
     size_t length = a.length < b.length ? a.length : b.length;
     int order = length == 0 ? 0 : memcmp(a.at, b.at, length);
@@ -35,7 +34,7 @@ static size_t lower_bound(const struct overlay *overlay, struct bytes key)
     size_t low = 0, high = overlay->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare(buffer_bytes(&overlay->entries[middle].key), key) < 0) {
+        if (overlay_compare(buffer_bytes(&overlay->entries[middle].key), key) < 0) {
             low = middle + 1;
         } else {
             high = middle;

@@ -29,6 +29,9 @@ struct overlay {
     size_t bytes;  // at most, of the batch they will be
 };
 
+/* The order of keys: by bytes; of two that begin alike the shorter comes first. */
+int overlay_compare(struct bytes a, struct bytes b);
+
 void overlay_release(struct overlay *overlay);
 
 /* Keep a copy; the lamport is ignored. STATUS_FULL: no record holds as much. STATUS_NO_MEMORY. */

@@ -252,7 +252,6 @@ MUST_CHECK enum status scl_lock_finish(struct scl *scl, struct scl_lock *lock,
 void scl_lock_settle(struct scl *scl, uint64_t sequence, enum status fate);
 /* A head that a lock waits for; begin with *place = 0. */
 bool scl_lock_missing(const struct scl *scl, size_t *place, struct branch_head *wanted);
-uint64_t scl_lock_wake_us(const struct scl *scl, uint64_t now_us);
 void scl_lock_release_all(struct scl *scl);
 /* The key that opens this record's body; NULL: not ours to read (yet). By the opener's thread. */
 struct aead_key *scl_open_key(struct scl *scl, const struct record *record);

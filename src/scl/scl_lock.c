@@ -194,9 +194,8 @@ void scl_lock_seal(struct scl *scl, struct scl_lock *lock, struct overlay *writt
     }
 }
 
-enum status scl_lock_fate(const struct scl *scl, const struct scl_lock *lock)
+enum status scl_lock_fate(const struct scl_lock *lock)
 {
-    (void)scl;
     return lock->fate;
 }
 

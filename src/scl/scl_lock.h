@@ -44,7 +44,7 @@ void scl_lock_seal(struct scl *scl, struct scl_lock *lock, struct overlay *writt
                    const struct dependency *dependency);
 
 /* STATUS_OK: it counts, and is in the map. STATUS_STALE: it never will. STATUS_GAP: undecided. */
-MUST_CHECK enum status scl_lock_fate(const struct scl *scl, const struct scl_lock *lock);
+MUST_CHECK enum status scl_lock_fate(const struct scl_lock *lock);
 
 /* What was not sealed is forgotten; what was takes its way. `*lock` becomes NULL. */
 void scl_lock_drop(struct scl *scl, struct scl_lock **lock);
@@ -56,5 +56,8 @@ MUST_CHECK enum status scl_lock_receive(struct scl *scl, const struct message *m
 
 /* Append the next message that is due, new or repeated. STATUS_EMPTY. */
 MUST_CHECK enum status scl_lock_output(struct scl *scl, uint64_t now_us, struct buffer *plain);
+
+/* When to ask for messages again; UINT64_MAX: no lock is asked for or held. */
+uint64_t scl_lock_wake_us(const struct scl *scl, uint64_t now_us);
 
 #endif
