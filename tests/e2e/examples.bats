@@ -118,3 +118,8 @@ shows_both() {
     wait_until 10 eve_is_there
     ! grep -q -e '<script' -e '<b>Eve' page
 }
+
+@test "tickets hands out each number once" {
+    follow "$BATS_TEST_DIRNAME/../../examples/tickets"
+    says '^each number once$'
+}
