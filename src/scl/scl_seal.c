@@ -209,8 +209,8 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
     }
     // A lone put leaves at once; beside an unreceipted record the batch gathers for a while,
     // for the store syncs both in one group anyway.
-    if (!is_eoe && !is_locked && !is_block && !must_answer && !has_written && scl->outbox.first != NULL &&
-        scl->batch.plain.length < TUPLE_BATCH_BYTES_MAX / 2) {
+    if (!is_eoe && !is_locked && !is_block && !must_answer && !has_written &&
+        scl->outbox.first != NULL && scl->batch.plain.length < TUPLE_BATCH_BYTES_MAX / 2) {
         if (scl->gather_until_us == 0) {
             scl->gather_until_us = now_us + SCL_GATHER_US;
         }
