@@ -198,7 +198,10 @@ uint64_t capsule_pruned_end(const struct capsule *capsule, const struct writer_i
 /* Whether a SYNC may name this MANIFEST after the one in effect, once W stores hold it. */
 bool capsule_manifest_may_follow(const struct capsule *capsule, const struct branch_head *manifest);
 
-/* Whether some branch here went beyond a cut accepted later: the replica discards itself. */
+/*
+ * Whether this replica holds what does not count: some branch went beyond a cut accepted later, or
+ * a leader wrote here of whom its successor does not know. The replica discards itself.
+ */
 bool capsule_is_overrun(const struct capsule *capsule);
 
 #endif

@@ -2,6 +2,7 @@
 #include "capsule/capsule_internal.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /*
  * A leader's branch, step by step:
@@ -26,7 +27,9 @@ enum status capsule_term_accept_genesis(struct capsule *capsule, const struct re
         return capsule_refuse(capsule, record, STATUS_FORGED,
                               "its body is not the one that gives the capsule its name");
     }
-    if (pending->is_present && hash_equal(&pending->hash, &record->hash)) {
+    // The same one with another signature is another: one of the two was bent on its way.
+    if (pending->is_present && hash_equal(&pending->hash, &record->hash) &&
+        memcmp(pending->signature.bytes, record->signature.bytes, SIGN_SIGNATURE_BYTES) == 0) {
         return capsule_refuse(capsule, record, STATUS_STALE, "already here");
     }
     // Whose it is, and whether the signature is right, only the TERM tells. Until
@@ -187,7 +190,12 @@ static enum status verify_may_begin(struct capsule *capsule, const struct capsul
             answer = status == STATUS_OK ? answer : status;
         }
     }
-    return answer == STATUS_OK ? verify_not_rolled_back(capsule, leader, record) : answer;
+    if (answer != STATUS_OK) {
+        // All of its predecessors' that it knows of is here: what else is here never counted.
+        capsule->is_overrun = true;
+        return answer;
+    }
+    return verify_not_rolled_back(capsule, leader, record);
 }
 
 bool capsule_term_is_begun_by(const struct capsule *capsule, const struct record *record)

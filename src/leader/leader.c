@@ -430,7 +430,7 @@ enum status leader_tick(struct leader *leader, struct leader_time time, uint64_t
     if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
         status = lock_tick(leader, time, wake_us);
     }
-    bool is_waiting = leader->outbox.first != NULL ||
+    bool is_waiting = leader->outbox.first != NULL || takeover_is_closing(leader) ||
                       (leader->stage != LEADER_IDLE && leader->stage != LEADER_LEADING);
     if (is_waiting && *wake_us > time.now_us + OUTBOX_REPEAT_US) {
         *wake_us = time.now_us + OUTBOX_REPEAT_US;

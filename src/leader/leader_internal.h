@@ -248,6 +248,8 @@ MUST_CHECK enum status takeover_tick(struct leader *leader, struct leader_time t
 /* An enclave of this term has ended: close its branch. */
 MUST_CHECK enum status takeover_close(struct leader *leader, const struct writer_id *writer,
                                       enum sync_close_reason reason, uint64_t now_us);
+/* Whether some closing still asks: it has to be called again. */
+bool takeover_is_closing(const struct leader *leader);
 void takeover_release(struct leader *leader);
 
 /* ---- epoch.c ---- */

@@ -644,6 +644,16 @@ enum status takeover_tick(struct leader *leader, struct leader_time time)
     return status;
 }
 
+bool takeover_is_closing(const struct leader *leader)
+{
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX; i++) {
+        if (leader->closings[i].is_used) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum status takeover_close(struct leader *leader, const struct writer_id *writer,
                            enum sync_close_reason reason, uint64_t now_us)
 {
