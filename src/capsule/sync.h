@@ -19,7 +19,7 @@
  *          8      8  lamport: no tuple of this branch so far has a greater one
  *         16     32  the SYNC it last joined (zero: none)
  *         48      4  head_count, then head_count × 56: (writer, sequence, hash) of those other
- *                    writers whose head differs from that SYNC
+ *                    writers of whom it has more than it knows W stores to hold
  *
  * SYNC(e), the leader's join (e is in the record's header):
  *

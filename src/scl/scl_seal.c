@@ -34,7 +34,7 @@ static enum status eoe_body(struct scl *scl, struct buffer *body)
     for (size_t i = 0; i < count && eoe.head_count < SYNC_HEADS_MAX; i++) {
         const struct capsule_member *member = capsule_member_at(scl->capsule, i);
         bool is_listed = member->role != MEMBER_LEADER && !writer_id_equal(&member->id, &scl->id) &&
-                         member->head.sequence > scl->peers[i].synced_sequence;
+                         !scl_is_held(scl, member, member->head.sequence);
         if (is_listed) {
             heads[eoe.head_count++] =
                 (struct branch_head){.writer = member->id, .head = member->head};
