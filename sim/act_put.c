@@ -14,7 +14,7 @@
 #include "sim/checker_session.h"
 #include "sim/scenario_internal.h"
 
-enum { PUTS_PER_STEP_MAX = 4, HOT_KEYS = 4 };
+enum { PUTS_PER_STEP_MAX = 4 };
 
 struct puts {
     struct oracle oracle;
@@ -63,7 +63,7 @@ static void step(struct scenario *s, void *state)
     char key[ORACLE_TEXT_BYTES];
     for (uint64_t i = scenario_pick(s, PUTS_PER_STEP_MAX); i > 0; i--) {
         size_t place = (size_t)scenario_pick(s, s->config->worker_count);
-        size_t hot = (size_t)scenario_pick(s, HOT_KEYS);
+        size_t hot = (size_t)scenario_pick(s, ORACLE_HOT_KEYS);
         bool is_delete = scenario_has_chance(s, 25);
         if (!scenario_is_ready(s, place)) {
             continue;
@@ -104,15 +104,23 @@ static bool settle(struct scenario *s, void *state)
         if (puts->lasts[i] != s->workers[i]) {
             puts->lasts[i] = s->workers[i];
             put(s, puts, s->workers[i], "last", false);
+            scenario_wait(s, "worker %zu has just come", s->workers[i]);
             is_settled = false;
         }
     }
     for (size_t i = puts->first_pending; i < puts->oracle.count && is_settled; i++) {
         const struct oracle_put *made = &puts->oracle.puts[i];
         is_settled = made->is_durable || !federation_worker_is_alive(s->federation, made->worker);
+        if (!is_settled) {
+            scenario_wait(s, "'%s' at worker %zu is not durable; it was to be in record %" PRIu64,
+                          made->key, made->worker, made->sequence);
+        }
     }
     for (size_t i = 1; i < s->config->worker_count && is_settled; i++) {
         is_settled = federation_worker_equals(s->federation, s->workers[0], s->workers[i]);
+        if (!is_settled) {
+            scenario_wait(s, "workers %zu and %zu differ", s->workers[0], s->workers[i]);
+        }
     }
     return is_settled;
 }
@@ -120,28 +128,20 @@ static bool settle(struct scenario *s, void *state)
 static void judge(struct scenario *s, void *state, size_t later)
 {
     struct puts *puts = state;
-    struct checker_store store = {.heads = NULL};
+    const struct checker_store *held = scenario_held(s);
     struct federation *federation = s->federation;
     char reason[CHECKER_REASON_BYTES];
-    bool is_right = true;
-    for (size_t i = 0; i < s->config->store_count && is_right; i++) {
-        struct checker_store one;
-        is_right = checker_store_walk(&one, &s->disks[i], federation_genesis(federation), reason);
-        checker_store_merge(&store, &one);
-        checker_store_release(&one);
-    }
-    is_right = is_right && checker_map_judge_durable(&puts->oracle, &store, reason) &&
-               checker_map_judge(&puts->oracle, &store, federation, later, reason);
+    bool is_right = checker_map_judge_durable(&puts->oracle, held, reason) &&
+                    checker_map_judge(&puts->oracle, held, federation, later, reason);
     for (size_t i = 0; i < s->config->worker_count && is_right; i++) {
         size_t worker = s->workers[i];
         // One that was absent too long under the faults may have been closed only now.
         is_right = !federation_worker_is_alive(federation, worker) ||
-                   checker_map_judge(&puts->oracle, &store, federation, worker, reason);
+                   checker_map_judge(&puts->oracle, held, federation, worker, reason);
     }
     if (!is_right) {
         scenario_fail(s, "%s", reason);
     }
-    checker_store_release(&store);
 }
 
 static void end(struct scenario *s, void *state)

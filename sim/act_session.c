@@ -30,7 +30,7 @@ static void watch(struct scenario *s, void *state)
             scenario_fail(s, "%s", reason);
         }
     }
-    if (federation_owner_has_false_alarm(s->federation)) {
+    if (federation_owner_has_alarm(s->federation)) {
         scenario_fail(s, "P8: a leader told the owner of a rollback, and there was none");
     }
 }

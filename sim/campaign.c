@@ -21,10 +21,15 @@ struct job {
     uint64_t next;  // index of the seed under way
 };
 
+static bool is_over(const struct campaign *campaign)
+{
+    return campaign->is_over != NULL && campaign->is_over(campaign->context);
+}
+
 static void run_seeds(const struct campaign *campaign, uint64_t next, int fd)
 {
     const struct itimerval limit = {.it_value = {.tv_sec = SEED_CPU_S}};
-    for (; next < campaign->seed_count; next += campaign->job_count) {
+    for (; next < campaign->seed_count && !is_over(campaign); next += campaign->job_count) {
         struct scenario_config config = campaign->config;
         struct scenario_result result;
         config.seed += next;
@@ -76,7 +81,7 @@ static enum status job_end(const struct campaign *campaign, struct job *job)
     close(job->fd);
     job->fd = -1;
     while (waitpid(job->pid, &ended, 0) < 0 && errno == EINTR) {}
-    if (job->next >= campaign->seed_count) {
+    if (WIFEXITED(ended) && WEXITSTATUS(ended) == 0) {
         return STATUS_OK;
     }
     struct scenario_result result = {.has_failed = true};
@@ -86,7 +91,7 @@ static enum status job_end(const struct campaign *campaign, struct job *job)
              : number == SIGABRT ? "one of the program's own checks failed"
                                  : "the simulation crashed");
     tell(campaign, job, &result);
-    return job->next < campaign->seed_count ? job_start(campaign, job) : STATUS_OK;
+    return job_start(campaign, job);
 }
 
 static enum status job_read(const struct campaign *campaign, struct job *job)

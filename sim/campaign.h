@@ -2,6 +2,7 @@
 #ifndef SIM_CAMPAIGN_H
 #define SIM_CAMPAIGN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -20,6 +21,8 @@ struct campaign {
     // Called in the caller's process. Seeds end in any order.
     void (*on_result)(void *context, const struct scenario_config *config,
                       const struct scenario_result *result);
+    // Whether no further seed is to begin; called in the processes that run them. NULL: never.
+    bool (*is_over)(void *context);
     void *context;
 };
 

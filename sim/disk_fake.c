@@ -292,28 +292,39 @@ struct disk_fake *disk_fake_new(void)
     return fake;
 }
 
-void disk_fake_free(struct disk_fake *fake)
+static void release(struct disk_fake *fake)
 {
-    if (fake == NULL) {
-        return;
-    }
     forget_unsynced(fake, NULL);
     free(fake->unsynced);
     for (size_t i = 0; i < fake->file_count; i++) {
         free(fake->files[i].content.bytes);
         free(fake->files[i].durable.bytes);
     }
-    free(fake);
+}
+
+void disk_fake_free(struct disk_fake *fake)
+{
+    if (fake != NULL) {
+        release(fake);
+        free(fake);
+    }
 }
 
 struct disk_fake *disk_fake_copy(const struct disk_fake *fake)
 {
     struct disk_fake *copy = disk_fake_new();
-    for (size_t i = 0; i < fake->file_count; i++) {
-        const struct buffer *content = &fake->files[i].content;
-        disk_fake_put(copy, fake->files[i].name, content->bytes, content->length);
-    }
+    disk_fake_assign(copy, fake);
     return copy;
+}
+
+void disk_fake_assign(struct disk_fake *fake, const struct disk_fake *source)
+{
+    release(fake);
+    *fake = (struct disk_fake){.limit = UINT64_MAX};
+    for (size_t i = 0; i < source->file_count; i++) {
+        const struct buffer *content = &source->files[i].content;
+        disk_fake_put(fake, source->files[i].name, content->bytes, content->length);
+    }
 }
 
 struct disk disk_fake_disk(struct disk_fake *fake)

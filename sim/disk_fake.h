@@ -23,6 +23,9 @@ void disk_fake_free(struct disk_fake *fake);
 /* The same files, all of them synced, and none of the troubles. */
 struct disk_fake *disk_fake_copy(const struct disk_fake *fake);
 
+/* Make `fake` such a copy, whatever it was. */
+void disk_fake_assign(struct disk_fake *fake, const struct disk_fake *source);
+
 /* Valid as long as `fake`. */
 struct disk disk_fake_disk(struct disk_fake *fake);
 

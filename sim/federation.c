@@ -170,55 +170,122 @@ static void answer_evidence(struct federation *f, size_t from, const struct fram
     buffer_release(&bytes);
 }
 
-static void post_to_stores(struct federation *f, size_t from, struct bytes frame)
+void federation_note_sent(struct federation *f, struct bytes frame)
+{
+    f->sent_count++;
+    f->sent_bytes += frame.length;
+}
+
+void federation_trip(struct federation *f, size_t place, uint64_t frames)
+{
+    f->processes[place].frames_left = frames;
+}
+
+bool federation_is_dying(const struct federation *f, size_t place)
+{
+    return f->processes[place].is_dying;
+}
+
+/* To whom a frame goes; a process that dies while it sends reaches some of them. */
+struct recipients {
+    size_t places[PLACE_COUNT];
+    size_t count;
+};
+
+static void add_stores(const struct federation *f, struct recipients *to)
 {
     for (size_t i = 0; i < f->store_count; i++) {
-        federation_post(f, from, PLACE_STORE + i, frame);
+        to->places[to->count++] = PLACE_STORE + i;
+    }
+}
+
+static void add_workers(const struct federation *f, struct recipients *to, size_t but)
+{
+    for (size_t i = 0; i < f->worker_count; i++) {
+        if (PLACE_WORKER + i != but && f->workers[i]->is_alive) {
+            to->places[to->count++] = PLACE_WORKER + i;
+        }
     }
 }
 
 void federation_post_to_workers(struct federation *f, size_t from, struct bytes frame)
 {
-    for (size_t i = 0; i < f->worker_count; i++) {
-        if (PLACE_WORKER + i != from && f->workers[i]->is_alive) {
-            federation_post(f, from, PLACE_WORKER + i, frame);
-        }
+    struct recipients to = {.count = 0};
+    add_workers(f, &to, from);
+    for (size_t i = 0; i < to.count; i++) {
+        federation_post(f, from, to.places[i], frame);
     }
+}
+
+static void find_recipients(const struct federation *f, size_t from, const struct frame *frame,
+                            struct recipients *to)
+{
+    to->count = 0;
+    switch (frame->kind) {
+    case FRAME_EVIDENCE:
+    case FRAME_READY:
+        return;
+    case FRAME_FETCH:
+    case FRAME_FENCE:
+        add_stores(f, to);
+        return;
+    case FRAME_JOIN:
+    case FRAME_CHANNEL:
+        to->places[to->count++] = place_of(f, &frame->peer);
+        return;
+    case FRAME_RECORD:
+        if (writer_id_equal(&frame->peer, &frame_to_leader)) {
+            to->places[to->count++] = PLACE_LEADER;
+            return;
+        }
+        add_stores(f, to);
+        break;
+    default:
+        break;
+    }
+    add_workers(f, to, from);
+}
+
+/* Some of them, in any order. */
+static void lose_some(struct federation *f, struct recipients *to)
+{
+    uint64_t words[2];
+    for (size_t i = to->count; i > 1; i--) {
+        random_fill(&f->random, words, sizeof words);
+        size_t other = words[0] % i, kept = to->places[i - 1];
+        to->places[i - 1] = to->places[other];
+        to->places[other] = kept;
+    }
+    random_fill(&f->random, words, sizeof words);
+    to->count = words[1] % (to->count + 1);
 }
 
 void federation_route(struct federation *f, size_t from, struct bytes bytes)
 {
     struct frame frame;
+    struct recipients to;
+    struct federation_process *process = &f->processes[from];
+    if (process->is_dying) {
+        return;
+    }
     CHECK(frame_decode(&frame, bytes) == STATUS_OK);
-    f->sent_count++;
-    f->sent_bytes += bytes.length;
-    switch (frame.kind) {
-    case FRAME_EVIDENCE:
+    federation_note_sent(f, bytes);
+    find_recipients(f, from, &frame, &to);
+    if (process->frames_left > 0 && --process->frames_left == 0) {
+        process->is_dying = true;
+        lose_some(f, &to);
+    }
+    if (frame.kind == FRAME_EVIDENCE) {
         answer_evidence(f, from, &frame);
-        return;
-    case FRAME_FETCH:
-    case FRAME_FENCE:
-        post_to_stores(f, from, bytes);
-        return;
-    case FRAME_READY:
-        return;
-    case FRAME_JOIN:
-    case FRAME_CHANNEL: {
-        struct writer_id source = id_of(f, from);
-        federation_post_body(f, from, place_of(f, &frame.peer), frame.kind, 0, &source, frame.body);
-        return;
     }
-    default:
-        break;
+    struct writer_id source = id_of(f, from);
+    for (size_t i = 0; i < to.count; i++) {
+        if (frame.kind == FRAME_JOIN || frame.kind == FRAME_CHANNEL) {
+            federation_post_body(f, from, to.places[i], frame.kind, 0, &source, frame.body);
+        } else {
+            federation_post(f, from, to.places[i], bytes);
+        }
     }
-    if (frame.kind == FRAME_RECORD && writer_id_equal(&frame.peer, &frame_to_leader)) {
-        federation_post(f, from, PLACE_LEADER, bytes);
-        return;
-    }
-    if (frame.kind == FRAME_RECORD) {
-        post_to_stores(f, from, bytes);
-    }
-    federation_post_to_workers(f, from, bytes);
 }
 
 /* ---- birth ---- */
@@ -322,9 +389,10 @@ void federation_free(struct federation *f)
 static void deliver(struct federation *f, const struct network_letter *letter)
 {
     const struct federation_process *process = &f->processes[letter->to];
-    // The owner's connections end with the leader they lead to.
-    bool is_cut_off =
-        letter->to == PLACE_OWNER && letter->from_life != f->processes[letter->from].life;
+    // Once a new leader is there the owner listens to that one. The last words of one that has
+    // ended arrive.
+    uint64_t from_life = f->processes[letter->from].life;
+    bool is_cut_off = letter->to == PLACE_OWNER && from_life != 0 && letter->from_life != from_life;
     if (letter->to_life != process->life || is_cut_off || process->kind == NULL) {
         return;
     }

@@ -70,6 +70,8 @@ void federation_divide(struct federation *federation, uint64_t sides);
 /* Start a leader and let the owner give it the next term. One that cannot take over ends. */
 void federation_leader_start(struct federation *federation);
 void federation_leader_kill(struct federation *federation);  // kill -9: nothing of it is left
+/* It dies while it sends its `frames`th frame from now: some of the receivers get it. */
+void federation_leader_trip(struct federation *federation, uint64_t frames);
 bool federation_leader_is_running(const struct federation *federation);
 bool federation_leader_is_leading(const struct federation *federation);
 
@@ -81,13 +83,24 @@ void federation_leader_adjust_clock(struct federation *federation, int drift_per
                                     uint64_t leap_us, int64_t skew_ms);
 
 /* Whether a leader has told the owner of a rollback or fork. */
-bool federation_owner_has_false_alarm(const struct federation *federation);
+bool federation_owner_has_alarm(const struct federation *federation);
+/* Of the newest SYNC that the owner has been told of. */
+uint64_t federation_owner_epoch(const struct federation *federation);
 
 /* ---- the stores ---- */
 
 /* Reads what is on its disk. Statuses as store_open(). One whose disk fails ends by itself. */
 MUST_CHECK enum status federation_store_start(struct federation *federation, size_t store);
 void federation_store_kill(struct federation *federation, size_t store);
+/*
+ * Whoever has a worker's key signs another record where the last one is, and gives it to the
+ * store, which runs. False: the store told everybody, with a proof (P8), or died of its disk, or
+ * holds too little of that worker to be forked.
+ */
+bool federation_store_fork(struct federation *federation, size_t store, size_t worker);
+/* Of all records that it gives to whoever reads its log. Statuses as store_read(). */
+MUST_CHECK enum status federation_store_digest(struct federation *federation, size_t store,
+                                               struct hash *digest);
 bool federation_store_is_running(const struct federation *federation, size_t store);
 
 /* ---- the workers ---- */
@@ -95,6 +108,7 @@ bool federation_store_is_running(const struct federation *federation, size_t sto
 /* Start one more; returns its index. It joins, catches up and is ready. */
 size_t federation_worker_start(struct federation *federation);
 void federation_worker_kill(struct federation *federation, size_t worker);
+void federation_worker_trip(struct federation *federation, size_t worker, uint64_t frames);
 /* False: killed, or ended by itself because its branch was closed. */
 bool federation_worker_is_alive(const struct federation *federation, size_t worker);
 bool federation_worker_is_ready(const struct federation *federation, size_t worker);
@@ -113,6 +127,11 @@ bool federation_worker_is_durable(struct federation *federation, size_t worker,
 /* Copy the value, cut at `text_bytes`. STATUS_NOT_FOUND. */
 MUST_CHECK enum status federation_worker_get(struct federation *federation, size_t worker,
                                              const char *key, char *text, size_t text_bytes);
+/* Of which version the value or tombstone in memory is. `dependency` is raised. STATUS_NOT_FOUND.
+ */
+MUST_CHECK enum status federation_worker_read(struct federation *federation, size_t worker,
+                                              const char *key, struct memtable_version *version,
+                                              struct dependency *dependency);
 /* Whether two workers hold the same map, versions included. */
 bool federation_worker_equals(struct federation *federation, size_t a, size_t b);
 uint64_t federation_worker_joined_epoch(struct federation *federation, size_t worker);
@@ -145,7 +164,7 @@ void federation_place_name(size_t place, char name[FEDERATION_PLACE_BYTES]);
 
 struct federation_counters {
     uint64_t delivered_frames;
-    uint64_t sent_frames;  // by enclaves; one to many counts once
+    uint64_t sent_frames;  // by enclaves and stores; one to many counts once
     uint64_t sent_bytes;   // likewise
 };
 void federation_count(const struct federation *federation, struct federation_counters *counters);

@@ -41,6 +41,8 @@ struct federation_kind {
 struct federation_process {
     const struct federation_kind *kind;  // NULL: nobody is there
     uint64_t life;                       // 0: likewise; never the same again
+    uint64_t frames_left;                // until it dies while it sends; 0: it does not
+    bool is_dying;                       // it has: what it still says is heard by nobody
 };
 
 /* A process's own clock: real time, too fast or too slow, with leaps. */
@@ -57,6 +59,7 @@ struct federation_store {
     struct store *store;
     struct server *server;
     bool must_commit;
+    uint64_t proof_count;
 };
 
 struct federation_owner {
@@ -68,7 +71,7 @@ struct federation_owner {
     struct join_judge *judge;
     struct join_apply apply;
     struct channel *channel;
-    bool has_false_alarm;
+    bool has_alarm;
 };
 
 struct federation_leader {
@@ -150,6 +153,8 @@ extern const struct writer_id federation_owner_peer;
 void federation_occupy(struct federation *f, size_t place, const struct federation_kind *kind);
 void federation_vacate(struct federation *f, size_t place);
 
+/* For the counters: one frame, however many receive it. */
+void federation_note_sent(struct federation *f, struct bytes frame);
 /* Send a frame from place to place. */
 void federation_post(struct federation *f, size_t from, size_t to, struct bytes frame);
 void federation_post_body(struct federation *f, size_t from, size_t to, enum frame_kind kind,
@@ -157,6 +162,11 @@ void federation_post_body(struct federation *f, size_t from, size_t to, enum fra
 void federation_post_to_workers(struct federation *f, size_t from, struct bytes frame);
 /* The part of the sender's host: to where its clear header says. */
 void federation_route(struct federation *f, size_t from, struct bytes frame);
+
+/* From now on the process at `place` sends so many frames, the last of them not to everybody. */
+void federation_trip(struct federation *f, size_t place, uint64_t frames);
+/* Whether it has come to its end that way: whoever runs it kills it. */
+bool federation_is_dying(const struct federation *f, size_t place);
 
 /* For the trace; `frame` may be empty. `what` is static. */
 void federation_tell(struct federation *f, const char *what, size_t from, size_t to,

@@ -35,7 +35,9 @@ static void act(struct federation *f, struct bytes frame)
         f->leader.tick_us = wake_us;
     }
     flush(f);
-    if (status != STATUS_OK) {
+    if (federation_is_dying(f, PLACE_LEADER)) {
+        federation_leader_kill(f);
+    } else if (status != STATUS_OK) {
         log_event(f->log, "leader ended status=\"%s\"", status_text(status));
         federation_leader_kill(f);
     }
@@ -105,6 +107,11 @@ void federation_leader_kill(struct federation *f)
     leader_free(f->leader.leader);
     sign_key_free(f->leader.key);
     f->leader.leader = NULL;
+}
+
+void federation_leader_trip(struct federation *f, uint64_t frames)
+{
+    federation_trip(f, PLACE_LEADER, frames);
 }
 
 void federation_leader_adjust_clock(struct federation *f, int drift_permille, uint64_t leap_us,

@@ -71,7 +71,7 @@ static void receive_answer(struct federation *f, struct bytes body)
     CHECK(message_decode(&message, buffer_bytes(&plain)) == STATUS_OK);
     CHECK(message.kind == MESSAGE_ANSWER);
     // A leader that lost frames while it took over gives up; it is not to find a rollback.
-    owner->has_false_alarm = owner->has_false_alarm || message.answer.status == STATUS_FORGED;
+    owner->has_alarm = owner->has_alarm || message.answer.status == STATUS_FORGED;
     if (message.answer.status == STATUS_OK) {
         owner->sync = message.answer.sync;
         owner->sync_epoch = message.answer.sync_epoch;
@@ -131,7 +131,12 @@ void federation_owner_call(struct federation *f)
     buffer_release(&call);
 }
 
-bool federation_owner_has_false_alarm(const struct federation *f)
+bool federation_owner_has_alarm(const struct federation *f)
 {
-    return f->owner.has_false_alarm;
+    return f->owner.has_alarm;
+}
+
+uint64_t federation_owner_epoch(const struct federation *f)
+{
+    return f->owner.sync_epoch;
 }

@@ -2,6 +2,7 @@
 
 /* The stores, each with its disk. */
 #include "base/check.h"
+#include "capsule/receipt.h"
 #include "sim/federation_internal.h"
 
 enum { SEGMENT_BYTES = 64 << 10 };  // small, so that a run fills several
@@ -14,13 +15,34 @@ static size_t place_of(const struct federation_store *store)
 static void store_send(void *context, uint64_t client, struct bytes frame)
 {
     const struct federation_store *store = context;
+    federation_note_sent(store->federation, frame);
     federation_post(store->federation, place_of(store), (size_t)client, frame);
+}
+
+/* Whether the frame tells of a fork, and anybody can check it. */
+static bool has_proof(const struct federation *f, struct bytes bytes)
+{
+    struct frame frame;
+    struct frame_refused refused;
+    if (frame_decode(&frame, bytes) != STATUS_OK || frame.kind != FRAME_REFUSED ||
+        frame_refused_decode(&refused, frame.body) != STATUS_OK ||
+        refused.status != STATUS_FORKED) {
+        return false;
+    }
+    for (size_t i = 0; i < f->worker_count; i++) {
+        if (receipt_fork_verify(refused.text, &f->workers[i]->public_key) == STATUS_OK) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void store_broadcast(void *context, struct bytes frame)
 {
-    const struct federation_store *store = context;
+    struct federation_store *store = context;
     struct federation *f = store->federation;
+    store->proof_count += has_proof(f, frame);
+    federation_note_sent(f, frame);
     federation_post(f, place_of(store), PLACE_LEADER, frame);
     federation_post_to_workers(f, place_of(store), frame);
 }
@@ -71,6 +93,60 @@ void federation_store_release(struct federation *f, size_t index)
     sign_key_free(f->stores[index].key);
 }
 
+bool federation_store_fork(struct federation *f, size_t index, size_t worker)
+{
+    struct federation_store *store = &f->stores[index];
+    struct federation_worker *writer = f->workers[worker];
+    const struct capsule_member *member =
+        capsule_member_find(store_capsule(store->store), &writer->id);
+    if (member == NULL || member->is_closed || member->head.sequence < 2) {
+        return false;
+    }
+    // The last record that the store holds, once more, with another body.
+    const struct frame_fetch fetch = {.writer = writer->id,
+                                      .from = member->head.sequence,
+                                      .to = member->head.sequence,
+                                      .max_bytes = UINT32_MAX};
+    struct buffer held = BUFFER_EMPTY, other = BUFFER_EMPTY, body = BUFFER_EMPTY;
+    struct frame_fetched fetched;
+    struct record record;
+    struct hash parents[2], hash;
+    CHECK(store_read(store->store, &fetch, &held, &fetched) == STATUS_OK);
+    CHECK(record_decode(&record, held.bytes, held.length) == STATUS_OK);
+    CHECK(record.parent_count <= sizeof parents / sizeof *parents);
+    for (size_t i = 0; i < record.parent_count; i++) {
+        parents[i] = record_parent(&record, i);
+    }
+    const struct record_fields fields = {
+        .type = RECORD_EOE,
+        .sequence = record.sequence,
+        .epoch = record.epoch,
+        .writer = record.writer,
+        .capsule = record.capsule,
+        .parents = parents,
+        .parent_count = record.parent_count,
+    };
+    CHECK(buffer_append(&body, hash_of(held.bytes, held.length).bytes, HASH_BYTES) == STATUS_OK);
+    CHECK(record_encode(&other, &hash, &fields, buffer_bytes(&body), writer->key) == STATUS_OK);
+    struct buffer frame = BUFFER_EMPTY;
+    CHECK(frame_encode(&frame, FRAME_RECORD, 0, &federation_everyone, buffer_bytes(&other)) ==
+          STATUS_OK);
+    uint64_t before = store->proof_count;
+    federation_tell(f, "fork", PLACE_WORKER + worker, PLACE_STORE + index, buffer_bytes(&frame));
+    store->must_commit = true;
+    enum status status = server_receive(store->server, PLACE_WORKER + worker, buffer_bytes(&frame));
+    if (status == STATUS_OK) {
+        store->must_commit = false;
+        status = server_commit(store->server);
+    }
+    ends_with(f, index, status);
+    buffer_release(&frame);
+    buffer_release(&held);
+    buffer_release(&other);
+    buffer_release(&body);
+    return status == STATUS_OK && store->proof_count == before;
+}
+
 enum status federation_store_start(struct federation *f, size_t index)
 {
     struct federation_store *store = &f->stores[index];
@@ -114,6 +190,24 @@ enum status federation_store_look(struct federation *f, const struct writer_id *
         }
     }
     return STATUS_NOT_FOUND;
+}
+
+enum status federation_store_digest(struct federation *f, size_t index, struct hash *digest)
+{
+    struct frame_fetched fetched = {.next = 1};
+    struct buffer records = BUFFER_EMPTY;
+    enum status status = STATUS_OK;
+    *digest = (struct hash){{0}};
+    while (status == STATUS_OK && fetched.is_end == 0) {
+        const struct frame_fetch fetch = {
+            .from = fetched.next, .to = UINT64_MAX, .max_bytes = UINT32_MAX};
+        buffer_clear(&records);
+        status = store_read(f->stores[index].store, &fetch, &records, &fetched);
+        const struct bytes parts[] = {bytes_of(digest->bytes, HASH_BYTES), buffer_bytes(&records)};
+        *digest = hash_of_parts(parts, sizeof parts / sizeof *parts);
+    }
+    buffer_release(&records);
+    return status;
 }
 
 bool federation_store_is_running(const struct federation *f, size_t index)

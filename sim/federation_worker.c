@@ -256,7 +256,7 @@ static void worker_step(struct federation *f, size_t place)
         status = compact(f, worker, place, now_us);
     }
     bool is_late = !worker->has_grant && f->now_us > worker->join_us + JOIN_TIMEOUT_US;
-    if (status == STATUS_CLOSED || is_late) {
+    if (status == STATUS_CLOSED || is_late || federation_is_dying(f, place)) {
         federation_worker_kill(f, place - PLACE_WORKER);
         return;
     }
@@ -271,6 +271,9 @@ static void worker_step(struct federation *f, size_t place)
     buffer_release(&frame);
     worker_tell_leader(f, worker, place, now_us);
     worker->is_ready = worker->has_grant && scl_is_ready(worker->scl);
+    if (federation_is_dying(f, place)) {
+        federation_worker_kill(f, place - PLACE_WORKER);
+    }
 }
 
 static void worker_receive(struct federation *f, size_t place, const struct network_letter *letter)
@@ -473,6 +476,19 @@ enum status federation_worker_get(struct federation *f, size_t index, const char
     return status;
 }
 
+enum status federation_worker_read(struct federation *f, size_t index, const char *key,
+                                   struct memtable_version *version, struct dependency *dependency)
+{
+    struct memtable_entry entry;
+    enum status status = federation_worker_find(f, index, bytes_text(key), &entry);
+    if (status == STATUS_OK) {
+        *version = entry.version;
+        scl_depend(f->workers[index]->scl, dependency, version);
+    }
+    scl_reader_end(f->workers[index]->reader);
+    return status;
+}
+
 static bool entry_equal(const struct memtable_entry *a, const struct memtable_entry *b)
 {
     return bytes_equal(a->key, b->key) && bytes_equal(a->value, b->value) &&
@@ -518,6 +534,11 @@ uint64_t federation_worker_joined_epoch(struct federation *f, size_t worker)
     struct scl_counters counters;
     scl_count(f->workers[worker]->scl, &counters);
     return counters.joined_epoch;
+}
+
+void federation_worker_trip(struct federation *f, size_t index, uint64_t frames)
+{
+    federation_trip(f, PLACE_WORKER + index, frames);
 }
 
 void federation_worker_adjust_clock(struct federation *f, size_t index, int drift_permille,

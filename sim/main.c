@@ -3,21 +3,27 @@
 /* paranoid-sim: run scenarios, seed by seed. Started as 'paranoid sim'. */
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/check.h"
 #include "cli/report.h"
 #include "cli/simulate.h"
 #include "crypto/crypto.h"
 #include "sim/campaign.h"
+#include "sim/curve.h"
 #include "sim/minimiser.h"
 #include "sim/scenario.h"
 #include "wire/frame.h"
 
-enum { MINIMISED_MAX = 3 };  // of the failed seeds; the others come as they are
+enum {
+    MINIMISED_MAX = 3,  // of the failed seeds; the others come as they are
+    CURVE_EPOCHS = 3,
+};
 static const double progress_s = 2;
 
 struct totals {
@@ -146,8 +152,10 @@ static void print_repeat(const struct scenario_config *config)
 
 struct run {
     struct totals totals;
+    json_t *failures;  // for --json; NULL without
     double begun_s;
     double told_s;
+    double end_s;  // no seed begins later
     uint64_t minimised_max;
 };
 
@@ -179,7 +187,11 @@ static void on_result(void *context, const struct scenario_config *config,
 {
     struct run *run = context;
     add(&run->totals, config, result);
-    if (result->has_failed) {
+    if (result->has_failed && run->failures != NULL) {
+        json_t *failure =
+            json_pack("{s:I, s:s}", "seed", (json_int_t)config->seed, "reason", result->reason);
+        CHECK(failure != NULL && json_array_append_new(run->failures, failure) == 0);
+    } else if (result->has_failed) {
         struct scenario_config smaller = *config;
         struct scenario_result smallest = *result;
         printf("seed %" PRIu64 ": %s\n", config->seed, result->reason);
@@ -199,10 +211,31 @@ static void on_result(void *context, const struct scenario_config *config,
     }
 }
 
+static bool is_over(void *context)
+{
+    const struct run *run = context;
+    return now_s() > run->end_s;
+}
+
+static void print_json(const struct run *run)
+{
+    char digest[17];
+    snprintf(digest, sizeof digest, "%016" PRIx64, run->totals.digest);
+    json_t *printed = json_pack(
+        "{s:I, s:O, s:I, s:I, s:I, s:I, s:f, s:s}", "seeds", (json_int_t)run->totals.seeds,
+        "failures", run->failures, "events", (json_int_t)run->totals.events, "puts",
+        (json_int_t)run->totals.puts, "durable", (json_int_t)run->totals.durable, "virtual_us",
+        (json_int_t)run->totals.time_us, "seconds", now_s() - run->begun_s, "trace", digest);
+    CHECK(printed != NULL && json_dumpf(printed, stdout, JSON_COMPACT) == 0);
+    printf("\n");
+    json_decref(printed);
+}
+
 static int run_seeds(const struct command_line *line, uint64_t without)
 {
     const struct log log = {.line = print_line};
     struct run run = {.begun_s = now_s(), .told_s = now_s()};
+    run.end_s = run.begun_s + (double)command_number(line, "seconds", UINT32_MAX);
     const struct campaign campaign = {
         .config =
             {
@@ -216,9 +249,11 @@ static int run_seeds(const struct command_line *line, uint64_t without)
             },
         .seed_count = command_number(line, "seeds", 1),
         .job_count = command_number(line, "jobs", 1),
+        .is_over = is_over,
         .on_result = on_result,
         .context = &run,
     };
+    run.failures = command_has(line, "json") ? json_array() : NULL;
     // Who looks at one life wants that one.
     bool is_watched = campaign.config.log != NULL || campaign.config.on_event != NULL;
     run.minimised_max = is_watched ? 0 : MINIMISED_MAX;
@@ -226,9 +261,33 @@ static int run_seeds(const struct command_line *line, uint64_t without)
         report_error("sim: cannot start a process");
         return COMMAND_COULD_NOT;
     }
-    print_totals(stdout, &run.totals, now_s() - run.begun_s);
-    printf("trace %016" PRIx64 "\n", run.totals.digest);
+    if (run.failures != NULL) {
+        print_json(&run);
+    } else {
+        print_totals(stdout, &run.totals, now_s() - run.begun_s);
+        printf("trace %016" PRIx64 "\n", run.totals.digest);
+    }
+    json_decref(run.failures);
     return run.totals.failures == 0 ? COMMAND_OK : COMMAND_NO;
+}
+
+/* docs/simulation.md shows it. */
+static int run_curve(const struct command_line *line)
+{
+    static const size_t counts[] = {10, 30, 100, 300, 1000};
+    uint64_t seed = command_number(line, "seed", 1);
+    printf("%8s %10s %12s %14s %16s\n", "workers", "frames", "bytes", "frames/worker",
+           "bytes/worker");
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct curve_point point = curve_measure(counts[i], CURVE_EPOCHS, seed);
+        double frames = (double)point.frames / CURVE_EPOCHS;
+        double bytes = (double)point.bytes / CURVE_EPOCHS;
+        double workers = (double)point.worker_count;
+        printf("%8zu %10.0f %12.0f %14.1f %16.0f\n", point.worker_count, frames, bytes,
+               frames / workers, bytes / workers);
+        fflush(stdout);
+    }
+    return COMMAND_OK;
 }
 
 int main(int argc, char *argv[])
@@ -253,5 +312,5 @@ int main(int argc, char *argv[])
         command_help(&simulate_command, stdout);
         return COMMAND_OK;
     }
-    return run_seeds(&line, without);
+    return command_has(&line, "curve") ? run_curve(&line) : run_seeds(&line, without);
 }

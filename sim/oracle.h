@@ -15,6 +15,7 @@
  */
 enum {
     ORACLE_TEXT_BYTES = 32,
+    ORACLE_HOT_KEYS = 4,   // hot-0 and on: everybody writes them
     ORACLE_FOREIGN = '/',  // keys that begin so are another's: the checkers leave them out
 };
 

@@ -22,9 +22,13 @@ enum {
     TIME_STREAM,
 };
 
-/* Faults before the work: what they break is mended first (tend()). */
+/*
+ * Faults before the work: what they break is mended first (tend()). act_hostile judges last: it
+ * leaves nothing to judge.
+ */
 static const struct scenario_act *const acts[] = {
-    &act_kill, &act_network, &act_disk, &act_clock, &act_session, &act_put, &act_lock,
+    &act_kill, &act_network, &act_disk, &act_clock,   &act_session,
+    &act_put,  &act_read,    &act_lock, &act_hostile,
 };
 enum { ACTS = sizeof acts / sizeof *acts, ACTS_OF_FAULTS = 4 };
 _Static_assert((size_t)ACTS <= (size_t)SCENARIO_ACTS_MAX, "a state for each act");
@@ -42,9 +46,13 @@ static const struct {
     [SCENARIO_KILL_WORKER] = {"kill-worker", 50},
     [SCENARIO_KILL_LEADER] = {"kill-leader", 50},
     [SCENARIO_KILL_STORE] = {"kill-store", 50},
+    [SCENARIO_TRIP_WORKER] = {"trip-worker", 50},
+    [SCENARIO_TRIP_LEADER] = {"trip-leader", 50},
     [SCENARIO_POWER] = {"power", 50},
     [SCENARIO_FULL] = {"full", 30},
     [SCENARIO_CLOCK] = {"clock", 50},
+    [SCENARIO_FORK] = {"fork", 25},
+    [SCENARIO_ROT] = {"rot", 40},
 };
 
 const char *scenario_fault_name(enum scenario_fault fault)
@@ -94,6 +102,19 @@ void scenario_fail(struct scenario *s, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(s->result->reason, sizeof s->result->reason, format, arguments);
     va_end(arguments);
+}
+
+void scenario_wait(struct scenario *s, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(s->waiting, sizeof s->waiting, format, arguments);
+    va_end(arguments);
+}
+
+const struct checker_store *scenario_held(const struct scenario *s)
+{
+    return &s->held;
 }
 
 /* ---- the trace ---- */
@@ -252,8 +273,7 @@ static void settle(struct scenario *s, const struct random *crashes)
     do {
         if (federation_now_us(s->federation) > begun_us + BOUND_US) {
             scenario_fail(s, "P9: %d s after the last fault %s", BOUND_US / 1000000,
-                          is_whole(s) ? "the workers still differ, or their puts are not durable"
-                                      : "not all are ready");
+                          is_whole(s) ? s->waiting : "not all are ready");
             return;
         }
         tend(s, crashes);
@@ -312,9 +332,24 @@ static void stop(struct scenario *s)
     }
 }
 
+/* P3. */
+static void audit(struct scenario *s)
+{
+    char reason[CHECKER_REASON_BYTES];
+    for (size_t i = 0; i < s->config->store_count; i++) {
+        struct checker_store one;
+        if (!checker_store_walk(&one, &s->disks[i], federation_genesis(s->federation), reason)) {
+            scenario_fail(s, "%s", reason);
+        }
+        checker_store_merge(&s->held, &one);
+        checker_store_release(&one);
+    }
+}
+
 static void judge(struct scenario *s)
 {
     size_t later = start_later(s);
+    audit(s);
     for (size_t i = 0; i < ACTS && !s->result->has_failed; i++) {
         if (acts[i]->judge != NULL) {
             acts[i]->judge(s, state_of(s, i), later);
@@ -330,6 +365,7 @@ static void end(struct scenario *s)
             acts[i]->end(s, state_of(s, i));
         }
     }
+    checker_store_release(&s->held);
     federation_free(s->federation);
     for (size_t i = 0; i < s->config->store_count; i++) {
         disk_fake_free(s->stores[i].fake);

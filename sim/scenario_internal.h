@@ -21,7 +21,8 @@ struct scenario_act {
     void (*step)(struct scenario *s, void *state);
     void (*watch)(struct scenario *s, void *state);  // time has passed: check on the way
     void (*stop)(struct scenario *s, void *state);   // its faults end
-    // While all settles, and all processes are there. False: it has to go on.
+    // While all settles, and all processes are there. False: it has to go on; scenario_wait() says
+    // what for.
     bool (*settle)(struct scenario *s, void *state);
     // At the end, once; `later` is a worker that came after everything.
     void (*judge)(struct scenario *s, void *state, size_t later);
@@ -51,7 +52,12 @@ struct scenario {
     struct random_seeded seeds[SCENARIO_ACTS_MAX];
     struct random randoms[SCENARIO_ACTS_MAX];
     const struct random *random;  // that of the act under way
+    struct checker_store held;
+    char waiting[CHECKER_REASON_BYTES / 2];
 };
+
+/* What all stores together hold, read from their disks as an auditor would; from judge() on. */
+const struct checker_store *scenario_held(const struct scenario *s);
 
 uint64_t scenario_pick(struct scenario *s, uint64_t below);
 bool scenario_has_chance(struct scenario *s, uint64_t percent);
@@ -63,12 +69,18 @@ bool scenario_is_ready(const struct scenario *s, size_t place);  // the worker a
 void scenario_fail(struct scenario *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* What has not come yet, for the failure if it never does: "the put of 'x' is not durable". */
+void scenario_wait(struct scenario *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 extern const struct scenario_act act_kill;
 extern const struct scenario_act act_network;
 extern const struct scenario_act act_disk;
 extern const struct scenario_act act_clock;
+extern const struct scenario_act act_hostile;
 extern const struct scenario_act act_put;
 extern const struct scenario_act act_lock;
+extern const struct scenario_act act_read;
 extern const struct scenario_act act_session;
 
 #endif

@@ -14,7 +14,7 @@
 
 #include "sim/scenario.h"
 
-enum { SEEDS = 150 };
+enum { SEEDS = 60 };
 
 static void run(uint64_t seed, struct scenario_result *result)
 {

@@ -1,0 +1,23 @@
+/* sim/curve.h */
+#ifndef SIM_CURVE_H
+#define SIM_CURVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * curve: what an epoch costs a federation of so many workers, each of which puts one key in each
+ * epoch. A frame to everybody counts once, as a multicast does.
+ */
+struct curve_point {
+    size_t worker_count;
+    uint64_t epoch_count;  // that were measured
+    uint64_t frames;       // in all of them, by enclaves and the store
+    uint64_t bytes;        // likewise
+    uint64_t receptions;   // of frames, by anybody
+};
+
+/* Stops the program when the federation does not come to life or does not end its epochs. */
+struct curve_point curve_measure(size_t worker_count, uint64_t epoch_count, uint64_t seed);
+
+#endif
