@@ -14,7 +14,7 @@ enum { MEASURE_PROGRAM_BYTES_MAX = 256 << 20 };
 
 static const char *program_of(enum policy_role role)
 {
-    return role == POLICY_LEADER ? HOST_PROGRAM_LEADER : HOST_PROGRAM_WORKER;
+    return role == POLICY_WORKER ? HOST_PROGRAM_WORKER : HOST_PROGRAM_LEADER;
 }
 
 enum status measure_program(enum policy_role role, struct hash *measurement)
@@ -41,7 +41,7 @@ enum status measure_program(enum policy_role role, struct hash *measurement)
 
 enum status measure_into(struct policy *policy)
 {
-    static const enum policy_role roles[] = {POLICY_LEADER, POLICY_WORKER};
+    static const enum policy_role roles[] = {POLICY_LEADER, POLICY_WORKER, POLICY_COMPACTOR};
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         struct hash measurement;
         enum status status = measure_program(roles[i], &measurement);

@@ -185,7 +185,7 @@ static enum status prepare(struct up *up)
 
 static void warn_of_programs(const struct up *up)
 {
-    static const enum policy_role roles[] = {POLICY_LEADER, POLICY_WORKER};
+    static const enum policy_role roles[] = {POLICY_LEADER, POLICY_WORKER, POLICY_COMPACTOR};
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         if (!admits_program(up->policy, roles[i])) {
             report_note(

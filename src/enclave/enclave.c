@@ -75,7 +75,7 @@ static void send_log_line(void *context, const char *text)
     (void)status;  // nobody is left to be told
 }
 
-static enum status read_start(struct enclave *enclave)
+static enum status read_start(struct enclave *enclave, unsigned roles)
 {
     struct buffer bytes = BUFFER_EMPTY;
     struct frame frame;
@@ -98,19 +98,21 @@ static enum status read_start(struct enclave *enclave)
     }
     if (status == STATUS_OK) {
         const struct hash name = hash_of(start.genesis.at, start.genesis.length);
-        bool is_whole = hash_equal(&name, &start.capsule) && start.role == enclave->role;
+        bool is_whole = hash_equal(&name, &start.capsule) && (roles & 1u << start.role) != 0;
         status = is_whole ? buffer_append(&enclave->genesis, start.genesis.at, start.genesis.length)
                           : STATUS_FORGED;
         enclave->capsule = start.capsule;
+        enclave->role = (enum member_role)start.role;
+        enclave->memtable_bytes = start.memtable_bytes;
         enclave->lambda_threads = start.lambda_threads;
     }
     buffer_release(&bytes);
     return status;
 }
 
-enum status enclave_begin(struct enclave *enclave, enum member_role role)
+enum status enclave_begin(struct enclave *enclave, unsigned roles)
 {
-    *enclave = (struct enclave){.wall = WALL_NONE, .role = role, .random = random_kernel()};
+    *enclave = (struct enclave){.wall = WALL_NONE, .random = random_kernel()};
     pthread_mutex_init(&enclave->send_lock, NULL);
     enum status status = sandbox_begin(&enclave->sandbox);
     if (status != STATUS_OK) {
@@ -126,7 +128,7 @@ enum status enclave_begin(struct enclave *enclave, enum member_role role)
     enclave->key = sign_key_new(&enclave->random);
     enclave->public_key = sign_key_public(enclave->key);
     enclave->id = writer_id_of(&enclave->public_key);
-    return read_start(enclave);
+    return read_start(enclave, roles);
 }
 
 static enum status send_report(struct enclave *enclave)

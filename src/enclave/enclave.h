@@ -30,6 +30,7 @@ struct enclave {
     struct sandbox_report report;
     enum member_role role;
     uint32_t lambda_threads;
+    uint64_t memtable_bytes;
     struct hash capsule;
     struct buffer genesis;
     struct sign_key *key;  // new at every start: writer ids are never used again
@@ -41,9 +42,10 @@ struct enclave {
 
 /*
  * First in main(), in this order: begin, whatever has to be loaded while there is a
- * file system, seal. STATUS_FORGED, STATUS_MALFORMED: the host's first frame makes no sense.
+ * file system, seal. `roles`: a bit 1 << role for each that this program can take; the host
+ * chooses. STATUS_FORGED, STATUS_MALFORMED: the host's first frame makes no sense.
  */
-MUST_CHECK enum status enclave_begin(struct enclave *enclave, enum member_role role);
+MUST_CHECK enum status enclave_begin(struct enclave *enclave, unsigned roles);
 MUST_CHECK enum status enclave_seal(struct enclave *enclave, enum sandbox_role role);
 
 /* Send one frame on the data port, waiting for room. STATUS_IO: the wall is beyond repair. */

@@ -9,7 +9,7 @@
 int main(void)
 {
     static struct enclave enclave;
-    enum status status = enclave_begin(&enclave, MEMBER_WORKER);
+    enum status status = enclave_begin(&enclave, 1u << MEMBER_WORKER);
     if (status == STATUS_OK) {
         status = worker_run(&enclave);
     }

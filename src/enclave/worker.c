@@ -172,6 +172,13 @@ static enum status parts_new(struct worker *worker, struct enclave *enclave)
     return status == STATUS_OK ? engines_new(worker) : status;
 }
 
+/* Of opened blocks: a quarter of what the memtable may take. */
+static uint64_t cache_bytes(const struct enclave *enclave)
+{
+    uint64_t bytes = enclave->memtable_bytes / 4;
+    return bytes < WORKER_CACHE_BYTES_MIN ? WORKER_CACHE_BYTES_MIN : bytes;
+}
+
 /* After the seal: the GENESIS is the host's word, and JSON. */
 static enum status replica_new(struct worker *worker)
 {
@@ -181,6 +188,8 @@ static enum status replica_new(struct worker *worker)
         .log = &worker->enclave->log,
         .on_function = on_function,
         .context = worker,
+        .memtable_bytes = worker->enclave->memtable_bytes,
+        .cache_bytes = cache_bytes(worker->enclave),
     };
     return scl_new(&worker->scl, &config);
 }

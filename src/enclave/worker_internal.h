@@ -14,6 +14,7 @@
 #include "scl/overlay.h"
 #include "scl/scl.h"
 #include "scl/scl_lock.h"
+#include "scl/scl_reader.h"
 #include "serve/response.h"
 #include "serve/routes.h"
 #include "serve/serve.h"
@@ -37,6 +38,8 @@ enum {
     WORKER_QUEUE_MAX = 1024,               // invocations that wait for a lambda thread
     WORKER_LOG_LINES = 1024,               // of functions, kept for GET /logs
     WORKER_DURABLE_US = 10 * 1000 * 1000,  // how long an answer waits for receipts
+    WORKER_CACHE_BYTES_MIN = 4 << 20,
+    WORKER_COLD_US = 5 * 1000 * 1000,      // how long a read waits for a block
     WORKER_BEHIND_US = 5 * 1000 * 1000,    // DESIGN 8.2: X-Paranoid-After
     WORKER_LOCK_US = 3 * 1000 * 1000,      // how long a lock is waited for
     WORKER_LOCKS_MAX = 8,                  // held at once by one thread
@@ -161,7 +164,7 @@ struct worker_lock {
 /* What one thread reads and writes by. */
 struct worker_kv {
     struct worker *worker;
-    struct memtable_reader *reader;
+    struct scl_reader *reader;
     struct worker_lock locks[WORKER_LOCKS_MAX];  // the one taken last comes last
     size_t lock_count;
     uint32_t hold;  // the last number
@@ -170,6 +173,9 @@ struct worker_kv {
 /* What a version is called where people see it: "<lamport>-<writer>". */
 enum { WORKER_ETAG_BYTES = 64 };
 
+/*
+ * Both wait for blocks of tables, and no lock is held meanwhile. STATUS_TIMEOUT: one did not come.
+ */
 MUST_CHECK enum status worker_kv_get(struct worker_kv *kv, struct bytes key,
                                      struct dependency *dependency, struct buffer *value);
 /* PUT or DELETE. Waits for room. STATUS_FULL: too much waits for receipts already. */
@@ -183,7 +189,8 @@ MUST_CHECK enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix,
 MUST_CHECK enum status worker_kv_sync(struct worker_kv *kv, const struct dependency *dependency);
 /*
  * Answer a /kv request at once; it still waits for receipts. STATUS_FULL: too much waits for them
- * already: nothing was done, ask again. It does not wait itself, for one thread serves everybody.
+ * already: nothing was done, ask again. STATUS_GAP: a block of a table is on its way, ask again. It
+ * does not wait itself, for one thread serves everybody.
  */
 MUST_CHECK enum status worker_kv_serve(struct worker_kv *kv, struct worker_task *task);
 /* A PUT or DELETE with conditions is decided by a lock, and waits: a lambda thread answers it. */

@@ -6,7 +6,9 @@
 #include "base/hex.h"
 #include "enclave/worker_internal.h"
 
-/* The state as functions and HTTP see it: reads go to the memtable without a lock. */
+/* The state as functions and HTTP see it: reads go to memtable and tables without a lock. */
+
+enum { COLD_LOOK_US = 5 * 1000 };  // the answer may have come just before the wait for it
 
 /* Whether an entry is there for a reader: what has expired is not. */
 static bool is_live(const struct worker_kv *kv, const struct memtable_entry *entry)
@@ -15,22 +17,72 @@ static bool is_live(const struct worker_kv *kv, const struct memtable_entry *ent
     return !entry->is_tombstone && !is_expired;
 }
 
-/* What is in the map, whatever this thread has written under locks. */
+/* A block of a table is needed: the opener's thread sends what the scl has to say. */
+static void ask_for(struct worker *worker, const struct block_ref *need)
+{
+    pthread_mutex_lock(&worker->lock);
+    // Too many under way: it is asked for again after the next change.
+    enum status asked = scl_cold_fetch(worker->scl, need, enclave_now_us());
+    pthread_mutex_unlock(&worker->lock);
+    (void)asked;
+    enum status status = worker_flush(worker);
+    if (status != STATUS_OK) {
+        worker_end(worker, "the wall is broken", status);
+    }
+}
+
+/* Blocks come, tables change: look again at least so often. */
+static void await_change(struct worker *worker, uint64_t due_us)
+{
+    uint64_t look_us = enclave_now_us() + COLD_LOOK_US;
+    pthread_mutex_lock(&worker->lock);
+    (void)worker_wait(&worker->changed, &worker->lock, look_us < due_us ? look_us : due_us);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+/*
+ * What is in the map, whatever this thread has written under locks. STATUS_GAP: a block was asked
+ * for; nobody waited for it. What tables say is kept, so that the next one finds it in the memtable.
+ */
+static enum status try_get(struct worker_kv *kv, struct bytes key, struct dependency *dependency,
+                           struct buffer *value, struct memtable_version *version)
+{
+    struct worker *worker = kv->worker;
+    struct memtable_entry entry;
+    struct block_ref need;
+    enum status status = scl_reader_get(kv->reader, key, &entry, &need);
+    if (status == STATUS_OK) {
+        // That a key is gone is read from a record, too.
+        scl_depend(worker->scl, dependency, &entry.version);
+        *version = entry.version;
+        if (entry.version.sequence == 0) {
+            pthread_mutex_lock(&worker->lock);
+            scl_cold_keep(worker->scl, &entry, scl_reader_floor(kv->reader));
+            pthread_mutex_unlock(&worker->lock);
+        }
+        status = is_live(kv, &entry) ? buffer_append(value, entry.value.at, entry.value.length)
+                                     : STATUS_NOT_FOUND;
+    }
+    scl_reader_end(kv->reader);
+    if (status == STATUS_GAP) {
+        ask_for(worker, &need);
+    }
+    return status;
+}
+
+/* The same, waiting for blocks. STATUS_TIMEOUT. */
 static enum status get_from_map(struct worker_kv *kv, struct bytes key,
                                 struct dependency *dependency, struct buffer *value,
                                 struct memtable_version *version)
 {
-    struct memtable_entry entry;
-    memtable_reader_begin(kv->reader);
-    enum status status = memtable_get(kv->reader, key, &entry);
-    if (status == STATUS_OK) {
-        // That a key is gone is read from a record, too.
-        scl_depend(kv->worker->scl, dependency, &entry.version);
-        *version = entry.version;
-        status = is_live(kv, &entry) ? buffer_append(value, entry.value.at, entry.value.length)
-                                     : STATUS_NOT_FOUND;
+    uint64_t due_us = enclave_now_us() + WORKER_COLD_US;
+    enum status status;
+    while ((status = try_get(kv, key, dependency, value, version)) == STATUS_GAP) {
+        if (enclave_now_us() >= due_us) {
+            return STATUS_TIMEOUT;
+        }
+        await_change(kv->worker, due_us);
     }
-    memtable_reader_end(kv->reader);
     return status;
 }
 
@@ -115,17 +167,21 @@ static enum status step_set(struct list_step *step, struct bytes key, struct byt
     return is_visited ? buffer_append(&step->value, value.at, value.length) : STATUS_OK;
 }
 
-/* In one section: a visitor may take its time. STATUS_NOT_FOUND: there is no more. */
+/*
+ * In one section: a visitor may take its time. STATUS_NOT_FOUND: there is no more. STATUS_GAP: a
+ * block was asked for.
+ */
 static enum status list_next(struct worker_kv *kv, struct bytes from, bool is_after,
                              struct dependency *dependency, struct list_step *step)
 {
     struct memtable_entry entry;
+    struct block_ref need;
     const struct overlay_entry *written = worker_lock_seek(kv, from, is_after);
-    memtable_reader_begin(kv->reader);
-    enum status status = memtable_seek(kv->reader, from, is_after, &entry);
+    enum status status = scl_reader_seek(kv->reader, from, is_after, &entry, &need);
     bool is_written =
         written != NULL && (status == STATUS_NOT_FOUND ||
-                            overlay_compare(buffer_bytes(&written->key), entry.key) <= 0);
+                            (status == STATUS_OK &&
+                             overlay_compare(buffer_bytes(&written->key), entry.key) <= 0));
     if (is_written) {
         status = step_set(step, buffer_bytes(&written->key), buffer_bytes(&written->value),
                           is_there(kv, written));
@@ -133,13 +189,18 @@ static enum status list_next(struct worker_kv *kv, struct bytes from, bool is_af
         scl_depend(kv->worker->scl, dependency, &entry.version);
         status = step_set(step, entry.key, entry.value, is_live(kv, &entry));
     }
-    memtable_reader_end(kv->reader);
+    scl_reader_end(kv->reader);
+    if (status == STATUS_GAP) {
+        ask_for(kv->worker, &need);
+    }
     return status;
 }
 
-enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix, size_t limit,
-                           struct bytes cursor, struct dependency *dependency, lambda_visit *visit,
-                           void *visitor, struct buffer *next)
+/* STATUS_GAP: `due_us` has passed, and a block is still on its way. */
+static enum status list_until(struct worker_kv *kv, struct bytes prefix, size_t limit,
+                              struct bytes cursor, struct dependency *dependency,
+                              lambda_visit *visit, void *visitor, struct buffer *next,
+                              uint64_t due_us)
 {
     uint8_t last[TUPLE_KEY_BYTES_MAX];
     struct bytes from = cursor.length > 0 ? cursor : prefix;
@@ -148,6 +209,10 @@ enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix, size_t lim
     while (true) {
         struct list_step step = {.value = BUFFER_EMPTY};
         enum status status = list_next(kv, from, is_after, dependency, &step);
+        if (status == STATUS_GAP && enclave_now_us() < due_us) {
+            await_change(kv->worker, due_us);
+            continue;
+        }
         if (status == STATUS_OK && !bytes_start_with(bytes_of(step.key, step.key_bytes), prefix)) {
             status = STATUS_NOT_FOUND;
         }
@@ -168,6 +233,15 @@ enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix, size_t lim
         }
         buffer_release(&step.value);
     }
+}
+
+enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix, size_t limit,
+                           struct bytes cursor, struct dependency *dependency, lambda_visit *visit,
+                           void *visitor, struct buffer *next)
+{
+    enum status status = list_until(kv, prefix, limit, cursor, dependency, visit, visitor, next,
+                                    enclave_now_us() + WORKER_COLD_US);
+    return status == STATUS_GAP ? STATUS_TIMEOUT : status;
 }
 
 enum status worker_kv_sync(struct worker_kv *kv, const struct dependency *dependency)
@@ -276,16 +350,17 @@ static void append_key(void *visitor, struct bytes key, struct bytes value)
     list->is_begun = true;
 }
 
-static void answer_list(struct worker_kv *kv, struct worker_task *task)
+/* STATUS_GAP: not answered; the blocks that it needs are on their way, one after the other. */
+static enum status answer_list(struct worker_kv *kv, struct worker_task *task)
 {
     const struct route *route = &task->route;
     struct buffer next = BUFFER_EMPTY;
     struct key_list list = {.body = &task->body};
     enum status status = buffer_append(&task->body, "{\"keys\":[", 9);
     if (status == STATUS_OK) {
-        status = worker_kv_list(kv, bytes_of(route->prefix, route->prefix_bytes), route->limit,
-                                bytes_of(route->cursor, route->cursor_bytes), &task->dependency,
-                                append_key, &list, &next);
+        status = list_until(kv, bytes_of(route->prefix, route->prefix_bytes), route->limit,
+                            bytes_of(route->cursor, route->cursor_bytes), &task->dependency,
+                            append_key, &list, &next, 0);
     }
     status = status == STATUS_OK ? list.status : status;
     if (status == STATUS_OK) {
@@ -299,12 +374,17 @@ static void answer_list(struct worker_kv *kv, struct worker_task *task)
         status = buffer_append(&task->body, "}\n", 2);
     }
     buffer_release(&next);
+    if (status == STATUS_GAP) {
+        buffer_clear(&task->body);
+        return status;
+    }
     if (status == STATUS_OK) {
         task->status = 200;
         task->content_type = "application/json";
     } else {
         worker_serve_refuse(task, 500, "no_memory", "the list does not fit into memory");
     }
+    return STATUS_OK;
 }
 
 /* ---- compare and set: by a lock, so that it holds across workers ---- */
@@ -358,9 +438,10 @@ enum status worker_kv_swap(struct worker_kv *kv, const struct tuple *tuple, stru
         return status;
     }
     status = worker_kv_version(kv, tuple->key, dependency, etag);
-    if (status == STATUS_NO_MEMORY || !bytes_equal(bytes_text(etag), expected)) {
+    bool is_known = status == STATUS_OK || status == STATUS_NOT_FOUND;
+    if (!is_known || !bytes_equal(bytes_text(etag), expected)) {
         worker_lock_abandon(kv, hold);
-        return status == STATUS_NO_MEMORY ? status : STATUS_OK;
+        return is_known ? STATUS_OK : status;
     }
     status = finish_swap(kv, hold, tuple, dependency);
     *is_done = status == STATUS_OK;
@@ -406,7 +487,13 @@ void worker_kv_serve_swap(struct worker_kv *kv, struct worker_task *task)
         refuse_swap(task, status, false);
         return;
     }
-    bool exists = worker_kv_version(kv, task->route.key, &task->dependency, etag) == STATUS_OK;
+    status = worker_kv_version(kv, task->route.key, &task->dependency, etag);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+        worker_lock_abandon(kv, hold);
+        worker_serve_refuse(task, 503, "busy", "the key's present version cannot be read; try again");
+        return;
+    }
+    bool exists = status == STATUS_OK;
     if (!holds(&task->route, exists, etag)) {
         worker_lock_abandon(kv, hold);
         worker_serve_refuse(task, 412, "precondition_failed", "the key has another version");
@@ -424,8 +511,7 @@ enum status worker_kv_serve(struct worker_kv *kv, struct worker_task *task)
 {
     task->needs_receipts = true;
     if (task->route.action == ROUTE_KV_LIST) {
-        answer_list(kv, task);
-        return STATUS_OK;
+        return answer_list(kv, task);
     }
     if (task->route.action == ROUTE_KV_PUT && task->http->body.length > TUPLE_VALUE_BYTES_MAX) {
         worker_serve_refuse(task, 413, "value_too_large", "a value has at most 1 MiB");
@@ -435,8 +521,10 @@ enum status worker_kv_serve(struct worker_kv *kv, struct worker_task *task)
         return answer_write(kv, task);
     }
     struct memtable_version version;
-    enum status status =
-        get_from_map(kv, task->route.key, &task->dependency, &task->body, &version);
+    enum status status = try_get(kv, task->route.key, &task->dependency, &task->body, &version);
+    if (status == STATUS_GAP) {
+        return status;
+    }
     bool exists = status == STATUS_OK;
     if (exists) {
         etag_of(&version, task->etag);

@@ -333,8 +333,7 @@ void *worker_lambda_run(void *context)
     const struct worker_lambda *lambda = context;
     struct worker *worker = lambda->worker;
     struct thread *thread = calloc(1, sizeof *thread);
-    if (thread == NULL ||
-        memtable_reader_new(&thread->kv.reader, scl_memtable(worker->scl)) != STATUS_OK) {
+    if (thread == NULL || scl_reader_new(&thread->kv.reader, worker->scl) != STATUS_OK) {
         worker_end(worker, "a lambda thread cannot start", STATUS_NO_MEMORY);
     }
     thread->kv.worker = worker;

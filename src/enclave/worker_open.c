@@ -227,24 +227,32 @@ static enum status tell_of_locks(struct worker *worker, uint64_t *wake_us)
 
 /* ---- records ---- */
 
-static enum status receive_records(struct worker *worker, struct bytes records)
+/* Only an answer to a FETCH may hold records without their bodies. */
+static enum status receive_records(struct opener *opener, struct bytes records, bool is_answer)
 {
+    struct worker *worker = opener->worker;
     while (records.length > 0) {
         struct record record;
         size_t length = record_length(records.at, records.length);
         // Hashing happens here, without the lock.
-        if (length == 0 || length > records.length ||
-            record_decode(&record, records.at, length) != STATUS_OK) {
+        enum status status = STATUS_MALFORMED;
+        if (length > 0 && length <= records.length) {
+            status = is_answer ? record_decode_stored(&record, records.at, length)
+                               : record_decode(&record, records.at, length);
+        }
+        if (status != STATUS_OK) {
             log_event(&worker->enclave->log, "record dropped: it cannot be parsed");
             return STATUS_OK;
         }
         records = bytes_of(records.at + length, records.length - length);
         pthread_mutex_lock(&worker->lock);
-        enum status status = scl_receive(worker->scl, &record);
+        status = scl_receive(worker->scl, &record);
         pthread_mutex_unlock(&worker->lock);
         if (status == STATUS_NO_MEMORY) {
             return status;
         }
+        // Somebody may wait for that very block.
+        opener->has_news = opener->has_news || record.type == RECORD_TABLE;
     }
     return STATUS_OK;
 }
@@ -301,7 +309,7 @@ static enum status receive_frame(struct opener *opener, struct bytes bytes)
     }
     switch (frame.kind) {
     case FRAME_RECORD:
-        return receive_records(worker, frame.body);
+        return receive_records(opener, frame.body, frame.request != 0);
     case FRAME_RECEIPT:
     case FRAME_RTS:
     case FRAME_FETCHED:
@@ -380,7 +388,7 @@ static enum status become_ready(struct worker *worker)
 static enum status send_metrics(struct worker *worker)
 {
     struct scl_counters scl;
-    char text[1024];
+    char text[2048];
     pthread_mutex_lock(&worker->lock);
     scl_count(worker->scl, &scl);
     pthread_mutex_unlock(&worker->lock);
@@ -390,11 +398,16 @@ static enum status send_metrics(struct worker *worker)
         "\ntuples_put %" PRIu64 "\ntuples_applied %" PRIu64 "\nrecords_sealed %" PRIu64
         "\nrecords_applied %" PRIu64 "\nrecords_refused %" PRIu64 "\nreceipts_verified %" PRIu64
         "\nfetches %" PRIu64 "\nunreceipted_bytes %" PRIu64 "\nkeys %" PRIu64 "\nkey_bytes %" PRIu64
-        "\nfaas_invocations %" PRIu64 "\nfaas_errors %" PRIu64 "\n",
+        "\nkeys_evicted %" PRIu64 "\nkeys_kept %" PRIu64 "\nblock_fetches %" PRIu64
+        "\nmanifests_adopted %" PRIu64 "\ntable_floor %" PRIu64 "\ntable_count %" PRIu64
+        "\ntable_index_bytes %" PRIu64 "\ntable_cache_bytes %" PRIu64 "\nfaas_invocations %" PRIu64
+        "\nfaas_errors %" PRIu64 "\n",
         scl.joined_epoch, scl.newest_epoch, scl.lamport, scl.tuples_put, scl.tuples_applied,
         scl.records_sealed, scl.records_applied, scl.records_refused, scl.receipts_verified,
-        scl.fetches, scl.unreceipted_bytes, scl.keys, scl.key_bytes,
-        atomic_load(&worker->invocations), atomic_load(&worker->invocation_errors));
+        scl.fetches, scl.unreceipted_bytes, scl.keys, scl.key_bytes, scl.keys_evicted,
+        scl.keys_kept, scl.block_fetches, scl.manifests_adopted, scl.table_floor, scl.table_count,
+        scl.table_index_bytes, scl.table_cache_bytes, atomic_load(&worker->invocations),
+        atomic_load(&worker->invocation_errors));
     return enclave_send_body(worker->enclave, FRAME_METRICS, 0, &everyone,
                              bytes_of(text, (size_t)length));
 }

@@ -570,7 +570,7 @@ static void server_init(struct server *server, struct worker *worker)
         .limits = serve_limits_default(),
         .log = &worker->enclave->log,
     };
-    enum status status = memtable_reader_new(&server->kv.reader, scl_memtable(worker->scl));
+    enum status status = scl_reader_new(&server->kv.reader, worker->scl);
     if (status == STATUS_OK) {
         status = serve_new(&server->serve, &config);
     }

@@ -16,7 +16,7 @@
 #include "host/host_internal.h"
 #include "host/report.h"
 
-_Static_assert((int)HOST_WORKER_COUNT_MAX == (int)ROUTE_WORKER_COUNT_MAX, "each has an end");
+_Static_assert((int)HOST_WORKER_COUNT_MAX + 1 == (int)ROUTE_WORKER_COUNT_MAX, "each has an end");
 _Static_assert((int)HOST_WORKER_COUNT_MAX == (int)PROXY_WORKER_COUNT_MAX, "each has a port");
 _Static_assert((int)CONTROL_CLIENT_COUNT_MAX == (int)ROUTE_CLIENT_COUNT_MAX, "each has an end");
 
@@ -24,9 +24,17 @@ enum { STOP_MS = 2000 };
 
 static const struct writer_id nobody = {.bytes = {0}};
 
-static uint32_t end_of(const struct guest *guest)
+static uint32_t end_of(const struct host *host, const struct guest *guest)
 {
-    return guest->role == MEMBER_LEADER ? ROUTE_LEADER : ROUTE_WORKER_FIRST + guest->index;
+    switch (guest->role) {
+    case MEMBER_LEADER:
+        return ROUTE_LEADER;
+    case MEMBER_WORKER:
+        return ROUTE_WORKER_FIRST + guest->index;
+    case MEMBER_COMPACTOR:
+        break;
+    }
+    return ROUTE_WORKER_FIRST + host->config->worker_count;
 }
 
 static struct guest *guest_at(struct host *host, uint32_t end)
@@ -134,6 +142,7 @@ static enum status start(struct place *place)
     const struct frame_start start = {
         .role = (uint8_t)place->guest.role,
         .lambda_threads = host->config->lambda_threads,
+        .memtable_bytes = host->config->memtable_bytes,
         .time_ms = unix_ms(),
         .capsule = host->home.capsule,
         .genesis = buffer_bytes(&host->home.genesis),
@@ -166,13 +175,15 @@ static void start_workers(struct host *host)
 static void on_ended(void *context, struct guest *guest)
 {
     struct host *host = context;
-    uint32_t end = end_of(guest);
+    uint32_t end = end_of(host, guest);
     route_remove(&host->route, end);
     if (guest->role == MEMBER_LEADER) {
         // Its successor has another term, and admits everyone anew.
         kill_all(host);
     } else {
-        proxy_worker_gone(host->proxy, guest->index);
+        if (guest->role == MEMBER_WORKER) {
+            proxy_worker_gone(host->proxy, guest->index);
+        }
         if (!writer_id_is_zero(&guest->id)) {
             guest_send(leader_of(host), FRAME_GONE, 0, &guest->id, bytes_of(NULL, 0));
         }
@@ -230,7 +241,7 @@ static enum status take_hello(struct host *host, struct guest *guest, const stru
     if (status != STATUS_OK) {
         return status;
     }
-    if (route_add(&host->route, end_of(guest), &guest->id) != STATUS_OK) {
+    if (route_add(&host->route, end_of(host, guest), &guest->id) != STATUS_OK) {
         guest_kill(guest);  // it has another one's key
         return STATUS_DENIED;
     }
@@ -249,12 +260,14 @@ static enum status take_ready(struct host *host, struct guest *guest)
     log_event(host->config->log, "enclave ready role=%s index=%u pid=%d ms=%llu",
               member_role_text(guest->role), guest->index, (int)guest->spawn.pid,
               (unsigned long long)(uv_now(&host->loop) - guest->started_ms));
-    control_broadcast(host->control, FRAME_READY, &guest->id, bytes_of(NULL, 0));
+    if (guest->role != MEMBER_COMPACTOR) {
+        control_broadcast(host->control, FRAME_READY, &guest->id, bytes_of(NULL, 0));
+    }
     if (guest->role == MEMBER_LEADER) {
         if (!host->is_stopping) {
             start_workers(host);
         }
-    } else {
+    } else if (guest->role == MEMBER_WORKER) {
         proxy_worker_ready(host->proxy, guest->index);
     }
     return STATUS_OK;
@@ -305,7 +318,7 @@ static void on_frame(void *context, struct guest *guest, struct bytes bytes)
 {
     struct host *host = context;
     struct frame frame;
-    uint32_t source = end_of(guest);
+    uint32_t source = end_of(host, guest);
     uint32_t end = ROUTE_END_COUNT;
     enum route_action action = ROUTE_DROP;
     if (frame_decode(&frame, bytes) == STATUS_OK) {
@@ -340,7 +353,7 @@ static void on_frame(void *context, struct guest *guest, struct bytes bytes)
 static void on_stream(void *context, struct guest *guest, struct bytes frame)
 {
     struct host *host = context;
-    if (guest->role == MEMBER_LEADER) {
+    if (guest->role != MEMBER_WORKER) {
         guest->counters.malformed++;
     } else {
         proxy_receive(host->proxy, guest->index, frame);
@@ -421,7 +434,7 @@ static void on_client_joined(void *context, uint32_t client, const struct writer
     }
     for (uint32_t i = 0; i < host->place_count; i++) {
         const struct guest *guest = &host->places[i].guest;
-        if (guest->state == GUEST_READY) {
+        if (guest->state == GUEST_READY && guest->role != MEMBER_COMPACTOR) {
             control_send(host->control, client, FRAME_READY, 0, &guest->id, bytes_of(NULL, 0));
         }
     }
@@ -654,6 +667,17 @@ static void init_loop(struct host *host)
     host->stop_timer.data = host;
 }
 
+static void init_place(struct host *host, enum member_role role, uint32_t index)
+{
+    struct place *place = &host->places[host->place_count++];
+    place->host = host;
+    guest_init(&place->guest, &host->loop, role, index,
+               role == MEMBER_WORKER ? &host->worker_program : &host->leader_program,
+               &host->guest_events, host->config->log);
+    CHECK(uv_timer_init(&host->loop, &place->restart) == 0);
+    place->restart.data = place;
+}
+
 static void init_places(struct host *host)
 {
     host->guest_events = (struct guest_events){
@@ -662,18 +686,12 @@ static void init_places(struct host *host)
         .ended = on_ended,
         .context = host,
     };
-    for (uint32_t i = 0; i <= host->config->worker_count; i++) {
-        struct place *place = &host->places[i];
-        bool is_leader = i == ROUTE_LEADER;
-        place->host = host;
-        guest_init(&place->guest, &host->loop, is_leader ? MEMBER_LEADER : MEMBER_WORKER,
-                   is_leader ? 0 : i - ROUTE_WORKER_FIRST,
-                   is_leader ? &host->leader_program : &host->worker_program, &host->guest_events,
-                   host->config->log);
-        CHECK(uv_timer_init(&host->loop, &place->restart) == 0);
-        place->restart.data = place;
-        host->place_count++;
+    // In the order of their ends.
+    init_place(host, MEMBER_LEADER, 0);
+    for (uint32_t i = 0; i < host->config->worker_count; i++) {
+        init_place(host, MEMBER_WORKER, i);
     }
+    init_place(host, MEMBER_COMPACTOR, 0);
 }
 
 static enum status open_all(struct host *host)

@@ -10,7 +10,7 @@
 
 /*
  * host: the untrusted process beside the enclaves. It starts one leader and
- * the workers, carries their frames to each other, to the store and to the
+ * the workers and the compactor, carries their frames to each other, to the store and to the
  * owner's command line, and the bytes of TCP connections to the workers. It
  * reads a frame's clear header and nothing else. It also plays the hardware of
  * the simulated TEE: it hashes the program it starts, and signs quotes.
@@ -60,6 +60,7 @@ struct host_config {
     const char *worker_program;  // a path in place of HOST_PROGRAM_WORKER; NULL: none
     uint32_t worker_count;       // 1 to HOST_WORKER_COUNT_MAX
     uint32_t lambda_threads;     // of each worker; 1 to HOST_LAMBDA_THREADS_MAX
+    uint64_t memtable_bytes;     // of each worker; 0: all of the state
     uint16_t base_port;          // 0: choose free ones, not necessarily in a row
     bool is_debug_enclave;       // the simulated TEE says that it lets a debugger in
     const struct log *log;       // called in the thread that calls host_run(); NULL: none

@@ -25,7 +25,8 @@ struct place {
     uv_timer_t restart;
 };
 
-enum { PLACE_COUNT_MAX = 1 + HOST_WORKER_COUNT_MAX };
+/* The leader, the workers, the compactor behind them. */
+enum { PLACE_COUNT_MAX = 2 + HOST_WORKER_COUNT_MAX };
 
 /* What host.c wires and report.c describes. */
 struct host {

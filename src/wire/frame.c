@@ -329,12 +329,13 @@ enum status frame_start_encode(struct buffer *target, const struct frame_start *
     CHECK(role_is_known(start->role));
     struct encoder out;
     enum status status =
-        encoder_begin(&out, target, 1 + 4 + 8 + HASH_BYTES + start->genesis.length);
+        encoder_begin(&out, target, 1 + 4 + 8 + 8 + HASH_BYTES + start->genesis.length);
     if (status != STATUS_OK) {
         return status;
     }
     encoder_u8(&out, start->role);
     encoder_u32(&out, start->lambda_threads);
+    encoder_u64(&out, start->memtable_bytes);
     encoder_u64(&out, start->time_ms);
     encoder_bytes(&out, start->capsule.bytes, sizeof start->capsule.bytes);
     encoder_bytes(&out, start->genesis.at, start->genesis.length);
@@ -349,6 +350,7 @@ enum status frame_start_decode(struct frame_start *start, struct bytes body)
 
     decoded.role = cursor_u8(&in);
     decoded.lambda_threads = cursor_u32(&in);
+    decoded.memtable_bytes = cursor_u64(&in);
     decoded.time_ms = cursor_u64(&in);
     cursor_copy(&in, decoded.capsule.bytes, sizeof decoded.capsule.bytes);
     decoded.genesis = cursor_bytes(&in, in.left);

@@ -161,11 +161,12 @@ MUST_CHECK enum status frame_refused_decode(struct frame_refused *refused, struc
 
 /*
  * START: role and public knowledge; an enclave believes none of it before the handshake.
- * Role 1, lambda_threads 4, time_ms 8, capsule 32, genesis: the rest.
+ * Role 1, lambda_threads 4, memtable_bytes 8, time_ms 8, capsule 32, genesis: the rest.
  */
 struct frame_start {
     uint8_t role;             // enum member_role
     uint32_t lambda_threads;  // workers
+    uint64_t memtable_bytes;  // what a worker keeps in memory; 0: everything
     uint64_t time_ms;         // the host's clock
     struct hash capsule;      // the capsule it is started for
     struct bytes genesis;     // borrowed

@@ -135,6 +135,7 @@ static void make_frame_start(struct buffer *target)
     const struct frame_start start = {
         .role = MEMBER_WORKER,
         .lambda_threads = 4,
+        .memtable_bytes = 64 << 20,
         .time_ms = 1700000000000,
         .capsule = example_capsule(),
         .genesis = bytes_text("GENESIS"),

@@ -324,6 +324,7 @@ static void a_start_comes_out_as_it_went_in(void **state)
     const struct frame_start sent = {
         .role = 2,
         .lambda_threads = 4,
+        .memtable_bytes = 1ull << 33,
         .time_ms = 1700000000000,
         .capsule = f->capsule,
         .genesis = bytes_text("genesis"),
@@ -333,10 +334,11 @@ static void a_start_comes_out_as_it_went_in(void **state)
     assert_int_equal(frame_start_decode(&received, buffer_bytes(&f->body)), STATUS_OK);
     assert_int_equal(received.role, 2);
     assert_int_equal(received.lambda_threads, 4);
+    assert_true(received.memtable_bytes == 1ull << 33);
     assert_int_equal(received.time_ms, 1700000000000);
     assert_true(hash_equal(&received.capsule, &f->capsule));
     bodies_assert_equal(received.genesis, sent.genesis);
-    bodies_refuse_shorter_than(buffer_bytes(&f->body), 45, start_take);
+    bodies_refuse_shorter_than(buffer_bytes(&f->body), 53, start_take);
 }
 
 static enum status hello_take(struct bytes body)
