@@ -39,10 +39,10 @@ enum {
     WORKER_LOG_LINES = 1024,               // of functions, kept for GET /logs
     WORKER_DURABLE_US = 10 * 1000 * 1000,  // how long an answer waits for receipts
     WORKER_CACHE_BYTES_MIN = 4 << 20,
-    WORKER_COLD_US = 5 * 1000 * 1000,      // how long a read waits for a block
-    WORKER_BEHIND_US = 5 * 1000 * 1000,    // DESIGN 8.2: X-Paranoid-After
-    WORKER_LOCK_US = 3 * 1000 * 1000,      // how long a lock is waited for
-    WORKER_LOCKS_MAX = 8,                  // held at once by one thread
+    WORKER_COLD_US = 5 * 1000 * 1000,    // how long a read waits for a block
+    WORKER_BEHIND_US = 5 * 1000 * 1000,  // DESIGN 8.2: X-Paranoid-After
+    WORKER_LOCK_US = 3 * 1000 * 1000,    // how long a lock is waited for
+    WORKER_LOCKS_MAX = 8,                // held at once by one thread
 };
 
 /* One request on its way: serve → lambda → serve, or straight back to where it waits for receipts.

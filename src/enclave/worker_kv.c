@@ -42,7 +42,8 @@ static void await_change(struct worker *worker, uint64_t due_us)
 
 /*
  * What is in the map, whatever this thread has written under locks. STATUS_GAP: a block was asked
- * for; nobody waited for it. What tables say is kept, so that the next one finds it in the memtable.
+ * for; nobody waited for it. What tables say is kept, so that the next one finds it in the
+ * memtable.
  */
 static enum status try_get(struct worker_kv *kv, struct bytes key, struct dependency *dependency,
                            struct buffer *value, struct memtable_version *version)
@@ -179,9 +180,9 @@ static enum status list_next(struct worker_kv *kv, struct bytes from, bool is_af
     const struct overlay_entry *written = worker_lock_seek(kv, from, is_after);
     enum status status = scl_reader_seek(kv->reader, from, is_after, &entry, &need);
     bool is_written =
-        written != NULL && (status == STATUS_NOT_FOUND ||
-                            (status == STATUS_OK &&
-                             overlay_compare(buffer_bytes(&written->key), entry.key) <= 0));
+        written != NULL &&
+        (status == STATUS_NOT_FOUND ||
+         (status == STATUS_OK && overlay_compare(buffer_bytes(&written->key), entry.key) <= 0));
     if (is_written) {
         status = step_set(step, buffer_bytes(&written->key), buffer_bytes(&written->value),
                           is_there(kv, written));
@@ -490,7 +491,8 @@ void worker_kv_serve_swap(struct worker_kv *kv, struct worker_task *task)
     status = worker_kv_version(kv, task->route.key, &task->dependency, etag);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
         worker_lock_abandon(kv, hold);
-        worker_serve_refuse(task, 503, "busy", "the key's present version cannot be read; try again");
+        worker_serve_refuse(task, 503, "busy",
+                            "the key's present version cannot be read; try again");
         return;
     }
     bool exists = status == STATUS_OK;

@@ -366,7 +366,7 @@ static void roles_are_leader_worker_and_compactor(void **state)
         enum status expected = role >= 1 && role <= 3 ? STATUS_OK : STATUS_MALFORMED;
         const uint8_t hello[33] = {(uint8_t)role};
         assert_int_equal(hello_take(bytes_of(hello, sizeof hello)), expected);
-        const uint8_t start[45] = {(uint8_t)role};
+        const uint8_t start[53] = {(uint8_t)role};
         assert_int_equal(start_take(bytes_of(start, sizeof start)), expected);
     }
 }
