@@ -552,3 +552,30 @@ bool dcap_verify(struct verdict *verdict, const struct dcap_quote *quote,
     x509_pool_free(pool);
     return is_genuine;
 }
+
+bool dcap_query_read(struct dcap_query *query, struct bytes bytes)
+{
+    const struct x509_use use = {.what = "PCK chain", .broken = REASON_CHAIN};
+    struct verdict verdict = verdict_at(0);
+    struct dcap_quote quote;
+    struct pck_identity identity = {.platform = {.pcesvn = 0}};
+    struct x509_chain chain = {.count = 0};
+    struct bytes extension;
+    if (!dcap_decode(&verdict, &quote, bytes)) {
+        return false;
+    }
+    struct x509_pool *pool = x509_pool_new();
+    bool is_read =
+        x509_chain_read(&verdict, pool, &chain, &use, quote.chain) &&
+        x509_chain_find_leaf(&verdict, pool, &chain, &use) &&
+        x509_chain_extension(pool, &chain, 0, bytes_of(OID_SGX, sizeof OID_SGX), &extension) &&
+        extension_read(&identity, extension);
+    *query = (struct dcap_query){.is_tdx = quote.body_type != DCAP_BODY_ENCLAVE};
+    memcpy(query->fmspc, identity.platform.fmspc, sizeof query->fmspc);
+    for (size_t i = 0; is_read && i < chain.count; i++) {
+        query->is_processor_ca |=
+            x509_chain_has_name(pool, &chain, i, "Intel SGX PCK Processor CA");
+    }
+    x509_pool_free(pool);
+    return is_read;
+}

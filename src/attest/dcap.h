@@ -76,4 +76,14 @@ bool dcap_verify(struct verdict *verdict, const struct dcap_quote *quote,
                  const struct x509_pin *root, const struct collateral *collateral,
                  const struct tcb_module *module);
 
+/* What a quote asks Intel's certification service for. */
+struct dcap_query {
+    bool is_tdx;
+    bool is_processor_ca;  // else the PCK is of the Platform CA
+    uint8_t fmspc[TCB_FMSPC_BYTES];
+};
+
+/* Read from a quote whose signatures nobody checked. False: it is none, or has no PCK chain. */
+bool dcap_query_read(struct dcap_query *query, struct bytes bytes);
+
 #endif

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/deploy.h"
 #include "cli/doctor.h"
+#include "cli/fetch.h"
 #include "cli/functions.h"
 #include "cli/hosting.h"
 #include "cli/init.h"
@@ -35,9 +36,10 @@ static const struct command *const commands[] = {
     &kv_list_command,      &show_command,
     &inspect_info_command, &inspect_verify_command,
     &inspect_log_command,  &inspect_export_command,
-    &judge_command,        &measure_command,
-    &doctor_command,       &token_command,
-    &simulate_command,     &hosting_command,
+    &judge_command,        &fetch_command,
+    &measure_command,      &doctor_command,
+    &token_command,        &simulate_command,
+    &hosting_command,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

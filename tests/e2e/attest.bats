@@ -6,6 +6,7 @@
 load helpers
 
 setup() {
+    : "${PARANOID_SHARED:=$source_directory/../shared}"
     cases="$PARANOID_SHARED/vectors/attestation"
     paranoid="$PARANOID_BIN/paranoid"
     copy="$BATS_TEST_TMPDIR/case"
@@ -104,4 +105,21 @@ copy_case() {
     echo "$output"
     [ "$status" -eq 1 ]
     [[ $output == *'"reason":"chain"'* ]]
+}
+
+@test "fetch says what is missing and where its vendor publishes it" {
+    run "$paranoid" attest fetch "$cases/tdx/coco-v4-gnr-a06d"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *"missing  tcb_info  "*"/tdx/certification/v4/tcb?fmspc=00a06d080000"* ]]
+    [[ $output == *"missing  pck_crl  "*"pckcrl?ca=platform&encoding=der"* ]]
+    run "$paranoid" attest fetch "$cases/sgx/phala-a067-procca"
+    [[ $output == *"here     pck_crl  "*"pckcrl?ca=processor&encoding=der"* ]]
+    run "$paranoid" attest fetch "$cases/sev-snp/genoa-v3-azure" --json
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"/vcek/v1/Genoa/0506ffba"*"?blSPL=10&teeSPL=0&snpSPL=23&ucodeSPL=84"* ]]
+    [[ $output == *'"valid_until":"2032-01-24T02:21:48Z"'* ]]
+    run "$paranoid" attest fetch "$BATS_TEST_TMPDIR"
+    [ "$status" -eq 3 ]
 }
