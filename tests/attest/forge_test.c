@@ -112,11 +112,13 @@ static void each_flaw_of_a_quote_is_refused_for_its_reason(void **state)
         {FORGE_SIGNER_EXPIRED, REASON_COLLATERAL_EXPIRED},
         {FORGE_CRL_EXPIRED, REASON_COLLATERAL_EXPIRED},
         {FORGE_CRL_OF_CHANGES, REASON_COLLATERAL},
+        {FORGE_KEY_NOT_BOUND, REASON_QE_BINDING},
         {FORGE_QE_OF_ANOTHER_SIGNER, REASON_QE_BINDING},
         {FORGE_QE_IN_DEBUG_MODE, REASON_QE_BINDING},
         {FORGE_TCB_INFO_OF_ANOTHER_PLATFORM, REASON_COLLATERAL},
         {FORGE_TCB_INFO_OF_ANOTHER_TEE, REASON_COLLATERAL},
         {FORGE_TCB_INFO_FROM_TOMORROW, REASON_COLLATERAL_EXPIRED},
+        {FORGE_PCE_BELOW_LEVELS, REASON_TCB_STATUS},
     };
     for (enum tee tee = TEE_SGX; tee <= TEE_TDX; tee++) {
         for (size_t i = 0; i < sizeof flaws / sizeof *flaws; i++) {
@@ -241,6 +243,11 @@ static void a_first_module_is_judged_by_the_level_of_its_platform(void **state)
     const struct verdict verdict = judge(*state, &order);
     assert_int_equal(verdict.reason, REASON_NONE);
     assert_int_equal(verdict.tcb_status, TCB_OUT_OF_DATE);
+    order.flaw = FORGE_MODULE_BELOW_LEVELS;
+    assert_reason(*state, &order, REASON_TCB_STATUS);
+    order.module_version = 1;
+    order.module_status = "UpToDate";
+    assert_reason(*state, &order, REASON_NONE);
 }
 
 static void advisories_of_platform_and_module_are_named_once(void **state)

@@ -448,14 +448,17 @@ static void dates_text(char text[128], const struct forge_order *order, bool is_
     snprintf(text, 128, "\"issueDate\":\"%s\",\"nextUpdate\":\"%s\"", from, until);
 }
 
-/* Sixteen components of `svn`: as an array, or as members. */
-static void components_text(char text[1024], bool is_flat, const char *name, unsigned svn)
+/* Sixteen components, the first of `first`, the others of `svn`: as an array, or as members. */
+static void components_text(char text[1024], bool is_flat, const char *name, unsigned first,
+                            unsigned svn)
 {
     int length = is_flat ? 0 : snprintf(text, 64, "\"%s\":[", name);
     for (unsigned i = 1; i <= 16; i++) {
         const char *comma = i > 1 ? "," : "";
-        length += is_flat ? snprintf(text + length, 64, "%s\"sgxtcbcomp%02usvn\":%u", comma, i, svn)
-                          : snprintf(text + length, 64, "%s{\"svn\":%u}", comma, svn);
+        unsigned value = i > 1 ? svn : first;
+        length += is_flat
+                      ? snprintf(text + length, 64, "%s\"sgxtcbcomp%02usvn\":%u", comma, i, value)
+                      : snprintf(text + length, 64, "%s{\"svn\":%u}", comma, value);
     }
     snprintf(text + length, 4, is_flat ? "" : "]");
 }
@@ -463,22 +466,26 @@ static void components_text(char text[1024], bool is_flat, const char *name, uns
 /* A level above all, and the one that is reached, if any. */
 static void levels_text(char *text, size_t size, const struct forge_order *order)
 {
+    int pcesvn = PLATFORM_PCESVN + (order->flaw == FORGE_PCE_BELOW_LEVELS);
+    unsigned module = order->flaw == FORGE_MODULE_BELOW_LEVELS ? MODULE_VERSION + 1 : 0;
     char high[1024], low[1024], tdx_high[1025] = "", tdx_low[1025] = "";
-    components_text(high, order->is_flat, "sgxtcbcomponents", PLATFORM_COMPONENT + 1);
-    components_text(low, order->is_flat, "sgxtcbcomponents", PLATFORM_COMPONENT);
+    components_text(high, order->is_flat, "sgxtcbcomponents", PLATFORM_COMPONENT + 1,
+                    PLATFORM_COMPONENT + 1);
+    components_text(low, order->is_flat, "sgxtcbcomponents", PLATFORM_COMPONENT,
+                    PLATFORM_COMPONENT);
     if (order->tee == TEE_TDX) {
         tdx_high[0] = tdx_low[0] = ',';
-        components_text(tdx_high + 1, false, "tdxtcbcomponents", 0);
-        components_text(tdx_low + 1, false, "tdxtcbcomponents", 0);
+        components_text(tdx_high + 1, false, "tdxtcbcomponents", module, 0);
+        components_text(tdx_low + 1, false, "tdxtcbcomponents", module, 0);
     }
     int length = snprintf(
         text, size, "\"tcbLevels\":[{\"tcb\":{%s,\"pcesvn\":%d%s},\"tcbStatus\":\"UpToDate\"}",
-        high, PLATFORM_PCESVN, tdx_high);
+        high, pcesvn, tdx_high);
     if (order->platform_status != NULL) {
         length += snprintf(text + length, size - (size_t)length,
                            ",{\"tcb\":{%s,\"pcesvn\":%d%s},\"tcbStatus\":\"%s\","
                            "\"advisoryIDs\":[\"FORGE-SA-00001\"]}",
-                           low, PLATFORM_PCESVN, tdx_low, order->platform_status);
+                           low, pcesvn, tdx_low, order->platform_status);
     }
     snprintf(text + length, size - (size_t)length, "]");
 }
@@ -615,6 +622,7 @@ static void encode_certification(struct encoder *out, struct forge *forge,
     const struct bytes parts[] = {bytes_of(key, 64), bytes_of(qe_data, sizeof qe_data)};
     const struct hash bound = hash_of_parts(parts, 2);
     memcpy(report_data, bound.bytes, sizeof bound.bytes);
+    report_data[0] ^= order->flaw == FORGE_KEY_NOT_BOUND;
     memset(signer, 0xbb, sizeof signer);
     size_t start = out->length;
     encode_enclave(out, order->flaw == FORGE_QE_IN_DEBUG_MODE ? 0x13 : 0x11, measurement, signer,

@@ -39,11 +39,14 @@ enum forge_flaw {
     FORGE_CRL_OF_CHANGES,  // it lists only what changed
 
     // SGX and TDX: the rest.
+    FORGE_KEY_NOT_BOUND,  // the QE vouches for another attestation key
     FORGE_QE_OF_ANOTHER_SIGNER,
     FORGE_QE_IN_DEBUG_MODE,
     FORGE_TCB_INFO_OF_ANOTHER_PLATFORM,
     FORGE_TCB_INFO_OF_ANOTHER_TEE,
     FORGE_TCB_INFO_FROM_TOMORROW,
+    FORGE_PCE_BELOW_LEVELS,
+    FORGE_MODULE_BELOW_LEVELS,  // a flaw of major version 0 alone: others have their own levels
     FORGE_MODULE_OF_ANOTHER_SIGNER,
     FORGE_MODULE_UNKNOWN,  // of a major version that the TCB info does not list
 
