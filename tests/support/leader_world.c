@@ -213,14 +213,17 @@ static void joiner_receive_join(struct leader_world *world, struct leader_world_
 
 static void joiner_receive_channel(struct leader_world_joiner *joiner, struct bytes body)
 {
-    struct message message;
+    struct message *message = &joiner->message;
     joiner->channel_frame_count++;
     buffer_clear(&joiner->plain);
     must(channel_open(joiner->channel, &joiner->plain, body));
-    must(message_decode(&message, buffer_bytes(&joiner->plain)));
-    joiner->is_granted = joiner->is_granted || message.kind == MESSAGE_GRANT;
-    joiner->certificate =
-        message.kind == MESSAGE_GRANT ? message.grant.certificate : message.renew.certificate;
+    must(message_decode(message, buffer_bytes(&joiner->plain)));
+    if (message->kind == MESSAGE_GRANT) {
+        joiner->is_granted = true;
+        joiner->certificate = message->grant.certificate;
+    } else if (message->kind == MESSAGE_RENEW) {
+        joiner->certificate = message->renew.certificate;
+    }
 }
 
 /* ---- the host ---- */
@@ -229,6 +232,9 @@ static void deliver(struct leader_world *world, const struct frame *frame)
 {
     bool is_owners = writer_id_equal(&frame->peer, &owner_peer);
     struct leader_world_joiner *joiner = world->joiner;
+    if (world->other != NULL && writer_id_equal(&frame->peer, &world->other->id)) {
+        joiner = world->other;
+    }
     bool is_joiners = joiner != NULL && writer_id_equal(&frame->peer, &joiner->id);
     struct buffer evidence = BUFFER_EMPTY;
     switch (frame->kind) {

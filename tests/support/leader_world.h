@@ -52,7 +52,8 @@ struct leader_world_joiner {
     char refusal[JOIN_REASON_BYTES_MAX + 1];
     size_t channel_frame_count;  // what the leader said to it under seal
     bool is_granted;
-    struct bytes certificate;  // the last one received; lies in `plain`
+    struct message message;    // the last one received; lies in `plain`
+    struct bytes certificate;  // likewise
     struct buffer plain;
 };
 
@@ -106,6 +107,7 @@ struct leader_world {
     char answer_text[128];
 
     struct leader_world_joiner *joiner;  // who receives what is not for the owner
+    struct leader_world_joiner *other;   // and another one, or NULL
 };
 
 /* An owner with a policy that admits honest evidence, and a leader that has no term yet. */
