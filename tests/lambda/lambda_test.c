@@ -49,6 +49,8 @@ struct fixture {
     struct buffer log;
     size_t put_count;
     uint64_t ttl_ms;
+    uint32_t hold;               // the last lock's number
+    enum status refuse_release;  // what letting go of one answers
     size_t sync_count;
     long sync_ms;      // how long one takes
     uint64_t time_ms;  // the limit of what is compiled next; 0: PATIENT_MS
@@ -171,6 +173,61 @@ static enum status store_sync(void *context, const struct lambda_function *funct
     return f->refuse;
 }
 
+/* Locks leave their trace in the log: what is asked, in its order. */
+static enum status take_lock(void *context, const struct lambda_function *function,
+                             struct bytes name, uint32_t *hold)
+{
+    struct fixture *f = context;
+    (void)function;
+    if (f->refuse != STATUS_OK) {
+        return f->refuse;
+    }
+    *hold = ++f->hold;
+    assert_int_equal(buffer_append(&f->log, "+", 1), STATUS_OK);
+    return buffer_append(&f->log, name.at, name.length);
+}
+
+static enum status note_hold(struct fixture *f, char mark, uint32_t hold)
+{
+    const char text[] = {mark, (char)('0' + hold)};
+    return buffer_append(&f->log, text, sizeof text);
+}
+
+static enum status release_lock(void *context, const struct lambda_function *function,
+                                uint32_t hold)
+{
+    struct fixture *f = context;
+    (void)function;
+    assert_int_equal(note_hold(f, '-', hold), STATUS_OK);
+    return f->refuse_release;
+}
+
+static void abandon_lock(void *context, const struct lambda_function *function, uint32_t hold)
+{
+    (void)function;
+    assert_int_equal(note_hold(context, '!', hold), STATUS_OK);
+}
+
+static enum status version_of(void *context, const struct lambda_function *function,
+                              struct bytes key, struct buffer *version)
+{
+    struct fixture *f = context;
+    (void)function;
+    return find_entry(f, key) == NULL ? STATUS_NOT_FOUND : buffer_append(version, "7-ab", 4);
+}
+
+static enum status swap(void *context, const struct lambda_function *function, struct bytes key,
+                        struct bytes expected, struct bytes value, uint64_t ttl_ms, bool *is_done)
+{
+    struct fixture *f = context;
+    bool exists = find_entry(f, key) != NULL;
+    *is_done = bytes_equal(expected, bytes_text(exists ? "7-ab" : ""));
+    if (f->refuse != STATUS_OK) {
+        return f->refuse;
+    }
+    return *is_done ? store_put(context, function, key, value, ttl_ms) : STATUS_OK;
+}
+
 static void take_log(void *context, const struct lambda_function *function, enum lambda_level level,
                      struct bytes text)
 {
@@ -202,6 +259,11 @@ static const struct lambda_calls CALLS = {
     .delete = store_delete,
     .list = store_list,
     .sync = store_sync,
+    .lock = take_lock,
+    .unlock = release_lock,
+    .abandon = abandon_lock,
+    .version = version_of,
+    .swap = swap,
     .log = take_log,
     .find = find_function,
 };
@@ -238,6 +300,8 @@ static int clear(void **state)
     lambda_result_release(&f->result);
     f->refuse = STATUS_OK;
     f->sync_count = 0;
+    f->hold = 0;
+    f->refuse_release = STATUS_OK;
     f->sync_ms = 0;
     f->time_ms = 0;
     f->others[0] = f->others[1] = NULL;
@@ -995,6 +1059,97 @@ static void what_programs_do_to_their_own_objects_still_works(void **state)
                 "\"undefined\",\"undefined\"]");
 }
 
+static void assert_log(struct fixture *f, const char *text)
+{
+    if (!bytes_equal(buffer_bytes(&f->log), bytes_text(text))) {
+        print_message("log: %.*s\n", (int)f->log.length, (const char *)f->log.bytes);
+        fail();
+    }
+    buffer_clear(&f->log);
+}
+
+static void a_lock_is_held_while_its_function_runs(void **state)
+{
+    struct fixture *f = *state;
+    run(f,
+        "exports.handler = (event, { lock, log }) =>\n"
+        "  lock('a', () => lock('b', () => 'inner') + ' and outer')");
+    assert_body(f, "inner and outer");
+    assert_log(f, "+a+b-2-1");
+
+    run(f,
+        "exports.handler = async (event, { lock }) => {\n"
+        "  const one = lock('a', async () => { await 1; return 1; });\n"
+        "  const two = lock('b', () => 2);\n"
+        "  return [await one, two] }");
+    assert_body(f, "[1,2]");
+    assert_log(f, "+a+b-4-3");
+}
+
+static void what_a_function_throws_abandons_its_lock(void **state)
+{
+    struct fixture *f = *state;
+    run(f,
+        "exports.handler = async (event, { lock }) => {\n"
+        "  const said = [];\n"
+        "  try { lock('a', () => { throw new Error('now') }) } catch (e) { said.push(e.message) }\n"
+        "  try { await lock('b', async () => { await 1; throw new Error('later') }) }\n"
+        "  catch (e) { said.push(e.message) }\n"
+        "  try { lock('c') } catch (e) { said.push(e.constructor.name) }\n"
+        "  try { lock('', () => 1) } catch (e) { said.push(e.code) }\n"
+        "  return said }");
+    assert_body(f, "[\"now\",\"later\",\"TypeError\",\"invalid\"]");
+    assert_log(f, "+a!1+b!2");
+}
+
+static void the_troubles_of_locks_have_codes(void **state)
+{
+    static const struct {
+        enum status refuse;
+        enum status refuse_release;
+        const char *code;
+    } troubles[] = {
+        {STATUS_TIMEOUT, STATUS_OK, "lock_timeout"},   {STATUS_STALE, STATUS_OK, "lock_held"},
+        {STATUS_FULL, STATUS_OK, "lock_busy"},         {STATUS_OK, STATUS_STALE, "lock_lost"},
+        {STATUS_OK, STATUS_TIMEOUT, "lock_undecided"}, {STATUS_OK, STATUS_CLOSED, "closed"},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
+        f->refuse = troubles[i].refuse;
+        f->refuse_release = troubles[i].refuse_release;
+        run(f,
+            "exports.handler = (event, { lock }) => {\n"
+            "  try { return lock('a', () => 'held') } catch (e) { return e.code } }");
+        assert_body(f, troubles[i].code);
+        // Not caught, it is the caller's to know.
+        run(f, "exports.handler = (event, { lock }) => lock('a', () => 'held')");
+        assert_int_equal(f->result.outcome, LAMBDA_THREW);
+        assert_true(bytes_equal(buffer_bytes(&f->result.code), bytes_text(troubles[i].code)));
+    }
+    f->refuse = f->refuse_release = STATUS_OK;
+    run(f, "exports.handler = () => { throw { code: 'x'.repeat(1000) } }");
+    assert_int_equal(f->result.outcome, LAMBDA_THREW);
+    assert_int_equal(f->result.code.length, 0);
+    buffer_clear(&f->log);
+}
+
+static void a_value_is_swapped_when_its_version_is_the_one_expected(void **state)
+{
+    struct fixture *f = *state;
+    run(f,
+        "exports.handler = (event, { kv }) => [kv.version('k') ?? null, kv.cas('k', undefined, "
+        "'a'),\n"
+        "  kv.cas('k', undefined, 'b'), kv.version('k'), kv.cas('k', kv.version('k'), { c: 1 }),\n"
+        "  kv.getJSON('k').c]");
+    assert_body(f, "[null,true,false,\"7-ab\",true,1]");
+    f->refuse = STATUS_STALE;
+    run(f,
+        "exports.handler = (event, { kv }) => { try { kv.cas('k', '', 1) } catch (e) { return "
+        "e.code } }");
+    assert_body(f, "lock_lost");
+    f->refuse = STATUS_OK;
+}
+
 static void two_functions_share_no_realm(void **state)
 {
     struct fixture *f = *state;
@@ -1022,6 +1177,10 @@ static void a_function_outlives_the_compilation_of_its_successor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_lock_is_held_while_its_function_runs, clear),
+        cmocka_unit_test_teardown(what_a_function_throws_abandons_its_lock, clear),
+        cmocka_unit_test_teardown(the_troubles_of_locks_have_codes, clear),
+        cmocka_unit_test_teardown(a_value_is_swapped_when_its_version_is_the_one_expected, clear),
         cmocka_unit_test_teardown(answers_follow_the_type_of_the_value, clear),
         cmocka_unit_test_teardown(headers_of_the_answer_arrive_in_lower_case_and_in_order, clear),
         cmocka_unit_test_teardown(refuses_an_answer_that_is_no_response, clear),
