@@ -224,6 +224,8 @@ void scl_open_apply(struct scl *scl, const struct branch_head *record, struct by
 /* A tagged record was accepted. */
 MUST_CHECK enum status scl_tag_note_record(struct scl *scl, const struct record *record,
                                            const struct tuple_tag *tag, struct bytes plain);
+/* One without its body was: the tables have decided, whatever a LOCK says of it. */
+void scl_tag_forget(struct scl *scl, const struct record *record);
 /* A LOCK was; a branch was closed. */
 MUST_CHECK enum status scl_tag_note_lock(struct scl *scl, const struct record *record);
 void scl_tag_note_close(struct scl *scl, const struct writer_id *writer);

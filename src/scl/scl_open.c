@@ -287,6 +287,7 @@ static enum status apply_data(struct scl *scl, const struct record *record, stru
     size_t index = scl_member_index(scl, member);
     if (record->is_pruned) {
         note_pruned(scl, record, index);
+        scl_tag_forget(scl, record);
         return STATUS_OK;
     }
     if (scl->is_compactor) {

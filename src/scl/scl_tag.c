@@ -128,6 +128,14 @@ enum status scl_tag_note_record(struct scl *scl, const struct record *record,
     return STATUS_OK;
 }
 
+void scl_tag_forget(struct scl *scl, const struct record *record)
+{
+    const struct scl_tagged *tagged = find(scl, &record->writer, record->sequence);
+    if (tagged != NULL) {
+        settle_one(scl, tagged, STATUS_OK);
+    }
+}
+
 /* All that were written under this lock so far and are not named by now. */
 static void settle_past(struct scl *scl, const struct lock_body *lock)
 {

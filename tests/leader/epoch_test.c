@@ -296,6 +296,48 @@ static void a_sync_names_the_manifest_when_stores_hold_it_and_no_compactor_holds
     leader_world_joiner_release(&compactor);
 }
 
+static void join_epochs(struct fixture *f, uint64_t from, uint64_t to)
+{
+    for (uint64_t lamport = from; lamport <= to; lamport += 100) {
+        write_eoe(f, lamport);
+        tell_store_and_await_rts(f);
+        tell_leader(f);
+        leader_world_run(&f->world, 300000);
+    }
+}
+
+static void say(struct fixture *f, struct buffer *plain)
+{
+    struct buffer sealed = BUFFER_EMPTY;
+    assert_int_equal(channel_seal(f->worker.channel, &sealed, buffer_bytes(plain)), STATUS_OK);
+    leader_world_send(&f->world, FRAME_CHANNEL, 0, &f->worker.id, buffer_bytes(&sealed));
+    buffer_release(&sealed);
+    buffer_release(plain);
+}
+
+static void p7_what_is_undecided_under_a_lock_holds_the_floor(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer plain = BUFFER_EMPTY;
+    const struct message_lock_ask ask = {.request = 1, .name = bytes_text("x")};
+    join_epochs(f, 700, 900);
+    assert_int_equal(newest(f)->floor, 800);
+    assert_int_equal(message_lock_ask_encode(&plain, &ask), STATUS_OK);
+    say(f, &plain);
+    assert_int_equal(f->worker.message.kind, MESSAGE_LOCK_GRANT);
+    const struct message_lock_release release = {
+        .request = 1,
+        .fence = f->worker.message.lock_grant.fence,
+        .record = {.sequence = f->head.sequence, .hash = f->head.hash}};
+    join_epochs(f, 1000, 1200);
+    assert_int_equal(newest(f)->lamport, 1200);
+    assert_int_equal(newest(f)->floor, 800);  // what it writes may have the version 801
+    assert_int_equal(message_lock_release_encode(&plain, &release, NULL), STATUS_OK);
+    say(f, &plain);
+    join_epochs(f, 1300, 1300);
+    assert_int_equal(newest(f)->floor, 1200);
+}
+
 static void a_closed_branch_raises_the_clock(void **state)
 {
     struct fixture *f = *state;
@@ -350,6 +392,7 @@ int main(void)
         TEST(a_forged_receipt_begins_no_epoch),
         TEST(the_next_epoch_waits_until_the_last_sync_is_held),
         TEST(the_floor_stays_below_what_an_unlisted_eoe_left_behind),
+        TEST(p7_what_is_undecided_under_a_lock_holds_the_floor),
         TEST(a_sync_names_the_manifest_when_stores_hold_it_and_no_compactor_holds_the_floor),
         TEST(a_closed_branch_raises_the_clock),
 #undef TEST
