@@ -12,11 +12,10 @@
 
 #include "base/check.h"
 #include "base/hex.h"
-#include "cli/app.h"
 #include "cli/graph.h"
+#include "cli/inspect_internal.h"
 #include "cli/report.h"
 #include "cli/service.h"
-#include "cli/survey.h"
 #include "host/host.h"
 
 enum {
@@ -25,20 +24,6 @@ enum {
     INSPECT_STEP_MS = 200,
     INSPECT_GENESIS_BYTES_MAX = 1 << 20,
     INSPECT_SHORT_BYTES = 4,  // of ids and hashes in tables
-};
-
-/* What is to be looked at. */
-struct inspection {
-    struct app app;
-    struct buffer genesis;
-    struct secret *seed;
-    char directory[FILE_PATH_BYTES];
-    bool is_running;
-    struct survey survey;
-    FILE *target;  // of export
-    int64_t started_ms;
-    int64_t shown_ms;
-    bool shows_progress;
 };
 
 static int64_t now_ms(void)
@@ -50,9 +35,8 @@ static int64_t now_ms(void)
 
 /* ---- finding it ---- */
 
-/* The app's files, or those that the line names: then no app is needed. */
-static enum status open_inspection(struct inspection *it, const struct command_line *line,
-                                   const char *named_directory)
+enum status inspect_open(struct inspection *it, const struct command_line *line,
+                         const char *named_directory)
 {
     *it = (struct inspection){.target = NULL};
     const char *genesis = command_text(line, "genesis", NULL);
@@ -84,7 +68,7 @@ static enum status open_inspection(struct inspection *it, const struct command_l
     return status;
 }
 
-static void close_inspection(struct inspection *it)
+void inspect_close(struct inspection *it)
 {
     survey_release(&it->survey);
     secret_free(it->seed);
@@ -111,8 +95,8 @@ static enum status export_record(void *context, struct bytes record)
     return fwrite(record.at, 1, record.length, it->target) == record.length ? STATUS_OK : STATUS_IO;
 }
 
-/* What a store is just writing looks torn for an instant. */
-static enum status survey_capsule(struct inspection *it)
+/* What a store is just writing looks torn for an instant: then it begins anew. */
+enum status inspect_survey(struct inspection *it)
 {
     enum status status = STATUS_DAMAGED;
     it->started_ms = now_ms();
@@ -123,7 +107,11 @@ static enum status survey_capsule(struct inspection *it)
             .progress = it->shows_progress && isatty(STDERR_FILENO) ? show_progress : NULL,
             .record = it->target == NULL ? NULL : export_record,
             .context = it,
+            .visitor = it->visitor,
         };
+        if (it->visitor != NULL) {
+            it->visitor->begin(it->visitor->context);
+        }
         if (it->target != NULL) {
             rewind(it->target);
         }
@@ -136,8 +124,7 @@ static enum status survey_capsule(struct inspection *it)
     return status;
 }
 
-/* A refusal is an answer; what cannot be read is not. */
-static int report_refusal(const struct inspection *it, enum status status)
+int inspect_refuse(const struct inspection *it, enum status status)
 {
     bool is_unread = status == STATUS_NOT_FOUND || status == STATUS_IO;
     report_error("%s capsule in '%s': %s", is_unread ? "cannot read" : "refusing", it->directory,
@@ -297,9 +284,9 @@ static int run_info(const struct command_line *line)
 {
     int result = COMMAND_COULD_NOT;
     struct inspection it;
-    if (open_inspection(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
-        enum status status = survey_capsule(&it);
-        result = status == STATUS_OK ? COMMAND_OK : report_refusal(&it, status);
+    if (inspect_open(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
+        enum status status = inspect_survey(&it);
+        result = status == STATUS_OK ? COMMAND_OK : inspect_refuse(&it, status);
         if (result != COMMAND_COULD_NOT && command_has(line, "json")) {
             print_json(facts_of(&it.survey));
         } else if (result != COMMAND_COULD_NOT) {
@@ -307,7 +294,7 @@ static int run_info(const struct command_line *line)
             print_members(&it.survey);
         }
     }
-    close_inspection(&it);
+    inspect_close(&it);
     return result;
 }
 
@@ -315,10 +302,10 @@ static int run_verify(const struct command_line *line)
 {
     int result = COMMAND_COULD_NOT;
     struct inspection it;
-    if (open_inspection(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
+    if (inspect_open(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
         it.shows_progress = true;
-        enum status status = survey_capsule(&it);
-        result = status == STATUS_OK ? COMMAND_OK : report_refusal(&it, status);
+        enum status status = inspect_survey(&it);
+        result = status == STATUS_OK ? COMMAND_OK : inspect_refuse(&it, status);
         if (result != COMMAND_COULD_NOT && command_has(line, "json")) {
             json_t *facts = facts_of(&it.survey);
             json_object_set_new(facts, "verified", json_boolean(result == COMMAND_OK));
@@ -333,7 +320,7 @@ static int run_verify(const struct command_line *line)
                 it.survey.evidence_count);
         }
     }
-    close_inspection(&it);
+    inspect_close(&it);
     return result;
 }
 
@@ -413,9 +400,9 @@ static int run_log(const struct command_line *line)
     int result = COMMAND_COULD_NOT;
     struct inspection it;
     uint64_t limit = command_number(line, "lines", 0);
-    if (open_inspection(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
-        enum status status = survey_capsule(&it);
-        result = status == STATUS_OK ? COMMAND_OK : report_refusal(&it, status);
+    if (inspect_open(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
+        enum status status = inspect_survey(&it);
+        result = status == STATUS_OK ? COMMAND_OK : inspect_refuse(&it, status);
         if (result != COMMAND_COULD_NOT && command_has(line, "json")) {
             for (size_t i = 0; i < it.survey.record_count && (limit == 0 || i < limit); i++) {
                 print_json(record_json(&it.survey, it.survey.record_count - 1 - i));
@@ -424,7 +411,7 @@ static int run_log(const struct command_line *line)
             print_log(&it.survey, limit, command_has(line, "graph"));
         }
     }
-    close_inspection(&it);
+    inspect_close(&it);
     return result;
 }
 
@@ -433,7 +420,7 @@ static int run_export(const struct command_line *line)
     int result = COMMAND_COULD_NOT;
     struct inspection it;
     const char *path = line->arguments[0];
-    if (open_inspection(&it, line, command_argument(line, 1, NULL)) != STATUS_OK) {
+    if (inspect_open(&it, line, command_argument(line, 1, NULL)) != STATUS_OK) {
         goto done;
     }
     it.target = fopen(path, "wbx");
@@ -441,11 +428,11 @@ static int run_export(const struct command_line *line)
         report_error("cannot write '%s': %s", path, strerror(errno));
         goto done;
     }
-    enum status status = survey_capsule(&it);
+    enum status status = inspect_survey(&it);
     bool is_written = fclose(it.target) == 0;
     if (status != STATUS_OK || !is_written) {
         unlink(path);
-        result = status != STATUS_OK ? report_refusal(&it, status) : COMMAND_COULD_NOT;
+        result = status != STATUS_OK ? inspect_refuse(&it, status) : COMMAND_COULD_NOT;
         if (!is_written) {
             report_error("cannot write '%s': %s", path, strerror(errno));
         }
@@ -459,7 +446,7 @@ static int run_export(const struct command_line *line)
     }
 
 done:
-    close_inspection(&it);
+    inspect_close(&it);
     return result;
 }
 

@@ -28,18 +28,12 @@
 
 /* In the order of a newcomer's first hour. */
 static const struct command *const commands[] = {
-    &init_command,         &up_command,
-    &deploy_command,       &deploy_remove_command,
-    &functions_command,    &invoke_command,
-    &logs_command,         &kv_get_command,
-    &kv_put_command,       &kv_delete_command,
-    &kv_list_command,      &show_command,
-    &inspect_info_command, &inspect_verify_command,
-    &inspect_log_command,  &inspect_export_command,
-    &judge_command,        &fetch_command,
-    &measure_command,      &doctor_command,
-    &token_command,        &simulate_command,
-    &hosting_command,
+    &init_command,           &up_command,           &deploy_command,         &deploy_remove_command,
+    &functions_command,      &invoke_command,       &logs_command,           &kv_get_command,
+    &kv_put_command,         &kv_delete_command,    &kv_list_command,        &kv_history_command,
+    &show_command,           &inspect_info_command, &inspect_verify_command, &inspect_log_command,
+    &inspect_export_command, &judge_command,        &fetch_command,          &measure_command,
+    &doctor_command,         &token_command,        &simulate_command,       &hosting_command,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

@@ -15,7 +15,6 @@
 #include "capsule/seal.h"
 #include "capsule/sync.h"
 #include "capsule/term.h"
-#include "capsule/tuple.h"
 #include "store/disk.h"
 
 enum { SURVEY_ENTRY_HEAD_BYTES = 8 };  // before a record in its segment (docs/format/segment.md)
@@ -192,6 +191,9 @@ static enum status read_data(struct survey *survey, const struct record *record)
     while (status == STATUS_OK) {
         status = tuple_reader_next(&reader, &tuple);
         survey->tuple_count += status == STATUS_OK ? 1 : 0;
+        if (status == STATUS_OK && survey->visitor != NULL) {
+            survey->visitor->tuple(survey->visitor->context, record, &reader.tag, &tuple);
+        }
     }
     return status == STATUS_EMPTY
                ? STATUS_OK
@@ -296,6 +298,9 @@ static enum status visit(void *context, struct bytes bytes, const struct store_p
         return refuse_record(survey, status, &record, capsule_reason(survey->capsule));
     }
     keep_record(survey, &record);
+    if (survey->visitor != NULL) {
+        survey->visitor->record(survey->visitor->context, &record);
+    }
     status = take_clear(survey, &record);
     if (record.is_pruned) {
         survey->pruned_count++;

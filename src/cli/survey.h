@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "capsule/capsule.h"
 #include "capsule/function.h"
+#include "capsule/tuple.h"
 #include "crypto/secret.h"
 #include "store/store.h"
 
@@ -45,6 +46,15 @@ struct survey_evidence {
     size_t record;  // the one that carries it
 };
 
+/* Who wants to see what is in the records, as they are accepted. */
+struct survey_visitor {
+    void (*begin)(void *context);  // of a run: forget what was seen before
+    void (*record)(void *context, const struct record *record);
+    void (*tuple)(void *context, const struct record *record, const struct tuple_tag *tag,
+                  const struct tuple *tuple);  // needs the seed
+    void *context;
+};
+
 struct survey {
     struct capsule *capsule;
     const struct secret *seed;  // borrowed; NULL: bodies stay sealed
@@ -64,6 +74,7 @@ struct survey {
     void (*function)(void *context, const struct function_manifest *manifest, struct bytes code);
     enum status (*record)(void *context, struct bytes record);
     void *context;
+    const struct survey_visitor *visitor;  // borrowed; NULL: none
 
     // Its own.
     struct survey_state *state;

@@ -62,7 +62,7 @@ anchors() {
 
 @test "every paranoid command that is named exists" {
     missing=0
-    for words in $(cat README.md docs/*.md examples/*/README.md | grep -o -E '(^|`)paranoid [a-z]+( (get|put|delete|list|info|verify|log|export))?' |
+    for words in $(cat README.md docs/*.md examples/*/README.md | grep -o -E '(^|`)paranoid [a-z]+( (get|put|delete|list|history|info|verify|log|export))?' |
         tr -d '`' | sed 's/^paranoid //' | tr ' ' '_' | sort -u); do
         # shellcheck disable=SC2046
         if ! "$PARANOID_BIN/paranoid" $(echo "$words" | tr '_' ' ') --help >/dev/null; then
