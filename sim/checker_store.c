@@ -49,7 +49,8 @@ static enum status run_add(struct walk *walk, struct bytes bytes)
     }
     *copy = (struct buffer)BUFFER_EMPTY;
     CHECK(buffer_append(copy, bytes.at, bytes.length) == STATUS_OK);
-    enum status status = record_decode(&walk->records[walk->run_count], copy->bytes, copy->length);
+    enum status status =
+        record_decode_stored(&walk->records[walk->run_count], copy->bytes, copy->length);
     walk->run_count++;
     return status;
 }

@@ -416,6 +416,74 @@ enum status journal_visit_sealed(const struct disk *disk, uint32_t segment, jour
     return status == STATUS_OK && !outline.is_clean ? STATUS_DAMAGED : status;
 }
 
+/* The entries of a whole segment, changed, behind the same header; and a mark at the end. */
+static enum status segment_change(struct buffer *target, struct bytes file,
+                                  const struct outline *outline, journal_change *change,
+                                  void *context)
+{
+    struct segment_header header;
+    struct buffer kept = BUFFER_EMPTY;
+    uint8_t mark[SEGMENT_MARK_BYTES];
+    enum status status = segment_header_decode(&header, file);
+    if (status == STATUS_OK) {
+        status = buffer_append(target, file.at, SEGMENT_HEADER_BYTES);
+    }
+    for (uint64_t offset = SEGMENT_HEADER_BYTES; offset < outline->end && status == STATUS_OK;) {
+        struct segment_entry entry;
+        status = segment_entry_decode(&entry, bytes_of(file.at + offset, file.length - offset));
+        CHECK(status == STATUS_OK);  // the outline has seen it whole
+        offset += segment_entry_bytes(entry.content.length);
+        if (entry.is_mark) {
+            continue;
+        }
+        buffer_clear(&kept);
+        status = change(context, entry.content, &kept);
+        if (status == STATUS_OK) {
+            status = segment_entry_encode(target, buffer_bytes(&kept));
+        }
+    }
+    if (status == STATUS_OK) {
+        segment_mark_encode(mark, &header, target->length);
+        status = buffer_append(target, mark, sizeof mark);
+    }
+    buffer_release(&kept);
+    return status;
+}
+
+enum status journal_rewrite(const struct disk *disk, uint32_t segment, journal_change *change,
+                            journal_visit *visit, void *context)
+{
+    char name[NAME_BYTES];
+    struct buffer file = BUFFER_EMPTY, changed = BUFFER_EMPTY;
+    struct segment_header header;
+    struct outline outline = {.end = 0};
+    struct journal_place place;
+    enum status status = segment_load(disk, segment, &file);
+    if (status == STATUS_OK) {
+        status = segment_header_decode(&header, buffer_bytes(&file));
+    }
+    if (status == STATUS_OK) {
+        status = segment_outline(&outline, buffer_bytes(&file), &header);
+    }
+    if (status == STATUS_OK && (!outline.is_clean || outline.mark_end != outline.end)) {
+        status = STATUS_DAMAGED;
+    }
+    if (status == STATUS_OK) {
+        status = segment_change(&changed, buffer_bytes(&file), &outline, change, context);
+    }
+    if (status == STATUS_OK) {
+        segment_name(name, segment);
+        status = disk->replace(disk->context, name, changed.bytes, changed.length);
+    }
+    if (status == STATUS_OK) {
+        status = visit_records(buffer_bytes(&changed), segment, 0, changed.length, visit, context,
+                               &place);
+    }
+    buffer_release(&file);
+    buffer_release(&changed);
+    return status;
+}
+
 void journal_close(struct journal *journal)
 {
     if (journal == NULL) {

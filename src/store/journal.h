@@ -75,6 +75,15 @@ MUST_CHECK enum status journal_verify_sealed(const struct disk *disk, uint32_t s
 MUST_CHECK enum status journal_visit_sealed(const struct disk *disk, uint32_t segment,
                                             journal_visit *visit, void *context);
 
+/*
+ * Replace a sealed segment atomically by one whose records stand as `change` appends them to
+ * `kept`; then `visit` each where it lies now. Statuses as journal_visit_sealed(), and
+ * STATUS_NO_SPACE: what was there is still there.
+ */
+typedef enum status journal_change(void *context, struct bytes record, struct buffer *kept);
+MUST_CHECK enum status journal_rewrite(const struct disk *disk, uint32_t segment,
+                                       journal_change *change, journal_visit *visit, void *context);
+
 /* Syncs the last mark, so that nothing of the log is a tail. `journal` may be NULL. */
 void journal_close(struct journal *journal);
 

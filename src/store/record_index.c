@@ -402,3 +402,75 @@ enum status record_index_take_up(struct record_index *index, const struct disk *
     index->parts[index->part_count++] = part;
     return STATUS_OK;
 }
+
+// ---- a segment rewritten ----
+
+struct record_index_rewrite {
+    struct rebuild rebuild;
+    uint32_t end;
+};
+
+enum status record_index_rewrite_begin(struct record_index_rewrite **rewrite,
+                                       const struct record_index *index, uint32_t segment)
+{
+    CHECK(0 < segment && segment <= index->part_count);
+    struct record_index_rewrite *made = calloc(1, sizeof *made);
+    *rewrite = NULL;
+    if (made == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    made->rebuild.part = &index->parts[segment - 1];
+    made->rebuild.items =
+        calloc((size_t)made->rebuild.part->record_count + 1, sizeof *made->rebuild.items);
+    if (made->rebuild.items == NULL) {
+        free(made);
+        return STATUS_NO_MEMORY;
+    }
+    *rewrite = made;
+    return STATUS_OK;
+}
+
+enum status record_index_rewrite_visit(struct record_index_rewrite *rewrite, struct bytes record,
+                                       const struct journal_place *place)
+{
+    rewrite->end =
+        place->offset + (uint32_t)segment_entry_bytes(place->length) + (uint32_t)SEGMENT_MARK_BYTES;
+    return rebuild_visit(&rewrite->rebuild, record, place);
+}
+
+enum status record_index_rewrite_end(struct record_index_rewrite *rewrite,
+                                     struct record_index *index, const struct disk *disk,
+                                     const struct hash *capsule)
+{
+    struct segment_index *part = &index->parts[rewrite->rebuild.part->segment - 1];
+    char name[SEGMENT_INDEX_NAME_BYTES];
+    struct buffer file = BUFFER_EMPTY;
+    struct segment_index changed = *part;  // its branches are the same
+    changed.end = rewrite->end;
+    if (rewrite->rebuild.count != part->record_count) {
+        return STATUS_DAMAGED;
+    }
+    segment_index_name(name, part->segment);
+    enum status status = segment_index_encode(&file, &changed, capsule, rewrite->rebuild.items);
+    if (status == STATUS_OK) {
+        status = disk->replace(disk->context, name, file.bytes, file.length);
+    }
+    if (status == STATUS_OK) {
+        *part = changed;
+        for (size_t i = 0; i < RECORD_INDEX_LISTS; i++) {
+            if (index->lists[i].segment == part->segment) {
+                segment_index_lists_release(&index->lists[i]);
+            }
+        }
+    }
+    buffer_release(&file);
+    return status;
+}
+
+void record_index_rewrite_free(struct record_index_rewrite *rewrite)
+{
+    if (rewrite != NULL) {
+        free(rewrite->rebuild.items);
+        free(rewrite);
+    }
+}

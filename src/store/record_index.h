@@ -81,6 +81,23 @@ MUST_CHECK enum status record_index_seal(struct record_index *index, const struc
                                          uint32_t segment, const struct hash *capsule);
 
 /*
+ * A sealed segment has been rewritten: its records, as many and in the same order, lie elsewhere in
+ * it. `visit` is for journal_rewrite(), with what record_index_rewrite_begin() gave as context;
+ * record_index_rewrite_end() writes the index file. Nothing changes before that returns STATUS_OK.
+ */
+struct record_index_rewrite;
+MUST_CHECK enum status record_index_rewrite_begin(struct record_index_rewrite **rewrite,
+                                                  const struct record_index *index,
+                                                  uint32_t segment);
+MUST_CHECK enum status record_index_rewrite_visit(struct record_index_rewrite *rewrite,
+                                                  struct bytes record,
+                                                  const struct journal_place *place);
+MUST_CHECK enum status record_index_rewrite_end(struct record_index_rewrite *rewrite,
+                                                struct record_index *index, const struct disk *disk,
+                                                const struct hash *capsule);
+void record_index_rewrite_free(struct record_index_rewrite *rewrite);
+
+/*
  * Take up the next sealed segment from its index file, before any record is added. STATUS_DAMAGED:
  * it is missing, damaged, or does not follow.
  */

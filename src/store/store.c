@@ -21,7 +21,10 @@
  *     verification per branch: its newest record vouches for those before it.
  *  3. A receipt names only what was synced (store_commit()).
  *  4. What a fence says is on the disk before it is signed (store_fence()).
- *  5. The checkpoint says what the log says up to the end of a sealed segment: taken when that was
+ *  5. A body is dropped only when the PRUNE that names it is on the disk (prune_some()), by
+ * replacing its whole segment; the checkpoint is forgotten before and written again after, so a
+ * crash in between costs a start that reads all segments, whichever of them were replaced.
+ *  6. The checkpoint says what the log says up to the end of a sealed segment: taken when that was
  *     all there was (note_boundary()), and written when it had been verified (write_checkpoint()).
  */
 struct store {
@@ -35,6 +38,8 @@ struct store {
     struct fence fence;
     struct checkpoint boundary;    // to be written; segment_count is 0: there is none
     uint32_t replayed_segment;     // of the last record replayed
+    uint32_t prune_next;           // segment to look at; beyond the sealed ones: nothing to do
+    bool is_prune_due;             // a PRUNE was appended, and is not synced yet
     struct buffer genesis_record;  // the first leader's, until its TERM vouches for it
     struct buffer scratch;
     struct branch_head *heads;  // head_capacity, for receipts and fences
@@ -74,6 +79,7 @@ static enum status note(struct store *store, const struct record *record,
     branch->is_receipt_due = is_receipt_due;
     store->counters.record_count++;
     store->counters.record_bytes += record->whole.length;
+    store->is_prune_due = store->is_prune_due || record->type == RECORD_PRUNE;
     return STATUS_OK;
 }
 
@@ -165,7 +171,7 @@ static enum status compare(struct store *store, const struct capsule_member *mem
         return status == STATUS_DAMAGED ? die(store, status, "cannot read back") : status;
     }
     struct record here;
-    status = record_decode(&here, store->scratch.bytes, store->scratch.length);
+    status = record_decode_stored(&here, store->scratch.bytes, store->scratch.length);
     if (status != STATUS_OK) {
         return die(store, status, "what was read back is no record");
     }
@@ -176,7 +182,8 @@ static enum status compare(struct store *store, const struct capsule_member *mem
     if (record_verify(record, &member->key) != STATUS_OK) {
         return STATUS_FORGED;
     }
-    status = receipt_fork_encode(proof, here.whole, record->whole);
+    // Without the body that was pruned here there is no proof for others.
+    status = here.is_pruned ? STATUS_OK : receipt_fork_encode(proof, here.whole, record->whole);
     return status == STATUS_OK ? STATUS_FORKED : status;
 }
 
@@ -264,7 +271,7 @@ static enum status replay(void *context, struct bytes bytes, const struct journa
         }
     }
     store->replayed_segment = place->segment;
-    enum status status = record_decode(&record, bytes.at, bytes.length);
+    enum status status = record_decode_stored(&record, bytes.at, bytes.length);
     if (status != STATUS_OK) {
         return STATUS_DAMAGED;
     }
@@ -298,7 +305,8 @@ static enum status verify_heads(struct store *store)
         }
         struct record record;
         if (member == NULL ||
-            record_decode(&record, store->scratch.bytes, store->scratch.length) != STATUS_OK ||
+            record_decode_stored(&record, store->scratch.bytes, store->scratch.length) !=
+                STATUS_OK ||
             record_verify(&record, &member->key) != STATUS_OK) {
             log_event(store->log,
                       "segment damaged file=segment-%08u offset=%u cause=\"its signature does not "
@@ -513,6 +521,7 @@ enum status store_open(struct store **opened, const struct store_config *config)
         return STATUS_NO_MEMORY;
     }
     store->disk = config->disk;
+    store->prune_next = 1;
     store->key = config->key;
     store->log = config->log;
     enum status status = open_on(store, config);
@@ -575,6 +584,10 @@ static enum status sync_journal(struct store *store)
         (void)die(store, status, "cannot commit");
         return STATUS_IO;
     }
+    if (store->is_prune_due) {
+        store->is_prune_due = false;
+        store->prune_next = 1;
+    }
     store->counters.commit_count++;
     store->counters.commit_us_total += store->disk->now_us(store->disk->context) - begun_us;
     return STATUS_OK;
@@ -618,12 +631,132 @@ enum status store_commit(struct store *store, struct buffer *receipt)
     return status;
 }
 
+// ---- pruning ----
+
+enum {
+    PRUNE_SHARE = 8,         // a segment is rewritten when so much of it goes: 1/8
+    PRUNED_BYTES_MAX = 240,  // of a record without its body: header, two parents, signature
+    PRUNE_REWRITES = 4,      // at once: others wait meanwhile
+};
+
+/* A record as it is to stand: without its body when a PRUNE says so. */
+static enum status prune_change(void *context, struct bytes bytes, struct buffer *kept)
+{
+    const struct store *store = context;
+    struct record record;
+    if (record_decode_again(&record, bytes.at, bytes.length) != STATUS_OK) {
+        return STATUS_DAMAGED;
+    }
+    bool may_go = !record.is_pruned && record_type_is_prunable(record.type) &&
+                  capsule_is_pruned(store->capsule, &record.writer, record.sequence);
+    return may_go ? record_prune(kept, &record) : buffer_append(kept, bytes.at, bytes.length);
+}
+
+/* About how many bytes of a sealed segment may go. */
+static enum status prune_weigh(struct store *store, const struct segment_index *part,
+                               uint64_t *bytes)
+{
+    enum status status = STATUS_OK;
+    *bytes = 0;
+    for (uint32_t i = 0; i < part->branch_count && status == STATUS_OK; i++) {
+        const struct segment_index_branch *branch = &part->branches[i];
+        for (uint32_t nth = 0; nth < branch->count && status == STATUS_OK; nth++) {
+            struct journal_place place;
+            uint64_t sequence = branch->first + nth;
+            if (!capsule_is_pruned(store->capsule, &branch->writer, sequence)) {
+                continue;
+            }
+            status =
+                record_index_find(&store->index, store->disk, &branch->writer, sequence, &place);
+            if (status == STATUS_OK && place.length > PRUNED_BYTES_MAX) {
+                *bytes += place.length - PRUNED_BYTES_MAX;
+            }
+        }
+    }
+    return status;
+}
+
+struct prune_walk {
+    struct store *store;
+    struct record_index_rewrite *rewrite;
+};
+
+static enum status walk_change(void *context, struct bytes record, struct buffer *kept)
+{
+    const struct prune_walk *walk = context;
+    return prune_change(walk->store, record, kept);
+}
+
+static enum status walk_rewritten(void *context, struct bytes record,
+                                  const struct journal_place *place)
+{
+    const struct prune_walk *walk = context;
+    return record_index_rewrite_visit(walk->rewrite, record, place);
+}
+
+static enum status rewrite_segment(struct store *store, uint32_t segment)
+{
+    struct checkpoint checkpoint = CHECKPOINT_EMPTY;
+    struct prune_walk walk = {.store = store};
+    enum status found = checkpoint_load(&checkpoint, store->disk);
+    enum status status =
+        found == STATUS_OK || found == STATUS_NOT_FOUND ? checkpoint_forget(store->disk) : found;
+    if (status == STATUS_OK) {
+        status = record_index_rewrite_begin(&walk.rewrite, &store->index, segment);
+    }
+    if (status == STATUS_OK) {
+        status = journal_rewrite(store->disk, segment, walk_change, walk_rewritten, &walk);
+    }
+    if (status == STATUS_OK) {
+        status = record_index_rewrite_end(walk.rewrite, &store->index, store->disk,
+                                          capsule_name(store->capsule));
+    }
+    if (found == STATUS_OK && (status == STATUS_OK || status == STATUS_NO_SPACE)) {
+        enum status saved = checkpoint_save(&checkpoint, store->disk);
+        status = status == STATUS_OK ? saved : status;
+    }
+    record_index_rewrite_free(walk.rewrite);
+    checkpoint_release(&checkpoint);
+    return status;
+}
+
+/* Look at the next sealed segment, and free what PRUNEs let go. */
+static enum status prune_one(struct store *store, int *rewrite_count)
+{
+    uint64_t bytes;
+    const struct segment_index *part = &store->index.parts[store->prune_next - 1];
+    enum status status = prune_weigh(store, part, &bytes);
+    if (status == STATUS_OK && bytes > 0 && bytes >= part->end / PRUNE_SHARE) {
+        log_event(store->log, "segment pruned file=segment-%08u bytes=%llu", store->prune_next,
+                  (unsigned long long)bytes);
+        status = rewrite_segment(store, store->prune_next);
+        (*rewrite_count)++;
+    }
+    store->prune_next++;
+    return status;
+}
+
+/* A full disk is no failure: the next PRUNE looks again. */
+static enum status prune_some(struct store *store)
+{
+    enum status status = STATUS_OK;
+    int rewrite_count = 0;
+    while (status == STATUS_OK && rewrite_count < PRUNE_REWRITES &&
+           store->prune_next <= store->index.part_count) {
+        status = prune_one(store, &rewrite_count);
+    }
+    return status == STATUS_NO_SPACE ? STATUS_OK : status;
+}
+
 enum status store_prepare(struct store *store)
 {
     if (store->is_dead) {
         return STATUS_IO;
     }
     enum status status = journal_prepare(store->journal);
+    if (status == STATUS_OK) {
+        status = prune_some(store);
+    }
     return status == STATUS_OK ? STATUS_OK : die(store, status, "cannot prepare");
 }
 
