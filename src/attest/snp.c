@@ -238,19 +238,24 @@ static bool tcb_verify(struct verdict *verdict, const struct report *report,
     return true;
 }
 
+/* Turin's chips have ids of 8 bytes, in a field of 64. */
+static bool is_chip_length(enum vendor_product product, size_t length)
+{
+    return length == SNP_CHIP_BYTES || (product == VENDOR_TURIN && length == TURIN_CHIP_BYTES);
+}
+
 /* The chip id in a VCEK: bare, or as an OCTET STRING. */
 static bool chip_read(struct bytes *chip, const struct x509_pool *pool,
                       const struct x509_chain *chain, enum vendor_product product)
 {
     static const uint8_t number[] = {4};
-    size_t length = product == VENDOR_TURIN ? TURIN_CHIP_BYTES : SNP_CHIP_BYTES;
     if (!extension(pool, chain, bytes_of(number, sizeof number), chip)) {
         return false;
     }
-    if (chip->length != length) {
+    if (!is_chip_length(product, chip->length)) {
         struct cursor in = cursor_over(chip->at, chip->length);
         return der_expect(chip, DER_OCTET_STRING, &in) && cursor_done(&in) &&
-               chip->length == length;
+               is_chip_length(product, chip->length);
     }
     return true;
 }

@@ -89,6 +89,9 @@ static bool scan_envelope(struct bytes text, const char *name, struct bytes *con
                           struct bytes *signature)
 {
     struct scan in = {.at = (const char *)text.at, .left = text.length};
+    while (in.left > 0 && in.at[in.left - 1] == '\0') {
+        in.left--;  // the end of a C string
+    }
     bool has_content = false, has_signature = false;
     if (!scan_sign(&in, '{')) {
         return false;

@@ -35,7 +35,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
+#include "attest/evidence.h"
 #include "base/check.h"
 #include "base/random.h"
 #include "crypto/crypto.h"
@@ -44,6 +46,7 @@
 #include "enclave/sandbox.h"
 #include "ring/bell.h"
 #include "ring/wall.h"
+#include "tests/support/forge.h"
 
 enum { SEALED_MARK = 'S', KEPT_OPEN_FD = 6, WORKED = 0, REFUSED = 50, HAPPENED = 60 };
 
@@ -380,6 +383,55 @@ static int use_crypto(void)
     return hash.bytes[0] == 0xba && hash.bytes[1] == 0x78 && !same ? WORKED : 1;
 }
 
+static const enum tee hardware[] = {TEE_SGX, TEE_TDX, TEE_SEV_SNP};
+enum { HARDWARE_COUNT = 3, FORGED_AT_S = 1800000000 };
+
+// Made by another process, so that nothing of OpenSSL is warm here but what crypto_init() warms.
+static struct forged {
+    struct vendor_roots roots;
+    size_t lengths[HARDWARE_COUNT];
+    uint8_t evidence[HARDWARE_COUNT][32 * 1024];
+} * forged;
+
+static void forge_in_another_process(void)
+{
+    forged = mmap(NULL, sizeof *forged, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(forged != MAP_FAILED);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct forge *forge = forge_new();
+        for (size_t i = 0; i < HARDWARE_COUNT; i++) {
+            const struct forge_order order = forge_order_of(hardware[i], FORGED_AT_S);
+            struct buffer evidence = BUFFER_EMPTY;
+            forge_evidence(forge, &order, &evidence);
+            CHECK(evidence.length <= sizeof forged->evidence[i]);
+            memcpy(forged->evidence[i], evidence.bytes, evidence.length);
+            forged->lengths[i] = evidence.length;
+            buffer_release(&evidence);
+        }
+        forged->roots = *forge_roots(forge);
+        forge_free(forge);
+        _exit(0);
+    }
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+}
+
+/* As a leader does when a member in hardware joins. */
+static int judge_hardware(void)
+{
+    const struct evidence_roots roots = {.vendors = &forged->roots};
+    for (size_t i = 0; i < HARDWARE_COUNT; i++) {
+        struct bytes evidence = bytes_of(forged->evidence[i], forged->lengths[i]);
+        if (evidence_verify(evidence, FORGED_AT_S, &roots).reason != REASON_NONE) {
+            return 1 + (int)i;
+        }
+    }
+    return WORKED;
+}
+
 static int use_bells(void)
 {
     static struct bell_shared shared;
@@ -432,6 +484,10 @@ static void a_sealed_process_can_work(void **state)
         assert_works(roles[i], use_crypto);
         assert_works(roles[i], use_bells);
     }
+    forge_in_another_process();
+    json_object_seed(0);  // as an enclave does before it is sealed
+    assert_works(SANDBOX_LEADER, judge_hardware);
+    munmap(forged, sizeof *forged);
 }
 
 static int look_for_another_file(void)
