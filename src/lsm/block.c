@@ -7,6 +7,7 @@
 #include "base/checked.h"
 #include "base/cursor.h"
 #include "base/encoder.h"
+#include "lsm/key_head.h"
 
 static const uint32_t BLOCK_MAGIC = 0x31425450;  // "PTB1"
 
@@ -255,13 +256,25 @@ enum status block_builder_finish(struct block_builder *builder, struct buffer *p
 
 /* ---- reading ---- */
 
+/* An entry, for those who look for its key. */
+struct place {
+    uint32_t offset;  // of the suffix, in plain
+    uint16_t suffix_length;
+    uint32_t head;  // the first half of the suffix's key_head()
+};
+
 struct block {
     struct buffer plain;
     struct bytes prefix;     // in plain
     const uint8_t *writers;  // in plain
     uint32_t count;
-    uint32_t offsets[];  // where each entry starts, in plain
+    struct place places[];
 };
+
+static uint32_t short_head(struct bytes suffix)
+{
+    return (uint32_t)(key_head(suffix) >> 32);
+}
 
 struct header {
     uint32_t count;
@@ -362,14 +375,19 @@ static bool writers_are_canonical(const struct walk *walk)
     return true;
 }
 
-/* offsets[i] gets the place of entry i. */
-static bool walk_entries(struct walk *walk, size_t length, uint32_t *offsets)
+/* places[i] gets that of entry i. */
+static bool walk_entries(struct walk *walk, size_t length, struct place *places)
 {
     for (uint32_t i = 0; i < walk->header.count; i++) {
-        offsets[i] = (uint32_t)(length - walk->in.left);
+        size_t offset = length - walk->in.left + SUFFIX_LENGTH_BYTES;
         if (!walk_entry(walk, i)) {
             return false;
         }
+        places[i] = (struct place){
+            .offset = (uint32_t)offset,
+            .suffix_length = (uint16_t)walk->last.length,
+            .head = short_head(walk->last),
+        };
     }
     return cursor_done(&walk->in) && prefix_is_longest(walk) && writers_are_canonical(walk);
 }
@@ -385,11 +403,11 @@ enum status block_decode(struct block **block, struct buffer *plain)
         (walk.header.count > 1 && plain->length > BLOCK_TARGET_BYTES)) {
         return STATUS_MALFORMED;
     }
-    struct block *made = calloc(1, sizeof *made + walk.header.count * sizeof *made->offsets);
+    struct block *made = calloc(1, sizeof *made + walk.header.count * sizeof *made->places);
     if (made == NULL) {
         return STATUS_NO_MEMORY;
     }
-    if (!walk_entries(&walk, plain->length, made->offsets)) {
+    if (!walk_entries(&walk, plain->length, made->places)) {
         free(made);
         return STATUS_MALFORMED;
     }
@@ -417,24 +435,19 @@ uint32_t block_count(const struct block *block)
 
 size_t block_bytes(const struct block *block)
 {
-    return sizeof *block + block->count * sizeof *block->offsets + block->plain.capacity;
+    return sizeof *block + block->count * sizeof *block->places + block->plain.capacity;
 }
 
-static struct cursor cursor_at(const struct block *block, uint32_t index)
+static struct bytes suffix_at(const struct block *block, uint32_t index)
 {
     CHECK(index < block->count);
-    size_t offset = block->offsets[index];
-    return cursor_over(block->plain.bytes + offset, block->plain.length - offset);
+    const struct place *place = &block->places[index];
+    return bytes_of(block->plain.bytes + place->offset, place->suffix_length);
 }
 
 struct block_key block_key_at(const struct block *block, uint32_t index)
 {
-    struct cursor in = cursor_at(block, index);
-    uint16_t suffix_length = cursor_u16(&in);
-    return (struct block_key){
-        .prefix = block->prefix,
-        .suffix = cursor_bytes(&in, suffix_length),
-    };
+    return (struct block_key){.prefix = block->prefix, .suffix = suffix_at(block, index)};
 }
 
 int block_key_compare(const struct block_key *block_key, struct bytes key)
@@ -463,24 +476,28 @@ struct bytes block_key_copy(const struct block_key *block_key, uint8_t *target)
 
 void block_entry_at(const struct block *block, uint32_t index, struct entry *entry)
 {
-    struct cursor in = cursor_at(block, index);
-    uint16_t suffix_length = cursor_u16(&in);
-    (void)cursor_take(&in, suffix_length);
+    struct bytes suffix = suffix_at(block, index);
+    const uint8_t *rest_at = suffix.at + suffix.length;
+    const uint8_t *end = block->plain.bytes + block->plain.length;
+    struct cursor in = cursor_over(rest_at, (size_t)(end - rest_at));
     struct rest rest = read_rest(&in);
     CHECK(!in.failed);
     *entry = rest.entry;
     memcpy(entry->writer.bytes, block->writers + rest.writer * WRITER_ID_BYTES, WRITER_ID_BYTES);
 }
 
-/* The same; `is_equal` says whether its key is `key`. */
-static uint32_t seek(const struct block *block, struct bytes key, bool *is_equal)
+/* The first entry whose suffix is at or after `suffix`; `is_equal` says whether it is that one. */
+static uint32_t seek_suffix(const struct block *block, struct bytes suffix, bool *is_equal)
 {
+    uint32_t head = short_head(suffix);
     uint32_t low = 0, high = block->count;
-    *is_equal = false;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        struct block_key at = block_key_at(block, middle);
-        int order = block_key_compare(&at, key);
+        uint32_t middle_head = block->places[middle].head;
+        int order = middle_head < head ? -1 : 1;
+        if (middle_head == head) {
+            order = bytes_compare(suffix_at(block, middle), suffix);
+        }
         if (order < 0) {
             low = middle + 1;
         } else {
@@ -489,6 +506,18 @@ static uint32_t seek(const struct block *block, struct bytes key, bool *is_equal
         }
     }
     return low;
+}
+
+static uint32_t seek(const struct block *block, struct bytes key, bool *is_equal)
+{
+    struct bytes prefix = block->prefix;
+    *is_equal = false;
+    if (bytes_start_with(key, prefix)) {
+        return seek_suffix(block, bytes_of(key.at + prefix.length, key.length - prefix.length),
+                           is_equal);
+    }
+    // All keys lie on one side of it.
+    return bytes_compare(key, prefix) < 0 ? 0 : block->count;
 }
 
 uint32_t block_seek(const struct block *block, struct bytes key)

@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/cursor.h"
 #include "lsm/bloom.h"
+#include "lsm/key_head.h"
 #include "lsm/table_internal.h"
 
 struct slot {
@@ -22,9 +23,11 @@ struct table_index {
     size_t filter_bytes;
     size_t separator_bytes;
     size_t separator_bytes_max;
-    uint8_t *filter;      // aligned to its lines
-    uint8_t *separators;  // one behind the other
-    struct slot slots[];  // block_count, and one whose separator is the end
+    size_t shared_length;  // what all separators but the first begin with
+    uint64_t *heads;       // of what follows in each of them
+    uint8_t *filter;       // aligned to its lines
+    uint8_t *separators;   // one behind the other
+    struct slot slots[];   // block_count, and one whose separator is the end
 };
 
 void table_index_free(struct table_index *index)
@@ -32,6 +35,7 @@ void table_index_free(struct table_index *index)
     if (index != NULL) {
         buffer_wipe(index->separators, index->separator_bytes);
         free(index->separators);
+        free(index->heads);
         free(index->filter);
         buffer_wipe(index, sizeof *index);
         free(index);
@@ -52,7 +56,8 @@ static struct table_index *index_new(uint32_t block_count, size_t filter_bytes,
     index->separator_bytes_max = separator_bytes_max;
     // One more, so that there is memory even for none.
     index->separators = malloc(separator_bytes_max + 1);
-    if (index->filter == NULL || index->separators == NULL) {
+    index->heads = calloc(block_count, sizeof *index->heads);
+    if (index->filter == NULL || index->separators == NULL || index->heads == NULL) {
         table_index_free(index);
         return NULL;
     }
@@ -63,6 +68,28 @@ static struct bytes separator_of(const struct table_index *index, uint32_t block
 {
     const struct slot *slot = &index->slots[block];
     return bytes_of(index->separators + slot->separator, slot[1].separator - slot->separator);
+}
+
+/* A separator without what all but the first share. */
+static struct bytes rest_of(const struct table_index *index, struct bytes key)
+{
+    return bytes_of(key.at + index->shared_length, key.length - index->shared_length);
+}
+
+static void fill_heads(struct table_index *index)
+{
+    if (index->block_count == 1) {
+        return;
+    }
+    struct bytes first = separator_of(index, 1);
+    struct bytes last = separator_of(index, index->block_count - 1);
+    while (index->shared_length < first.length && index->shared_length < last.length &&
+           first.at[index->shared_length] == last.at[index->shared_length]) {
+        index->shared_length++;
+    }
+    for (uint32_t i = 1; i < index->block_count; i++) {
+        index->heads[i] = key_head(rest_of(index, separator_of(index, i)));
+    }
 }
 
 /* False: malformed. */
@@ -143,6 +170,7 @@ enum status table_index_decode(struct table_index **index, const struct table *t
         return STATUS_MALFORMED;
     }
     memcpy(made->filter, listed.at, filter_bytes);
+    fill_heads(made);
     *index = made;
     return STATUS_OK;
 }
@@ -155,7 +183,7 @@ uint32_t table_index_count(const struct table_index *index)
 size_t table_index_bytes(const struct table_index *index)
 {
     return sizeof *index + ((size_t)index->block_count + 1) * sizeof *index->slots +
-           index->filter_bytes + index->separator_bytes;
+           index->block_count * sizeof *index->heads + index->filter_bytes + index->separator_bytes;
 }
 
 const struct short_hash_key *table_index_filter_key(const struct table_index *index)
@@ -168,19 +196,38 @@ bool table_index_has(const struct table_index *index, struct short_hash hash)
     return bloom_has(index->filter, index->filter_bytes, hash);
 }
 
-uint32_t table_index_seek(const struct table_index *index, struct bytes key)
+/* The last block whose separator is not above `key`, which begins with what they share. */
+static uint32_t seek_rest(const struct table_index *index, struct bytes key)
 {
-    // The last block whose separator is not above the key; the first one's is empty.
+    uint64_t head = key_head(rest_of(index, key));
+    // The first separator is empty.
     uint32_t low = 0, high = index->block_count;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (bytes_compare(separator_of(index, middle), key) <= 0) {
-            low = middle;
-        } else {
+        bool is_above = index->heads[middle] > head;
+        if (index->heads[middle] == head) {
+            is_above = bytes_compare(separator_of(index, middle), key) > 0;
+        }
+        if (is_above) {
             high = middle;
+        } else {
+            low = middle;
         }
     }
     return low;
+}
+
+uint32_t table_index_seek(const struct table_index *index, struct bytes key)
+{
+    if (index->block_count == 1) {
+        return 0;
+    }
+    struct bytes shared = bytes_of(separator_of(index, 1).at, index->shared_length);
+    if (bytes_start_with(key, shared)) {
+        return seek_rest(index, key);
+    }
+    // All separators but the first lie on one side of it.
+    return bytes_compare(key, shared) < 0 ? 0 : index->block_count - 1;
 }
 
 struct block_ref table_index_ref(const struct table_index *index, uint32_t block)
