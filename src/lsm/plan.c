@@ -8,7 +8,7 @@ enum {
     RUN_COUNT_MAX = 4,
     LEVEL_GROWTH = 10,
 };
-static const uint64_t LEVEL1_BYTES = 256ull << 20;
+static const uint64_t LEVEL1_BYTES = 64ull << 20;
 
 /* The tables [first, first + count) of one level. */
 struct span {
@@ -163,6 +163,36 @@ static enum status plan_stale(struct plan *plan, const struct manifest *manifest
     return STATUS_EMPTY;
 }
 
+/* The deepest level above 0 that holds a table; 0: none does. */
+static uint8_t last_level(const struct manifest *manifest)
+{
+    return manifest->table_count == 0 ? 0 : manifest->tables[manifest->table_count - 1].level;
+}
+
+/*
+ * How much each level may hold: ten times what the one above may; but above the last level no more
+ * than a tenth, a hundredth… of what the last one does hold, so that what is superseded takes
+ * little. Level 1 may hold level1_bytes in any case.
+ */
+static void level_bounds(const struct manifest *manifest, uint64_t level1_bytes,
+                         uint64_t bounds[MANIFEST_LEVELS_MAX])
+{
+    bounds[0] = UINT64_MAX;
+    bounds[1] = level1_bytes;
+    for (uint8_t level = 2; level < MANIFEST_LEVELS_MAX; level++) {
+        bounds[level] = bounds[level - 1] * LEVEL_GROWTH;
+    }
+    uint8_t last = last_level(manifest);
+    uint64_t share = span_bytes(manifest, level_span(manifest, last));
+    for (uint8_t level = last; level > 1; level--) {
+        share /= LEVEL_GROWTH;
+        uint64_t bound = share > level1_bytes ? share : level1_bytes;
+        bounds[level - 1] = bound < bounds[level - 1] ? bound : bounds[level - 1];
+    }
+    // It takes all that comes.
+    bounds[MANIFEST_LEVELS_MAX - 1] = UINT64_MAX;
+}
+
 enum status plan_make(struct plan *plan, const struct manifest *manifest,
                       const struct plan_config *config, uint64_t now_ms)
 {
@@ -171,14 +201,13 @@ enum status plan_make(struct plan *plan, const struct manifest *manifest,
     if (run_count(manifest) > run_count_max) {
         return plan_span(plan, manifest, level_span(manifest, 0), 1);
     }
-    uint64_t bytes_max = config->level1_bytes != 0 ? config->level1_bytes : LEVEL1_BYTES;
-    // The last level takes all that comes.
-    for (uint8_t level = 1; level + 1 < MANIFEST_LEVELS_MAX; level++) {
+    uint64_t bounds[MANIFEST_LEVELS_MAX];
+    level_bounds(manifest, config->level1_bytes != 0 ? config->level1_bytes : LEVEL1_BYTES, bounds);
+    for (uint8_t level = 1; level < MANIFEST_LEVELS_MAX; level++) {
         struct span span = level_span(manifest, level);
-        if (span_bytes(manifest, span) > bytes_max) {
+        if (span_bytes(manifest, span) > bounds[level]) {
             return plan_table(plan, manifest, cheapest(manifest, span), now_ms);
         }
-        bytes_max *= LEVEL_GROWTH;
     }
     return plan_stale(plan, manifest, now_ms);
 }

@@ -92,6 +92,26 @@ static void the_table_goes_down_under_which_least_is_rewritten(void **state)
     assert_inputs(&plan, "2 5 ");
 }
 
+static void above_the_last_level_lies_a_tenth_of_it(void **state)
+{
+    (void)state;
+    struct table tables[] = {make(2, 0, "a", "c"), make(2, 0, "d", "f"), make(3, 0, "a", "c")};
+    // Level 2 may hold 25,000, but no more than a tenth of level 3.
+    tables[0].record_bytes = 3000;
+    tables[2].record_bytes = 39999;
+    struct plan plan = plan_of(tables, 3, 0);
+    assert_int_equal(plan.target_level, 3);
+    assert_inputs(&plan, "1 ");
+    tables[2].record_bytes = 40000;
+    plan = plan_of(tables, 3, 0);
+    assert_inputs(&plan, "");
+    // And level 1's bound in any case.
+    tables[0].record_bytes = 1500;
+    tables[2].record_bytes = 10;
+    plan = plan_of(tables, 3, 0);
+    assert_inputs(&plan, "");
+}
+
 static void a_table_with_nothing_under_it_only_moves(void **state)
 {
     (void)state;
@@ -158,6 +178,17 @@ static void many_writes_are_rewritten_a_bounded_number_of_times(void **state)
     // Once flushed, and per level at most about once for each of the ten below and for itself.
     printf("written %.1f times\n", (double)model.merged_bytes / (double)model.flushed_bytes);
     assert_true(model.merged_bytes < 12 * model.flushed_bytes);
+    // The last level has each key once; above it lie level 1's bound, level 0, and a tenth.
+    uint64_t bytes = 0, last_bytes = 0;
+    const struct manifest *manifest = &model.manifest;
+    for (uint32_t i = 0; i < manifest->table_count; i++) {
+        bytes += manifest->tables[i].record_bytes;
+        last_bytes += manifest->tables[i].level == manifest->tables[manifest->table_count - 1].level
+                          ? manifest->tables[i].record_bytes
+                          : 0;
+    }
+    printf("takes %.2f times the last level\n", (double)bytes / (double)last_bytes);
+    assert_true(bytes <= last_bytes + last_bytes / 9 + 2 * 30000 + 5 * 8000);
     compactor_model_release(&model);
 }
 
@@ -168,6 +199,7 @@ int main(void)
         cmocka_unit_test(what_is_within_its_bounds_stays),
         cmocka_unit_test(all_runs_go_down_together_with_what_lies_under_them),
         cmocka_unit_test(the_table_goes_down_under_which_least_is_rewritten),
+        cmocka_unit_test(above_the_last_level_lies_a_tenth_of_it),
         cmocka_unit_test(a_table_with_nothing_under_it_only_moves),
         cmocka_unit_test(a_table_that_is_half_expired_is_rewritten),
         cmocka_unit_test(many_writes_are_rewritten_a_bounded_number_of_times),

@@ -298,6 +298,32 @@ static void p2_refuses_a_forked_record_of_the_writers_own(void **state)
     stop(&f);
 }
 
+static void indexes_take_no_more_memory_than_is_stated(void **state)
+{
+    static struct fixture f;
+    (void)state;
+    struct compactor_model_config config = small;
+    config.key_count = 4000;
+    config.table_bytes = 100000;
+    start(&f, &config, seed_of(), 1 << 20);
+    for (int i = 0; i < 20000; i++) {
+        compactor_model_write(&f.model);
+    }
+    compactor_model_flush(&f.model);
+    compactor_model_install(&f.model, f.tree);
+    uint64_t bytes_max = 4096, entry_count = 0;
+    for (uint32_t i = 0; i < f.model.manifest.table_count; i++) {
+        const struct table *table = &f.model.manifest.tables[i];
+        entry_count += table->entry_count;
+        bytes_max += 1024 + table->block_count * (64 + sizeof "user/0000/profile");
+    }
+    struct tree_counters counters;
+    tree_count(f.tree, &counters);
+    assert_true(entry_count > 3000);
+    assert_true(counters.index_bytes <= bytes_max + entry_count * 10 / 8);
+    stop(&f);
+}
+
 static void an_empty_tree_knows_nothing(void **state)
 {
     static struct fixture f;
@@ -360,6 +386,7 @@ int main(void)
         cmocka_unit_test(p2_refuses_every_changed_bit_of_a_record),
         cmocka_unit_test(refuses_another_writers_key),
         cmocka_unit_test(p2_refuses_a_forked_record_of_the_writers_own),
+        cmocka_unit_test(indexes_take_no_more_memory_than_is_stated),
         cmocka_unit_test(an_empty_tree_knows_nothing),
         cmocka_unit_test(a_section_keeps_its_manifest_and_its_blocks),
     };
