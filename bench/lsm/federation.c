@@ -17,7 +17,7 @@
 
 enum {
     STEP_ENTRIES = 4096,
-    QUEUED_BYTES_MAX = 4 << 20,  // then the compactor commits by itself
+    QUEUED_BYTES_MAX = 1 << 20,  // then the compactor commits by itself
     RUN_COUNT_STOP = 12,         // then puts wait for the compactor
 };
 
@@ -629,19 +629,19 @@ static void supply(struct federation_reader *reader, const struct block_ref *ref
 {
     struct federation *f = reader->federation;
     struct record record;
-    double start = workload_now();
+    double start = workload_cpu();
     reader->bytes.length = 0;
     fetch(f, ref, &reader->bytes);
-    double fetched = workload_now();
+    double fetched = workload_cpu();
     CHECK(record_decode(&record, reader->bytes.bytes, reader->bytes.length) == STATUS_OK);
-    double verified = workload_now();
+    double verified = workload_cpu();
     enum status status = tree_supply(f->tree, &record, reader->body_key);
     CHECK(status == STATUS_OK || status == STATUS_STALE);
     // Beside other readers a little is lost here: these are figures for a profile.
     f->costs.blocks++;
     f->costs.fetch += fetched - start;
     f->costs.verify += verified - fetched;
-    f->costs.open += workload_now() - verified;
+    f->costs.open += workload_cpu() - verified;
 }
 
 bool federation_get(struct federation_reader *reader, uint32_t number, uint8_t *target)

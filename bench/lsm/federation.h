@@ -32,7 +32,7 @@ void federation_reader_free(struct federation_reader *reader);
 bool federation_get(struct federation_reader *reader, uint32_t number, uint8_t *target);
 uint64_t federation_scan(struct federation_reader *reader);
 
-/* Where the time of fetched blocks went, in seconds, since the last reopen. */
+/* Where the CPU time of fetched blocks went, in seconds, since the last reopen. */
 struct federation_costs {
     uint64_t blocks;
     double fetch;   // from the store's segments

@@ -49,9 +49,19 @@ void workload_check(const struct workload *workload, uint32_t number, struct byt
     CHECK(memcmp(value.at, &number, sizeof number) == 0);
 }
 
-double workload_now(void)
+static double read_clock(clockid_t clock)
 {
     struct timespec time;
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &time) == 0);
+    CHECK(clock_gettime(clock, &time) == 0);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+double workload_now(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+double workload_cpu(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }

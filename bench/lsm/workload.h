@@ -37,5 +37,7 @@ void workload_check(const struct workload *workload, uint32_t number, struct byt
 uint64_t workload_random(uint64_t *state);
 
 double workload_now(void);
+/* What this thread has had of a CPU. */
+double workload_cpu(void);
 
 #endif
