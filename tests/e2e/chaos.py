@@ -2,7 +2,7 @@
 """usage: chaos.py --app DIR --history FILE [--seconds S] [--workers N] [--clients N] [--seed S]
                 [--disk DIR]...
 
-Clients put, get and delete, over HTTPS and through a function, while processes of the app are killed
+Clients put, get and delete, over HTTPS and through a function, add under locks and swap, while processes of the app are killed
 with -9, stopped, continued and started again, and the disks in --disk (mounts of tmpfs, under a
 store's directory) run full for a while. Then all faults end, every worker is asked for every key, and
 the judge of tests/histories decides whether each promise was kept.
@@ -32,6 +32,8 @@ import promises  # noqa: E402
 
 HOT_KEYS = 4
 OWN_KEYS = 6
+LOCKED_KEYS = 2
+LOCKED = ("add", "cas")  # what needs a lock, and a function
 PATIENCE_S = 15       # of a client; an answer that waits for receipts waits 10 s
 SETTLE_S = 90         # until all is well once faults have ended
 ROOMY_BYTES = 2 << 30
@@ -40,12 +42,24 @@ exports.handler = (event, ctx) => {
   const ask = event.json();
   if (ask.f === 'put') ctx.kv.put(ask.key, ask.value);
   if (ask.f === 'delete') ctx.kv.delete(ask.key);
+  if (ask.f === 'add') {
+    return ctx.lock(ask.key, () => {
+      const sum = (ctx.kv.getJSON(ask.key) ?? 0) + ask.value;
+      ctx.kv.put(ask.key, sum);
+      return { value: sum };
+    });
+  }
+  if (ask.f === 'cas') {
+    const version = ctx.kv.version(ask.key);
+    const found = ctx.kv.getJSON(ask.key) ?? null;
+    return { value: ctx.kv.cas(ask.key, version, ask.value) ? [found, ask.value] : null };
+  }
   return { value: ask.f === 'get' ? ctx.kv.get(ask.key) ?? null : null };
 };
 """
 # What a request may be told instead of an answer, and whether it may have happened all the same.
-MAYBE = {"not_durable", "no_space", "busy", "lock_lost", "ended", "timeout"}
-NEVER = {"behind", "version_lost", "no_function"}
+MAYBE = {"not_durable", "no_space", "busy", "lock_undecided", "timeout"}
+NEVER = {"behind", "version_lost", "no_function", "lock_lost", "lock_timeout", "lock_busy"}
 
 
 def stretch(name):
@@ -132,7 +146,11 @@ class Client(threading.Thread):
         self.connection = None
 
     def pick(self):
-        f = self.chance.choices(("put", "get", "delete"), (45, 45, 10))[0]
+        f = self.chance.choices(("put", "get", "delete", "add", "cas"), (40, 40, 8, 8, 4))[0]
+        if f in LOCKED:
+            self.put_count += 1
+            value = 1 if f == "add" else self.number * 1000000 + self.put_count
+            return f, f"{f}-{self.chance.randrange(LOCKED_KEYS)}", value
         if self.chance.random() < 0.4:
             key = f"hot-{self.chance.randrange(HOT_KEYS)}"
         elif f == "get":
@@ -148,11 +166,12 @@ class Client(threading.Thread):
 
     def ask(self, f, key, value, headers):
         """The answer, and what was read."""
-        if self.chance.random() < 0.25:
-            body = json.dumps({"f": f, "key": key, "value": value and stretch(value)}).encode()
+        if f in LOCKED or self.chance.random() < 0.25:
+            told = stretch(value) if f == "put" else value
+            body = json.dumps({"f": f, "key": key, "value": told}).encode()
             answer = self.connection.ask("POST", "/function/chaos", body, headers)
             result = json.loads(answer.body)["value"] if answer.status == 200 else None
-            return answer, shorten(result)
+            return answer, result if f in LOCKED else shorten(result)
         method = {"put": "PUT", "get": "GET", "delete": "DELETE"}[f]
         body = stretch(value).encode() if f == "put" else b""
         answer = self.connection.ask(method, f"/kv/{key}", body, headers)
@@ -161,8 +180,12 @@ class Client(threading.Thread):
     def note(self, f, answer, result):
         """What the answer means; whether the session goes on."""
         is_absence = f == "get" and answer.status == 404 and answer.code == "not_found"
+        if f == "cas" and answer.status == 200 and result is None:
+            self.version = answer.headers.get("x-paranoid-version")
+            self.recorder.write(self.process, "fail", f)
+            return True
         if answer.status in (200, 204) or is_absence:
-            told = {"value": result} if f == "get" else {}
+            told = {"value": result} if f in ("get", *LOCKED) else {}
             self.version = answer.headers.get("x-paranoid-version")
             self.recorder.write(self.process, "ok", f, version=self.version,
                                 worker=answer.headers.get("x-paranoid-worker"),
@@ -417,7 +440,8 @@ def run(options, federation, recorder, chance):
     if settled is None:
         return None, wrong + [f"P9: not well again {SETTLE_S} s after the last fault"]
     print(f"well again {settled:.2f} s after the last fault", flush=True)
-    keys = sorted({f"hot-{number}" for number in range(HOT_KEYS)} |
+    keys = sorted({f"{f}-{number}" for f in LOCKED for number in range(LOCKED_KEYS)} |
+                  {f"hot-{number}" for number in range(HOT_KEYS)} |
                   {f"own-{number}-{key}" for number in range(options.clients)
                    for key in range(OWN_KEYS)})
     wrong += read_all(federation, recorder, keys)

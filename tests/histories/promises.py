@@ -240,21 +240,26 @@ def _judge_lists(lists, finals):
             raise Broken("P5", f"a list at the end differs in {min(differing)}", operation)
 
 
-def _as_read(operation):
-    """A last read, for a model of what is written under a lock."""
-    value = None if operation.result is None else json.loads(operation.result)
-    return history.Operation(operation.process, "read", operation.key, None, value,
+def _as_modelled(operation):
+    """A last read reads; a swap says what it found when it has found it, and else only writes."""
+    f, value, result = operation.f, operation.value, operation.result
+    if f == "final":
+        f, result = "read", None if result is None else json.loads(result)
+    elif f == "cas" and operation.outcome == history.OK:
+        value = tuple(result)
+    elif f == "cas":
+        f = "write"
+    return history.Operation(operation.process, f, operation.key, value, result,
                              operation.outcome, operation.invoked, operation.returned,
                              operation.asked, operation.told)
 
 
-def _judge_locked(operations, finals, deadline):
+def _judge_locked(operations, deadline):
     """P7: as if one after the other, and nothing is lost."""
     for f, model in _LOCKED.items():
         keys = {operation.key for operation in operations if operation.f == f}
-        mine = [operation for operation in operations
-                if operation.key in keys and operation.f not in _LAST]
-        mine += [_as_read(read) for key in keys for read in finals.get(key, [])]
+        mine = [_as_modelled(operation) for operation in operations
+                if operation.key in keys and operation.f != "final-list"]
         stuck = linearizable.check(mine, model, deadline)
         if stuck is not None:
             raise Broken("P7", f"no order of the {model}'s operations explains this", stuck)
@@ -270,9 +275,9 @@ def check(operations, deadline=None):
     lists = [operation for operation in operations
              if operation.f == "final-list" and operation.outcome == history.OK]
     free = [operation for operation in operations
-            if operation.key not in locked_keys and operation.f != "final-list"]
+            if operation.f not in _LAST or operation.key not in locked_keys]
     judge = _Judge(free)
     judge.run()
     judge.judge_end({key: reads for key, reads in finals.items() if key not in locked_keys})
     _judge_lists(lists, finals)
-    _judge_locked(operations, finals, deadline)
+    _judge_locked(operations, deadline)
