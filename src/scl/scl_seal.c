@@ -19,7 +19,11 @@ static void outbox_settle(struct scl *scl, const struct capsule_member *own)
     }
 }
 
-static enum status eoe_body(struct scl *scl, struct buffer *body)
+/*
+ * Beside the own head, what only this replica may hold. What came just now is under way to the
+ * stores, too: were it listed, n writers would list each other.
+ */
+static enum status eoe_body(struct scl *scl, uint64_t now_us, struct buffer *body)
 {
     size_t count = capsule_member_count(scl->capsule);
     struct branch_head *heads = calloc(count, sizeof *heads);
@@ -34,6 +38,7 @@ static enum status eoe_body(struct scl *scl, struct buffer *body)
     for (size_t i = 0; i < count && eoe.head_count < SYNC_HEADS_MAX; i++) {
         const struct capsule_member *member = capsule_member_at(scl->capsule, i);
         bool is_listed = member->role != MEMBER_LEADER && !writer_id_equal(&member->id, &scl->id) &&
+                         now_us >= scl->peers[i].progress_us + SCL_STALL_US &&
                          !scl_is_held(scl, member, member->head.sequence);
         if (is_listed) {
             heads[eoe.head_count++] =
@@ -112,10 +117,10 @@ static enum status begin_locked(struct scl *scl, struct scl_seal_job *job,
 }
 
 static enum status begin_eoe(struct scl *scl, struct scl_seal_job *job,
-                             const struct capsule_member *own)
+                             const struct capsule_member *own, uint64_t now_us)
 {
     buffer_clear(&job->body);
-    enum status status = eoe_body(scl, &job->body);
+    enum status status = eoe_body(scl, now_us, &job->body);
     if (status != STATUS_OK) {
         return status;
     }
@@ -223,7 +228,7 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
         scl->eoe_next = scl->eoe_asked;
     }
     job->lock = NULL;
-    enum status status = is_eoe      ? begin_eoe(scl, job, own)
+    enum status status = is_eoe      ? begin_eoe(scl, job, own, now_us)
                          : is_locked ? begin_locked(scl, job, own)
                          : is_block  ? begin_block(scl, job, own)
                                      : begin_data(scl, job, own);

@@ -844,6 +844,45 @@ static void an_rts_waits_for_the_sync_before_it(void **state)
     fixture_free(f);
 }
 
+static uint32_t listed_count(struct fixture *f, uint64_t epoch)
+{
+    struct eoe eoe;
+    assert_int_equal(receive_rts(f, 1, epoch, f->world.leader->key), STATUS_OK);
+    struct record record = seal(f);
+    assert_int_equal(record.type, RECORD_EOE);
+    assert_int_equal(sync_eoe_decode(&eoe, record.body), STATUS_OK);
+    return eoe.head_count;
+}
+
+static void an_eoe_lists_what_perhaps_nobody_else_holds(void **state)
+{
+    (void)state;
+    enum { LONG_US = 1000 * 1000 };
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    capsule_world_put(&f->world, f->a, "key", "value");
+    feed_rest(f);
+    f->now_us += LONG_US;
+    assert_int_equal(listed_count(f, 1), 1);
+
+    // What stores hold they tell the leader themselves.
+    receipt(f, 0, f->a, f->a->head.sequence);
+    capsule_world_sync(&f->world);
+    feed_rest(f);
+    capsule_world_put(&f->world, f->a, "key", "again");
+    feed_rest(f);
+    receipt(f, 0, f->a, f->a->head.sequence);
+    f->now_us += LONG_US;
+    assert_int_equal(listed_count(f, 2), 0);
+
+    // What came just now is under way to them.
+    capsule_world_sync(&f->world);
+    capsule_world_put(&f->world, f->a, "key", "once more");
+    feed_rest(f);
+    assert_int_equal(listed_count(f, 3), 0);
+    fixture_free(f);
+}
+
 static void an_eoe_leaves_under_a_flood_of_puts(void **state)
 {
     (void)state;
@@ -1394,6 +1433,7 @@ int main(void)
         cmocka_unit_test(a_store_without_space_is_trouble_until_it_signs_again),
         cmocka_unit_test(p2_an_rts_of_another_or_of_the_past_is_not_obeyed),
         cmocka_unit_test(an_rts_waits_for_the_sync_before_it),
+        cmocka_unit_test(an_eoe_lists_what_perhaps_nobody_else_holds),
         cmocka_unit_test(an_eoe_leaves_under_a_flood_of_puts),
         cmocka_unit_test(joins_a_sync_that_stores_hold_and_names_it_once),
         cmocka_unit_test(joining_raises_the_clock),
