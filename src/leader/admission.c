@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
 #include "attest/evidence.h"
+#include "base/check.h"
+#include "base/date.h"
 #include "capsule/function.h"
 #include "capsule/keys.h"
 #include "capsule/seal.h"
@@ -376,6 +377,17 @@ static enum status write_member(struct leader *leader, struct leader_join *join,
     return status;
 }
 
+/* Until when members can be admitted by the collateral that this one was admitted by. */
+static void log_collateral(const struct leader *leader, const struct verdict *verdict)
+{
+    char until[DATE_TEXT_BYTES];
+    if (verdict->tee != TEE_SIMULATED) {
+        date_text(until, verdict->valid_until_s);
+        log_event(leader->log, "collateral tee=%s valid_until=%s", verdict_tee_text(verdict->tee),
+                  until);
+    }
+}
+
 static enum status receive_proof(struct leader *leader, const struct writer_id *peer,
                                  struct bytes message, struct leader_time time)
 {
@@ -398,13 +410,22 @@ static enum status receive_proof(struct leader *leader, const struct writer_id *
         buffer_release(&evidence);
         return refuse(leader, peer, "reason=policy detail=the policy in force cannot be read");
     }
+    status = shelf_complete(&leader->shelf, &evidence);
+    if (status != STATUS_OK) {
+        buffer_release(&evidence);
+        return status;
+    }
     const struct evidence_roots roots = policy_roots(&leader->policy, leader->vendors);
     const struct verdict genuine =
         evidence_verify(buffer_bytes(&evidence), time.unix_ms / 1000, &roots);
     enum policy_role role = join->apply.role == MEMBER_COMPACTOR ? POLICY_COMPACTOR : POLICY_WORKER;
     const struct verdict verdict = policy_judge(&leader->policy, &genuine, report_data, role);
     if (verdict.is_admitted) {
+        log_collateral(leader, &verdict);
         status = write_member(leader, join, buffer_bytes(&evidence), time.now_us);
+        if (status == STATUS_OK) {
+            status = shelf_keep(&leader->shelf, buffer_bytes(&evidence));
+        }
     } else {
         join_release(join);
         status = refuse_verdict(leader, peer, &verdict);

@@ -67,6 +67,7 @@ void leader_free(struct leader *leader)
     }
     free(leader->peers);
     outbox_release(&leader->outbox);
+    shelf_release(&leader->shelf);
     buffer_release(&leader->term_body);
     buffer_release(&leader->policy_body);
     buffer_release(&leader->root);

@@ -6,6 +6,7 @@
 #include "capsule/function.h"
 #include "crypto/certificate.h"
 #include "leader/leader.h"
+#include "leader/shelf.h"
 #include "scl/durable.h"
 #include "scl/outbox.h"
 #include "wire/channel.h"
@@ -128,6 +129,7 @@ struct leader {
     const struct random *random;
     const struct log *log;
     const struct vendor_roots *vendors;
+    struct shelf shelf;
 
     enum leader_stage stage;
     uint64_t term;

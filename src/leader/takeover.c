@@ -6,6 +6,7 @@
 #include "base/encoder.h"
 #include "capsule/function.h"
 #include "capsule/keys.h"
+#include "capsule/member.h"
 #include "capsule/receipt.h"
 #include "capsule/seal.h"
 #include "capsule/tuple.h"
@@ -319,6 +320,15 @@ static enum status load_sync(struct leader *leader, const struct record *record)
     return status;
 }
 
+/* What a member of an earlier leader brought serves those of this one. */
+static enum status load_member(struct leader *leader, const struct record *record)
+{
+    struct member_body member;
+    return member_decode(&member, record->body) == STATUS_OK
+               ? shelf_keep(&leader->shelf, member.evidence)
+               : STATUS_OK;  // a pruned body
+}
+
 static enum status load_one(struct leader *leader, const struct record *record, bool is_vouched)
 {
     enum status status = is_vouched ? capsule_accept_vouched(leader->capsule, record)
@@ -340,6 +350,9 @@ static enum status load_one(struct leader *leader, const struct record *record, 
     }
     if (record->type == RECORD_SYNC) {
         return load_sync(leader, record);
+    }
+    if (record->type == RECORD_MEMBER) {
+        return load_member(leader, record);
     }
     const struct capsule_member *member = capsule_member_find(leader->capsule, &record->writer);
     if (record->type != RECORD_DATA && record->type != RECORD_EOE) {

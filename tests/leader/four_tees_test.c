@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "attest/evidence.h"
 #include "tests/support/forge.h"
 #include "tests/support/leader_world.h"
 
@@ -26,6 +27,7 @@ struct fixture {
     struct leader_world world;
     struct forge *forge;
     struct forge_order order;  // of the next evidence
+    bool has_no_network;       // so it comes without collateral
 };
 
 /* What `tee` says of its program: another value for each. */
@@ -40,7 +42,16 @@ static void make(void *context, const uint8_t *report_data, struct buffer *targe
 {
     struct fixture *f = context;
     memcpy(f->order.report_data, report_data, sizeof f->order.report_data);
-    forge_evidence(f->forge, &f->order, target);
+    if (!f->has_no_network) {
+        forge_evidence(f->forge, &f->order, target);
+        return;
+    }
+    struct buffer quote = BUFFER_EMPTY, bundle = BUFFER_EMPTY;
+    forge_make(f->forge, &f->order, &quote, &bundle);
+    const struct evidence bare = {.tee = f->order.tee, .quote = buffer_bytes(&quote)};
+    assert_int_equal(evidence_encode(&bare, target), STATUS_OK);
+    buffer_release(&quote);
+    buffer_release(&bundle);
 }
 
 /* The next member runs in this TEE. */
@@ -220,6 +231,38 @@ static void p2_a_program_below_the_version_of_its_signer_is_refused(void **state
     assert_refused(f, TEE_SGX, "reason=measurement");
 }
 
+static void p2_a_member_without_network_is_admitted_by_what_another_brought(void **state)
+{
+    struct fixture *f = *state;
+    begin(f);
+    f->has_no_network = true;
+    assert_refused(f, TEE_SGX, "reason=collateral");
+    assert_refused(f, TEE_TDX, "reason=collateral");
+    f->has_no_network = false;
+    assert_admitted(f, TEE_SGX);
+    f->has_no_network = true;
+    assert_admitted(f, TEE_SGX);
+    assert_refused(f, TEE_TDX, "reason=collateral");  // that of SGX says nothing of it
+    f->has_no_network = false;
+    assert_admitted(f, TEE_TDX);
+    f->has_no_network = true;
+    assert_admitted(f, TEE_TDX);
+    assert_admitted(f, TEE_SGX);
+}
+
+static void p2_what_was_brought_serves_the_members_of_the_next_leader(void **state)
+{
+    struct fixture *f = *state;
+    begin(f);
+    assert_admitted(f, TEE_SGX);
+    f->world.evidence.make = NULL;
+    leader_world_restart(&f->world);
+    leader_world_lead(&f->world, 2);
+    assert_true(leader_is_leading(f->world.leader));
+    f->has_no_network = true;
+    assert_admitted(f, TEE_SGX);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -231,6 +274,8 @@ int main(void)
         TEST(p2_what_the_policy_says_of_one_tee_counts_for_that_tee),
         TEST(p2_a_program_is_admitted_by_its_signer_from_a_version_on),
         TEST(p2_a_program_below_the_version_of_its_signer_is_refused),
+        TEST(p2_a_member_without_network_is_admitted_by_what_another_brought),
+        TEST(p2_what_was_brought_serves_the_members_of_the_next_leader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
