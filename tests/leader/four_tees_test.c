@@ -63,17 +63,33 @@ static void run_in(struct fixture *f, enum tee tee)
     f->world.evidence.context = f;
 }
 
+static struct forge *forge;  // of all tests: AMD's key takes seconds to make
+
+static int setup_forge(void **state)
+{
+    (void)state;
+    forge = forge_new();
+    // AMD's root is known once it has made something.
+    struct forge_order order = forge_order_of(TEE_SEV_SNP, leader_world_start_s());
+    struct buffer evidence = BUFFER_EMPTY;
+    forge_evidence(forge, &order, &evidence);
+    buffer_release(&evidence);
+    return 0;
+}
+
+static int teardown_forge(void **state)
+{
+    (void)state;
+    forge_free(forge);
+    return 0;
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
     leader_world_init(&f->world, 17);
-    f->forge = forge_new();
-    // AMD's root is known once it has made something.
-    struct forge_order order = forge_order_of(TEE_SEV_SNP, leader_world_start_s());
-    struct buffer evidence = BUFFER_EMPTY;
-    forge_evidence(f->forge, &order, &evidence);
-    buffer_release(&evidence);
+    f->forge = forge;
     f->world.vendors = forge_roots(f->forge);
     struct policy_measurements *worker = &f->world.policy.measurements[POLICY_WORKER];
     for (size_t i = 0; i < HARDWARE_COUNT; i++) {
@@ -87,7 +103,6 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     leader_world_release(&f->world);
-    forge_free(f->forge);
     free(f);
     return 0;
 }
@@ -277,5 +292,5 @@ int main(void)
         TEST(p2_a_member_without_network_is_admitted_by_what_another_brought),
         TEST(p2_what_was_brought_serves_the_members_of_the_next_leader),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup_forge, teardown_forge);
 }
