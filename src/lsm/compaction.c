@@ -41,7 +41,9 @@ struct compaction {
 
 static void release_table(struct table *table)
 {
-    free((void *)(uintptr_t)table->first_key.at);
+    void *keys = (void *)(uintptr_t)table->first_key.at;
+    buffer_wipe(keys, table->first_key.length + table->last_key.length);
+    free(keys);
     *table = (struct table){.level = 0};
 }
 

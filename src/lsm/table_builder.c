@@ -108,6 +108,7 @@ void table_builder_free(struct table_builder *builder)
         block_builder_free(builder->block);
         buffer_release(&builder->body);
         buffer_release(&builder->blocks);
+        buffer_wipe(builder->hashes, builder->hash_capacity * sizeof *builder->hashes);
         free(builder->hashes);
         buffer_wipe(builder, sizeof *builder);
         free(builder);
@@ -137,10 +138,17 @@ static enum status grow_hashes(struct table_builder *builder)
         return STATUS_OK;
     }
     uint32_t capacity = builder->hash_capacity == 0 ? HASH_COUNT_MIN : builder->hash_capacity * 2;
-    struct short_hash *hashes = realloc(builder->hashes, capacity * sizeof *hashes);
+    struct short_hash *hashes = malloc(capacity * sizeof *hashes);
     if (hashes == NULL) {
         return STATUS_NO_MEMORY;
     }
+    // Not realloc(): hashes say something about the keys, so none are left behind.
+    size_t used_bytes = builder->hash_capacity * sizeof *hashes;
+    if (used_bytes > 0) {
+        memcpy(hashes, builder->hashes, used_bytes);
+        buffer_wipe(builder->hashes, used_bytes);
+    }
+    free(builder->hashes);
     builder->hashes = hashes;
     builder->hash_capacity = capacity;
     return STATUS_OK;

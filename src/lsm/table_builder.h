@@ -20,6 +20,8 @@
  *     table_builder_finish()
  *     while (table_builder_body() == STATUS_OK) seal, append, table_builder_sealed()
  *     table_builder_result(); the next add begins the next table
+ *
+ * Memory: 16 bytes for each entry of the table, its index, and two blocks.
  */
 struct table_builder;
 

@@ -30,13 +30,21 @@ struct table_index {
     struct slot slots[];   // block_count, and one whose separator is the end
 };
 
+static void wipe_and_free(void *bytes, size_t length)
+{
+    if (bytes != NULL) {
+        buffer_wipe(bytes, length);
+        free(bytes);
+    }
+}
+
 void table_index_free(struct table_index *index)
 {
     if (index != NULL) {
-        buffer_wipe(index->separators, index->separator_bytes);
-        free(index->separators);
-        free(index->heads);
-        free(index->filter);
+        // They say something about the keys.
+        wipe_and_free(index->separators, index->separator_bytes);
+        wipe_and_free(index->heads, index->block_count * sizeof *index->heads);
+        wipe_and_free(index->filter, index->filter_bytes);
         buffer_wipe(index, sizeof *index);
         free(index);
     }
