@@ -108,6 +108,7 @@ static void worker_receive_grant(struct federation_worker *worker,
         struct branch_head head = message_grant_head(grant, i);
         CHECK(scl_require(worker->scl, &head) == STATUS_OK);
     }
+    CHECK(scl_start(worker->scl, &grant->manifest) == STATUS_OK);
     worker->has_grant = true;
 }
 
@@ -339,6 +340,7 @@ static size_t start(struct federation *f, enum member_role role)
         .memtable_bytes = role == MEMBER_COMPACTOR ? 1 : f->memtable_bytes,
         .cache_bytes = CACHE_BYTES,
         .is_compactor = role == MEMBER_COMPACTOR,
+        .waits_for_start = true,
     };
     CHECK(scl_new(&worker->scl, &config) == STATUS_OK);
     CHECK(scl_reader_new(&worker->reader, worker->scl) == STATUS_OK);

@@ -71,6 +71,8 @@ void capsule_free(struct capsule *capsule)
         branch_release(&capsule->branches[i]);
     }
     free(capsule->branches);
+    free(capsule->gone);
+    lookup_release(&capsule->gone_by_id);
     free(capsule->syncs);
     capsule_lock_clear(capsule);
     lookup_release(&capsule->branch_by_id);
@@ -78,6 +80,19 @@ void capsule_free(struct capsule *capsule)
     buffer_release(&capsule->policy);
     buffer_release(&capsule->genesis_body);
     free(capsule);
+}
+
+void capsule_exchange(struct capsule *a, struct capsule *b)
+{
+    CHECK(hash_equal(&a->genesis.capsule, &b->genesis.capsule));
+    struct capsule kept = *a;
+    *a = *b;
+    *b = kept;
+    // The GENESIS goes back: it borrows from its body.
+    b->genesis = a->genesis;
+    b->genesis_body = a->genesis_body;
+    a->genesis = kept.genesis;
+    a->genesis_body = kept.genesis_body;
 }
 
 const struct genesis *capsule_genesis(const struct capsule *capsule)
@@ -130,6 +145,32 @@ struct branch *capsule_branch_find(const struct capsule *capsule, const struct w
             return branch;
         }
     }
+}
+
+const struct capsule_gone *capsule_gone_find(const struct capsule *capsule,
+                                             const struct writer_id *id)
+{
+    size_t probe = 0;
+    for (;;) {
+        uint32_t position = lookup_next(&capsule->gone_by_id, id->bytes, &probe);
+        if (position == LOOKUP_NONE) {
+            return NULL;
+        }
+        if (writer_id_equal(&capsule->gone[position].id, id)) {
+            return &capsule->gone[position];
+        }
+    }
+}
+
+size_t capsule_gone_count(const struct capsule *capsule)
+{
+    return capsule->gone_count;
+}
+
+const struct capsule_gone *capsule_gone_at(const struct capsule *capsule, size_t index)
+{
+    CHECK(index < capsule->gone_count);
+    return &capsule->gone[index];
 }
 
 enum status capsule_branch_add(struct capsule *capsule, struct branch **branch,
@@ -204,6 +245,12 @@ size_t capsule_member_index(const struct capsule *capsule, const struct capsule_
     size_t index = (size_t)((const struct branch *)member - capsule->branches);
     CHECK(index < capsule->branch_count);
     return index;
+}
+
+uint64_t capsule_covered_sequence(const struct capsule *capsule,
+                                  const struct capsule_member *member)
+{
+    return capsule->branches[capsule_member_index(capsule, member)].covered.sequence;
 }
 
 const struct capsule_member *capsule_leader(const struct capsule *capsule)
@@ -596,6 +643,12 @@ static enum status verify_type(struct capsule *capsule, const struct branch *bra
 /* A record of a writer that nobody has admitted yet: a leader's beginning, or too early. */
 static enum status accept_stranger(struct capsule *capsule, const struct record *record)
 {
+    const struct capsule_gone *gone = capsule_gone_find(capsule, &record->writer);
+    if (gone != NULL) {
+        return capsule_refuse(capsule, record,
+                              record->sequence <= gone->cut ? STATUS_STALE : STATUS_CLOSED,
+                              "the branch was cut at %" PRIu64, gone->cut);
+    }
     switch (record->type) {
     case RECORD_GENESIS:
         return capsule_term_accept_genesis(capsule, record);

@@ -94,6 +94,12 @@ struct capsule_lock {
     uint64_t sequence;  // of the LOCK, in its leader's branch
 };
 
+/* A branch that was closed, was here up to its cut, and is no longer kept (capsule_snapshot.h). */
+struct capsule_gone {
+    struct writer_id id;
+    uint64_t cut;
+};
+
 /* Why a record was refused, for people: which record, what disagreed. */
 enum { CAPSULE_REASON_BYTES = 256 };
 
@@ -102,6 +108,10 @@ enum { CAPSULE_REASON_BYTES = 256 };
  */
 MUST_CHECK enum status capsule_new(struct capsule **capsule, struct bytes genesis_body);
 void capsule_free(struct capsule *capsule);
+
+/* Exchange what two capsules of one GENESIS have come to; what others borrow of either's GENESIS
+ * stays where it is. */
+void capsule_exchange(struct capsule *a, struct capsule *b);
 
 const struct genesis *capsule_genesis(const struct capsule *capsule);
 struct bytes capsule_genesis_body(const struct capsule *capsule);
@@ -149,6 +159,13 @@ size_t capsule_member_count(const struct capsule *capsule);
 const struct capsule_member *capsule_member_at(const struct capsule *capsule, size_t index);
 /* The index of a member of this capsule; it never changes. */
 size_t capsule_member_index(const struct capsule *capsule, const struct capsule_member *member);
+
+/* The last sequence of this branch that a SYNC or CLOSE has named. */
+uint64_t capsule_covered_sequence(const struct capsule *capsule,
+                                  const struct capsule_member *member);
+
+size_t capsule_gone_count(const struct capsule *capsule);
+const struct capsule_gone *capsule_gone_at(const struct capsule *capsule, size_t index);
 
 /* The leader of the highest term; NULL before the first TERM. */
 const struct capsule_member *capsule_leader(const struct capsule *capsule);

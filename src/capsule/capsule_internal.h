@@ -47,12 +47,15 @@ struct capsule {
     size_t lock_capacity;
     struct lookup lock_by_name;
 
+    struct capsule_gone *gone;  // as the snapshot had them that this began with; borrowed by none
+    size_t gone_count;
+    struct lookup gone_by_id;
+
     uint64_t policy_version;
     struct buffer policy;  // empty while the GENESIS's is in force
 
     uint64_t examination_count;
     bool is_overrun;
-    bool has_forgotten;                  // closed branches may be unknown here
     struct branch_head manifest;         // that the newest SYNC names; all zeroes: none
     struct branch_head manifest_before;  // in effect before it
     char reason[CAPSULE_REASON_BYTES];
@@ -67,6 +70,10 @@ struct capsule_digits {
     char text[17];
 };
 struct capsule_digits capsule_digits_of(const void *bytes);
+
+/* NULL: this writer is not among those that are no longer kept. */
+const struct capsule_gone *capsule_gone_find(const struct capsule *capsule,
+                                             const struct writer_id *id);
 
 /* The SYNC of this epoch, or NULL. */
 const struct capsule_sync *capsule_sync_at_epoch(const struct capsule *capsule, uint64_t epoch);

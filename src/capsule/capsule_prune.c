@@ -113,8 +113,9 @@ static enum status verify_range(struct capsule *capsule, const struct record *re
 {
     struct capsule_digits writer = capsule_digits_of(range->writer.bytes);
     const struct branch *branch = capsule_branch_find(capsule, &range->writer);
-    if (branch == NULL && capsule->has_forgotten) {
-        return STATUS_OK;  // closed long ago; whoever knows it judges
+    const struct capsule_gone *gone = capsule_gone_find(capsule, &range->writer);
+    if (gone != NULL && range->to <= gone->cut) {
+        return STATUS_OK;
     }
     if (branch == NULL || branch->member.role == MEMBER_LEADER) {
         return capsule_refuse(capsule, record, STATUS_FORGED,

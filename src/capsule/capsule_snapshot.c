@@ -43,6 +43,7 @@
  *                 4  pruned_count, then each range: from 8, to 8
  *                 4  recent_count, then of each record from head - recent_count + 1 on: hash 32,
  * epoch joined 8 4  expected_count, then each: sequence 8, hash 32, the SYNC's epoch 8
+ *         ..      4  gone_count, then each branch that is no longer kept: writer 16, cut 8
  *         ..      4  function_count, then so many × 56: writer 16, sequence 8, hash 32
  *                 8  term of the locks, 4 lock_count, then each: name 32, fence 8, LOCK's sequence
  * 8
@@ -67,6 +68,7 @@ enum {
     RECENT_BYTES = 40,
     EXPECTED_BYTES = 48,
     LOCK_BYTES = 48,
+    GONE_BYTES = 24,
 };
 
 /* ---- encoding ---- */
@@ -284,6 +286,32 @@ static bool is_kept(const struct capsule *capsule, const struct branch *branch, 
            more->is_needed(more->context, &branch->member);
 }
 
+/* Those that were no longer kept before, and those that the snapshot leaves out. */
+static enum status encode_gone(struct buffer *target, const struct capsule *capsule, bool is_whole,
+                               const struct capsule_snapshot_more *more, uint32_t kept)
+{
+    struct encoder out;
+    size_t count = capsule->gone_count + capsule->branch_count - kept;
+    enum status status = encoder_begin(&out, target, 4 + count * GONE_BYTES);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u32(&out, (uint32_t)count);
+    for (size_t i = 0; i < capsule->gone_count; i++) {
+        encoder_bytes(&out, capsule->gone[i].id.bytes, WRITER_ID_BYTES);
+        encoder_u64(&out, capsule->gone[i].cut);
+    }
+    for (size_t i = 0; i < capsule->branch_count; i++) {
+        const struct branch *branch = &capsule->branches[i];
+        if (!is_kept(capsule, branch, is_whole, more)) {
+            encoder_bytes(&out, branch->member.id.bytes, WRITER_ID_BYTES);
+            encoder_u64(&out, branch->member.cut.sequence);
+        }
+    }
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
 static enum status encode(struct buffer *target, const struct capsule *capsule, bool is_whole,
                           const struct capsule_snapshot_more *more)
 {
@@ -317,6 +345,9 @@ static enum status encode(struct buffer *target, const struct capsule *capsule, 
             struct branch joined = is_whole ? *branch : joined_branch(capsule, branch);
             status = encode_branch(target, capsule, &joined);
         }
+    }
+    if (status == STATUS_OK) {
+        status = encode_gone(target, capsule, is_whole, more, kept);
     }
     if (status == STATUS_OK) {
         status = encode_more(target, capsule, more);
@@ -651,6 +682,34 @@ static enum status decode_branches(struct capsule *capsule, struct cursor *in, b
     return find_leader(capsule);
 }
 
+static enum status decode_gone(struct capsule *capsule, struct cursor *in)
+{
+    uint32_t count = cursor_u32(in);
+    if (in->failed || count > CAPSULE_MEMBERS_MAX || count > in->left / GONE_BYTES) {
+        return STATUS_MALFORMED;
+    }
+    capsule->gone = calloc((size_t)count + 1, sizeof *capsule->gone);
+    if (capsule->gone == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct capsule_gone *gone = &capsule->gone[i];
+        cursor_copy(in, gone->id.bytes, WRITER_ID_BYTES);
+        gone->cut = cursor_u64(in);
+        if (capsule_branch_find(capsule, &gone->id) != NULL ||
+            capsule_gone_find(capsule, &gone->id) != NULL) {
+            return STATUS_MALFORMED;
+        }
+        enum status status = lookup_reserve(&capsule->gone_by_id);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        lookup_add(&capsule->gone_by_id, gone->id.bytes, i);
+        capsule->gone_count++;
+    }
+    return STATUS_OK;
+}
+
 static enum status decode_functions(struct capsule_snapshot *snapshot, struct cursor *in)
 {
     snapshot->function_count = cursor_u32(in);
@@ -719,6 +778,9 @@ enum status capsule_snapshot_restore(struct capsule **restored, struct capsule_s
         status = decode_branches(capsule, &in, snapshot->is_whole);
     }
     if (status == STATUS_OK) {
+        status = decode_gone(capsule, &in);
+    }
+    if (status == STATUS_OK) {
         status = decode_functions(snapshot, &in);
     }
     if (status == STATUS_OK) {
@@ -732,7 +794,6 @@ enum status capsule_snapshot_restore(struct capsule **restored, struct capsule_s
            capsule->syncs[capsule->joined_count].unmet_count == 0) {
         capsule->joined_count++;
     }
-    capsule->has_forgotten = !snapshot->is_whole;
     *restored = capsule;
     return STATUS_OK;
 }

@@ -129,6 +129,9 @@ static enum status receive_channel(struct compact *compact, struct bytes body)
             status = scl_add_key(compact->scl, message.grant.keys[i].key_epoch,
                                  message.grant.keys[i].secret);
         }
+        if (status == STATUS_OK) {
+            status = scl_start(compact->scl, &message.grant.manifest);
+        }
         compact->has_grant = true;
         join_applicant_free(compact->applicant);
         compact->applicant = NULL;
@@ -377,6 +380,7 @@ static enum status begin(struct compact *compact, struct enclave *enclave)
         .memtable_bytes = COMPACT_MEMTABLE_BYTES,
         .cache_bytes = COMPACT_CACHE_BYTES,
         .is_compactor = true,
+        .waits_for_start = true,
     };
     enum status status = scl_new(&compact->scl, &config);
     if (status == STATUS_OK) {

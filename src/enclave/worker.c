@@ -190,6 +190,7 @@ static enum status replica_new(struct worker *worker)
         .context = worker,
         .memtable_bytes = worker->enclave->memtable_bytes,
         .cache_bytes = cache_bytes(worker->enclave),
+        .waits_for_start = true,
     };
     return scl_new(&worker->scl, &config);
 }

@@ -126,6 +126,9 @@ static enum status receive_grant(struct worker *worker, const struct message_gra
         struct branch_head head = message_grant_head(grant, i);
         status = scl_require(worker->scl, &head);
     }
+    if (status == STATUS_OK) {
+        status = scl_start(worker->scl, &grant->manifest);
+    }
     pthread_mutex_unlock(&worker->lock);
     for (uint32_t i = 0; i < grant->token_count && status == STATUS_OK; i++) {
         status = token_add(&worker->tokens, &grant->tokens[i]) ? STATUS_OK : STATUS_FULL;

@@ -483,12 +483,25 @@ static uint32_t collect_heads(struct leader *leader, struct branch_head *heads)
     heads[count++] = (struct branch_head){.writer = own->id, .head = own->head};
     for (size_t i = 0; i < leader->peer_count && count < MESSAGE_HEADS_MAX; i++) {
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
-        if (leader->peers[i].listed.sequence > 0) {
+        // How far a closed branch goes its CLOSE says.
+        if (leader->peers[i].listed.sequence > 0 && !member->is_closed) {
             heads[count++] =
                 (struct branch_head){.writer = member->id, .head = leader->peers[i].listed};
         }
     }
     return count;
+}
+
+/*
+ * The MANIFEST to begin from: what the SYNC names that the MEMBER does. An older one the newcomer
+ * never joins, so none that it joins names an older MANIFEST.
+ */
+static struct branch_head manifest_of(const struct leader *leader, const struct leader_join *join)
+{
+    const struct writer_id id = writer_id_of(&join->apply.key);
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &id);
+    const struct capsule_sync *sync = capsule_sync_find(leader->capsule, &member->joined);
+    return sync == NULL ? (struct branch_head){.head = {.sequence = 0}} : sync->manifest;
 }
 
 static enum status encode_grant(struct leader *leader, const struct leader_join *join,
@@ -509,6 +522,7 @@ static enum status encode_grant(struct leader *leader, const struct leader_join 
         grant.certificate = buffer_bytes(&leaf);
         grant.root = buffer_bytes(&leader->root);
         grant.head_count = collect_heads(leader, heads);
+        grant.manifest = manifest_of(leader, join);
         status = message_grant_encode(plain, &grant, heads);
     }
     for (uint32_t i = 0; i < grant.key_count; i++) {

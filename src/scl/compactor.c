@@ -325,6 +325,10 @@ static enum status finish_job(struct compactor *compactor)
     } else {
         change.added = compaction_tables(compactor->compaction, &change.added_count);
     }
+    change.snapshot = scl_snapshot_for(compactor->scl, compactor->floor);
+    if (change.snapshot.length == 0) {
+        change.snapshot = manifest->snapshot;
+    }
     buffer_clear(&compactor->plain);
     enum status status = manifest_succeed(&compactor->plain, manifest, &change);
     if (status == STATUS_OK) {

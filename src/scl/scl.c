@@ -32,6 +32,7 @@ enum status scl_new(struct scl **scl, const struct scl_config *config)
     made->context = config->context;
     made->cold.memtable_bytes = config->memtable_bytes;
     made->is_compactor = config->is_compactor;
+    made->start.stage = config->waits_for_start ? SCL_START_WAITING : SCL_START_LOG;
     outbox_init(&made->outbox);
     made->output_end = &made->output;
     made->log_next = 1;
@@ -93,6 +94,8 @@ void scl_free(struct scl *scl)
     tuple_batch_release(&scl->spare);
     free(scl->peers);
     free(scl->required);
+    scl_start_release(&scl->start);
+    scl_snapshot_release(&scl->snapshots);
     memtable_free(scl->memtable);
     tree_free(scl->cold.tree);
     holdback_free(scl->holdback);
@@ -184,7 +187,7 @@ bool scl_is_ready(const struct scl *scl)
 {
     const struct capsule_member *own = capsule_member_find(scl->capsule, &scl->id);
     if (!scl->is_log_done || own == NULL || !scl_has_begun(scl, own) ||
-        !scl_cold_is_complete(scl)) {
+        !scl_cold_is_complete(scl) || !scl_start_is_done(scl)) {
         return false;
     }
     // A compactor takes of others' branches only what SYNCs list: it need not have reached more.
@@ -436,6 +439,8 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us)
     wake_us = lock_us < wake_us ? lock_us : wake_us;
     uint64_t cold_us = scl_cold_tick(scl, now_us);
     wake_us = cold_us < wake_us ? cold_us : wake_us;
+    uint64_t start_us = scl_start_tick(scl, now_us);
+    wake_us = start_us < wake_us ? start_us : wake_us;
     if (scl->outbox.first != NULL && wake_us > now_us + OUTBOX_REPEAT_US) {
         wake_us = now_us + OUTBOX_REPEAT_US;
     }

@@ -51,6 +51,7 @@ struct scl_config {
     /* A compactor's: of others' branches it applies no more than SYNCs have listed, so what it
      * flushes cannot be undone by a cut. */
     bool is_compactor;
+    bool waits_for_start;  // reads nothing of the log before scl_start()
 };
 
 MUST_CHECK enum status scl_new(struct scl **scl, const struct scl_config *config);
@@ -62,6 +63,13 @@ struct memtable *scl_memtable(struct scl *scl);
 /* A data key from the leader (copied). Later epochs replace it for new records. */
 MUST_CHECK enum status scl_add_key(struct scl *scl, uint32_t key_epoch,
                                    const uint8_t secret[SECRET_BYTES]);
+
+/*
+ * Begin: from the MANIFEST that the leader names (its GRANT), when there is one (sequence above 0),
+ * and what is newer than it; else by reading the log. After scl_add_key(). STATUS_STALE: it has
+ * begun.
+ */
+MUST_CHECK enum status scl_start(struct scl *scl, const struct branch_head *manifest);
 
 /* The heads this replica has to reach before it may serve (from the leader's GRANT). */
 MUST_CHECK enum status scl_require(struct scl *scl, const struct branch_head *head);

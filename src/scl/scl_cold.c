@@ -179,7 +179,10 @@ static void adopt(struct scl *scl, uint64_t now_us)
     uint32_t count = tree_missing(cold->tree, missing, SCL_COLD_INDEXES);
     enum status asked = STATUS_OK;
     for (uint32_t i = 0; i < count && asked == STATUS_OK; i++) {
-        asked = scl_cold_fetch(scl, &missing[i], now_us);
+        // Its writer may have been admitted after where this replica begins: then it is known soon.
+        if (capsule_member_find(scl->capsule, &missing[i].writer) != NULL) {
+            asked = scl_cold_fetch(scl, &missing[i], now_us);
+        }
     }
     if (count == 0 && tree_install(cold->tree) == STATUS_OK) {
         log_event(scl->log, "manifest in effect sequence=%" PRIu64 " floor=%" PRIu64,

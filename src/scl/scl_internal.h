@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "capsule/function.h"
 #include "lsm/tree.h"
 #include "scl/durable.h"
 #include "scl/holdback.h"
@@ -20,7 +21,8 @@
  * scl_seal.c the own records, scl_receive.c the frames that come, scl_open.c
  * the records of others, scl_repair.c what is missing, scl_version.c tokens, scl_lock.c the locks
  * of this worker, scl_tag.c what was written under anybody's, scl_cold.c the tables below the
- * memtable, scl_reader.c reading both.
+ * memtable, scl_start.c how it begins, scl_snapshot.c what others begin from, scl_reader.c
+ * reading both.
  */
 
 enum {
@@ -52,6 +54,7 @@ struct scl_peer {
     struct aead_key *body_key;  // for key_epoch; NULL until needed
     uint32_t key_epoch;
     bool is_blocked;           // its next record waits for a leader's record
+    bool must_probe;           // a store may hold more of it than this replica has heard of
     uint64_t progress_us;      // when one of its records was applied last
     uint64_t synced_sequence;  // as the newest SYNC lists it
     uint64_t joined_sequence;  // as the joined SYNC lists it, or less
@@ -64,6 +67,7 @@ struct scl_peer {
 struct scl_fetch {
     uint32_t request;  // 0: free
     bool is_log;       // the whole log in the store's order, at the start
+    bool is_probe;     // whatever a branch has beyond what anybody named
     struct writer_id writer;
     uint64_t deadline_us;
 };
@@ -85,6 +89,44 @@ struct scl_cold {
     uint64_t memtable_bytes;  // its bound; 0: none
     void (*on_block)(void *context, const struct record *record, struct aead_key *key);
     void *context;
+};
+
+/* How this replica begins (scl_start.c). */
+enum scl_start_stage {
+    SCL_START_LOG,       // by reading the log: the default
+    SCL_START_WAITING,   // not yet: the leader will say
+    SCL_START_FETCHING,  // from a MANIFEST that is on its way
+    SCL_START_RESTORED,  // from a MANIFEST that has come
+};
+
+struct scl_start {
+    enum scl_start_stage stage;
+    struct branch_head manifest;
+    struct verify_key key;  // of its writer
+    bool has_key;
+    struct buffer record;  // the MANIFEST
+    uint64_t asked_us;
+    uint64_t floor;                 // once restored: what lies at or below it the tables decided
+    struct branch_head *functions;  // FUNCTION records that are still missing
+    uint32_t function_count;
+    bool has_probed;  // the peers that must be
+};
+
+/* The newest FUNCTION record of one name. */
+struct scl_function {
+    char name[FUNCTION_NAME_BYTES_MAX + 1];
+    uint64_t version;
+    struct branch_head place;
+};
+
+/* What a compactor's MANIFESTs carry (scl_snapshot.c). */
+struct scl_snapshots {
+    struct buffer ready;
+    uint64_t ready_lamport;
+    struct buffer candidate;  // waits until a floor reaches its lamport
+    uint64_t candidate_lamport;
+    struct scl_function *functions;
+    size_t function_count;
 };
 
 struct scl_frame {
@@ -160,6 +202,7 @@ struct scl {
     size_t introduction_count;
     size_t introductions_waiting;  // so many in a row wait for another's record
     bool may_lack;                 // the leader has named heads that may not be here
+    struct writer_id predecessor;  // a leader that the next one closes, and that is not known here
     uint64_t progress_us;          // when a record was applied last, or the log read again
     uint64_t lost_us;              // after so long without progress it is
     uint64_t checked_us;           // when what is missing was asked for last
@@ -167,6 +210,8 @@ struct scl {
     uint32_t last_request;
 
     struct scl_cold cold;
+    struct scl_start start;
+    struct scl_snapshots snapshots;
     bool is_compactor;
     bool was_ready;
     bool must_rejoin;  // a body is gone that this map has not seen
@@ -283,6 +328,27 @@ void scl_cold_evict(struct scl *scl, uint32_t step_count);
 bool scl_cold_has_room(const struct scl *scl);
 /* Ask for what is missing of the MANIFEST; ask again. Returns when to call next. */
 uint64_t scl_cold_tick(struct scl *scl, uint64_t now_us);
+
+void scl_start_release(struct scl_start *start);
+/* Whether all is here that it begins with: the tables, the functions. */
+bool scl_start_is_done(const struct scl *scl);
+/* A record came: STATUS_OK: it belongs to the start. STATUS_NOT_FOUND: it does not.
+ * STATUS_NO_MEMORY. */
+MUST_CHECK enum status scl_start_receive(struct scl *scl, const struct record *record);
+/* Ask for what is missing of it. Returns when to call next. */
+uint64_t scl_start_tick(struct scl *scl, uint64_t now_us);
+
+void scl_snapshot_release(struct scl_snapshots *snapshots);
+/* A SYNC was accepted last. */
+void scl_snapshot_note_sync(struct scl *scl);
+/* A FUNCTION record of this plaintext was applied. STATUS_NO_MEMORY. */
+MUST_CHECK enum status scl_snapshot_note_function(struct scl *scl, const struct record *record,
+                                                  struct bytes plain);
+/* The snapshot that this replica began with serves until there is a newer one. */
+MUST_CHECK enum status scl_snapshot_take_over(struct scl *scl, struct bytes snapshot,
+                                              uint64_t lamport);
+/* What a MANIFEST with this floor may carry; empty: nothing yet. Borrowed until the next SYNC. */
+struct bytes scl_snapshot_for(const struct scl *scl, uint64_t floor);
 
 /* Whether this replica lacks anything that it knows of. */
 bool scl_repair_is_needed(const struct scl *scl);

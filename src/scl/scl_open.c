@@ -221,7 +221,7 @@ void scl_open_apply(struct scl *scl, const struct branch_head *record, struct by
         };
         // What lies at or below the floor of the tables they have decided (scl_cold.c, invariant
         // 3).
-        if (tuple.lamport > tree_floor(scl->cold.tree)) {
+        if (tuple.lamport > tree_floor(scl->cold.tree) && tuple.lamport > scl->start.floor) {
             status = memtable_apply(scl->memtable, &entry);
             CHECK(status == STATUS_OK || status == STATUS_STALE);  // half a record must not stay
             scl_cold_evict(scl, SCL_EVICT_STEPS);
@@ -403,9 +403,11 @@ static enum status finish_one(struct scl *scl, const struct scl_open_job *job, s
         break;
     case RECORD_FUNCTION:
         scl->on_function(scl->context, buffer_bytes(&job->plains[i]));
+        status = scl_snapshot_note_function(scl, record, buffer_bytes(&job->plains[i]));
         break;
     case RECORD_SYNC:
         note_sync(scl, record);
+        scl_snapshot_note_sync(scl);
         break;
     default:
         break;
@@ -462,6 +464,16 @@ static bool is_astray(const struct scl *scl, const struct scl_open_job *job, siz
            job->records[refused].type == RECORD_CLOSE;
 }
 
+/* What a leader's CLOSE waits for is the predecessor that it names. */
+static void note_predecessor(struct scl *scl, const struct record *record)
+{
+    struct sync_close close;
+    if (record->type == RECORD_CLOSE && sync_close_decode(&close, record->body) == STATUS_OK &&
+        capsule_member_find(scl->capsule, &close.cut.writer) == NULL) {
+        scl->predecessor = close.cut.writer;
+    }
+}
+
 enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t now_us)
 {
     enum status status = job->status;
@@ -474,6 +486,9 @@ enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t 
         note_progress(scl, &job->records[0].writer, now_us);
     }
     if (status == STATUS_GAP) {
+        if (done < job->count) {
+            note_predecessor(scl, &job->records[done]);
+        }
         put_back(scl, job, done);
         const struct capsule_member *member =
             capsule_member_find(scl->capsule, &job->records[0].writer);

@@ -21,6 +21,10 @@ void scl_receive_introduction(struct scl *scl, const struct record *record)
 
 enum status scl_receive(struct scl *scl, const struct record *record)
 {
+    enum status begun = scl_start_receive(scl, record);
+    if (begun == STATUS_OK || begun == STATUS_NO_MEMORY) {
+        return begun;
+    }
     if (record->type == RECORD_TABLE || record->type == RECORD_MANIFEST) {
         enum status status = scl_cold_receive(scl, record);
         if (status != STATUS_NOT_FOUND) {
@@ -92,6 +96,10 @@ enum status scl_receive_fetched(struct scl *scl, uint32_t request, struct bytes 
             if (fetched.next > scl->log_next) {
                 scl->log_next = fetched.next;
             }
+        }
+        const struct capsule_member *member = capsule_member_find(scl->capsule, &fetch->writer);
+        if (fetch->is_probe && fetched.is_end != 0 && member != NULL) {
+            scl->peers[scl_member_index(scl, member)].must_probe = false;
         }
         fetch->request = 0;
         return STATUS_OK;

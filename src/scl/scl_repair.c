@@ -18,8 +18,9 @@ static bool is_being_fetched(const struct scl *scl, const struct writer_id *writ
     return false;
 }
 
-static void fetch_ask(struct scl *scl, const struct writer_id *writer, uint64_t from, uint64_t to,
-                      bool is_log, uint64_t now_us)
+/* Returns NULL when there is no room for one more. */
+static struct scl_fetch *fetch_ask(struct scl *scl, const struct writer_id *writer, uint64_t from,
+                                   uint64_t to, uint64_t now_us)
 {
     for (size_t i = 0; i < SCL_FETCHES_MAX; i++) {
         struct scl_fetch *fetch = &scl->fetches[i];
@@ -34,14 +35,14 @@ static void fetch_ask(struct scl *scl, const struct writer_id *writer, uint64_t 
             scl_output_add(scl, FRAME_FETCH, scl->last_request, &scl_everyone,
                            buffer_bytes(&body)) == STATUS_OK) {
             *fetch = (struct scl_fetch){.request = scl->last_request,
-                                        .is_log = is_log,
                                         .writer = *writer,
                                         .deadline_us = now_us + SCL_FETCH_TIMEOUT_US};
             scl->counters.fetches++;
         }
         buffer_release(&body);
-        return;
+        return fetch;
     }
+    return NULL;
 }
 
 /* A branch that still grows is not stalled: what it lacks may be under way. */
@@ -54,7 +55,7 @@ static void fetch_branch(struct scl *scl, const struct writer_id *writer, uint64
                       now_us < scl->peers[scl_member_index(scl, member)].progress_us + SCL_STALL_US;
     if (from <= to && !is_growing && !is_being_fetched(scl, writer) &&
         !holdback_has(scl->holdback, writer, from)) {
-        fetch_ask(scl, writer, from, to, false, now_us);
+        (void)fetch_ask(scl, writer, from, to, now_us);
     }
 }
 
@@ -81,6 +82,10 @@ static void fetch_missing(struct scl *scl, uint64_t now_us)
     for (place = 0; scl_tag_missing(scl, &place, &wanted);) {
         fetch_branch(scl, &wanted.writer, wanted.head.sequence, now_us);
     }
+    if (!writer_id_is_zero(&scl->predecessor) &&
+        capsule_member_find(scl->capsule, &scl->predecessor) == NULL) {
+        fetch_branch(scl, &scl->predecessor, UINT64_MAX, now_us);
+    }
     struct writer_id writer;
     uint64_t sequence;
     place = 0;
@@ -105,10 +110,46 @@ static void fetch_missing(struct scl *scl, uint64_t now_us)
  */
 static void read_log_again(struct scl *scl, uint64_t now_us)
 {
-    scl->log_next = 1;
-    scl->is_log_done = false;
+    if (scl->start.stage == SCL_START_RESTORED) {
+        // Its past is not to be read again: a leader that is not known here makes itself known.
+        (void)fetch_ask(scl, &frame_to_leader, 0, 0, now_us);
+    } else {
+        scl->log_next = 1;
+        scl->is_log_done = false;
+    }
     scl->progress_us = now_us;
     scl->lost_us = scl->lost_us < SCL_LOST_US_MAX / 2 ? 2 * scl->lost_us : SCL_LOST_US_MAX;
+}
+
+/*
+ * Who reads the log sees all that a store holds. Who begins from a MANIFEST has heard of what the
+ * leader and SYNCs name: once that is here, it asks for the rest of each open branch.
+ */
+static void probe(struct scl *scl, uint64_t now_us)
+{
+    if (scl->start.stage != SCL_START_RESTORED || scl->is_compactor) {
+        return;
+    }
+    for (size_t i = 0; i < scl->required_count && !scl->start.has_probed; i++) {
+        if (!scl_has_reached(scl, &scl->required[i])) {
+            return;
+        }
+    }
+    for (size_t i = 0; i < scl->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
+        struct scl_peer *peer = &scl->peers[i];
+        if (!scl->start.has_probed) {
+            peer->must_probe = !member->is_closed && !writer_id_equal(&member->id, &scl->id);
+        }
+        if (peer->must_probe && !is_being_fetched(scl, &member->id)) {
+            struct scl_fetch *fetch =
+                fetch_ask(scl, &member->id, member->head.sequence + 1, UINT64_MAX, now_us);
+            if (fetch != NULL) {
+                fetch->is_probe = true;
+            }
+        }
+    }
+    scl->start.has_probed = true;
 }
 
 bool scl_repair_is_needed(const struct scl *scl)
@@ -133,9 +174,13 @@ void scl_repair_tick(struct scl *scl, uint64_t now_us)
         }
         is_fetching_log = is_fetching_log || (fetch->request != 0 && fetch->is_log);
     }
-    if (!scl->is_log_done && !is_fetching_log) {
-        fetch_ask(scl, &scl_everyone, scl->log_next, UINT64_MAX, true, now_us);
+    if (!scl->is_log_done && !is_fetching_log && scl->start.stage == SCL_START_LOG) {
+        struct scl_fetch *fetch = fetch_ask(scl, &scl_everyone, scl->log_next, UINT64_MAX, now_us);
+        if (fetch != NULL) {
+            fetch->is_log = true;
+        }
     }
+    probe(scl, now_us);
     if (scl->is_log_done && scl_repair_is_needed(scl) && now_us >= scl->checked_us + SCL_STALL_US) {
         scl->checked_us = now_us;
         scl_unblock(scl);

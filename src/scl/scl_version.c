@@ -138,6 +138,12 @@ static enum status reaches_head(const struct scl *scl, const uint8_t prefix[SCL_
         const struct branch_head wanted = {.writer = member->id, .head = {.sequence = sequence}};
         return scl_has_reached(scl, &wanted) ? STATUS_OK : STATUS_GAP;
     }
+    for (size_t i = 0; i < capsule_gone_count(scl->capsule); i++) {
+        const struct capsule_gone *gone = capsule_gone_at(scl->capsule, i);
+        if (memcmp(gone->id.bytes, prefix, SCL_PREFIX_BYTES) == 0) {
+            return sequence > gone->cut ? STATUS_CLOSED : STATUS_OK;
+        }
+    }
     return STATUS_GAP;
 }
 

@@ -35,14 +35,28 @@ static struct bytes run_decode(struct cursor *in)
     return cursor_bytes(in, length);
 }
 
+static void head_encode(struct encoder *out, const struct branch_head *head)
+{
+    encoder_bytes(out, head->writer.bytes, WRITER_ID_BYTES);
+    encoder_u64(out, head->head.sequence);
+    encoder_bytes(out, head->head.hash.bytes, HASH_BYTES);
+}
+
+static struct branch_head head_decode(struct cursor *in)
+{
+    struct branch_head head;
+    cursor_copy(in, head.writer.bytes, WRITER_ID_BYTES);
+    head.head.sequence = cursor_u64(in);
+    cursor_copy(in, head.head.hash.bytes, HASH_BYTES);
+    return head;
+}
+
 /* Heads are u32 count ‖ 56 bytes each. */
 static void heads_encode(struct encoder *out, const struct branch_head *heads, uint32_t count)
 {
     encoder_u32(out, count);
     for (uint32_t i = 0; i < count; i++) {
-        encoder_bytes(out, heads[i].writer.bytes, WRITER_ID_BYTES);
-        encoder_u64(out, heads[i].head.sequence);
-        encoder_bytes(out, heads[i].head.hash.bytes, HASH_BYTES);
+        head_encode(out, &heads[i]);
     }
 }
 
@@ -59,10 +73,7 @@ static enum status heads_decode(const uint8_t **heads, uint32_t *count, struct c
 static struct branch_head head_at(const uint8_t *heads, uint32_t index)
 {
     struct cursor in = cursor_over(heads + (size_t)index * BRANCH_HEAD_BYTES, BRANCH_HEAD_BYTES);
-    struct branch_head branch;
-    cursor_copy(&in, branch.writer.bytes, WRITER_ID_BYTES);
-    branch.head.sequence = cursor_u64(&in);
-    cursor_copy(&in, branch.head.hash.bytes, HASH_BYTES);
+    struct branch_head branch = head_decode(&in);
     CHECK(cursor_done(&in));
     return branch;
 }
@@ -78,7 +89,7 @@ enum status message_grant_encode(struct buffer *target, const struct message_gra
 
     size_t length = 1 + 4 + (size_t)grant->key_count * KEY_BYTES + RUN_PREFIX_BYTES +
                     grant->certificate.length + RUN_PREFIX_BYTES + grant->root.length + 4 +
-                    (size_t)grant->token_count * HASH_BYTES + 4 +
+                    (size_t)grant->token_count * HASH_BYTES + BRANCH_HEAD_BYTES + 4 +
                     (size_t)grant->head_count * BRANCH_HEAD_BYTES;
     struct encoder out;
     enum status status = message_begin(&out, target, length, MESSAGE_GRANT);
@@ -98,6 +109,7 @@ enum status message_grant_encode(struct buffer *target, const struct message_gra
         encoder_bytes(&out, grant->tokens[i].bytes, HASH_BYTES);
     }
     heads_encode(&out, heads, grant->head_count);
+    head_encode(&out, &grant->manifest);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -128,7 +140,9 @@ static enum status grant_decode(struct message_grant *grant, struct cursor *in)
         cursor_copy(in, grant->tokens[i].bytes, HASH_BYTES);
     }
 
-    return heads_decode(&grant->heads, &grant->head_count, in);
+    enum status status = heads_decode(&grant->heads, &grant->head_count, in);
+    grant->manifest = head_decode(in);
+    return status;
 }
 
 struct branch_head message_grant_head(const struct message_grant *grant, uint32_t index)

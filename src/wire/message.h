@@ -47,7 +47,8 @@ struct message_key {
 };
 
 /*
- * GRANT: data keys, certificate, bearer tokens it accepts, and the heads to reach before serving.
+ * GRANT: data keys, certificate, bearer tokens it accepts, the heads to reach before serving, and
+ * the MANIFEST to begin from (sequence 0: none, the log is to be read).
  * message_grant_encode() takes head_count heads from `heads` and ignores grant->heads.
  */
 struct message_grant {
@@ -59,6 +60,7 @@ struct message_grant {
     struct hash tokens[MESSAGE_TOKENS_MAX];  // SHA-256 of each
     uint32_t head_count;
     const uint8_t *heads;  // borrowed: encoded branch heads (56 bytes each)
+    struct branch_head manifest;
 };
 MUST_CHECK enum status message_grant_encode(struct buffer *target,
                                             const struct message_grant *grant,

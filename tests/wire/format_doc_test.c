@@ -338,6 +338,9 @@ static void make_message_grant(struct buffer *target)
         .writer = example_writer(),
         .head = {.sequence = 12, .hash = bodies_hash(0xc0)},
     };
+    const struct hash compactor = bodies_hash(0x90);
+    struct branch_head manifest = {.head = {.sequence = 7, .hash = bodies_hash(0xe0)}};
+    memcpy(manifest.writer.bytes, compactor.bytes, WRITER_ID_BYTES);
     const struct message_grant grant = {
         .key_count = 1,
         .keys = {{.key_epoch = 1, .secret = secret}},
@@ -346,6 +349,7 @@ static void make_message_grant(struct buffer *target)
         .token_count = 1,
         .tokens = {bodies_hash(0x60)},
         .head_count = 1,
+        .manifest = manifest,
     };
     assert_int_equal(message_grant_encode(target, &grant, &head), STATUS_OK);
 }

@@ -45,6 +45,8 @@ static int setup(void **state)
     }
     f.grant.certificate = bytes_text("a leaf");
     f.grant.root = bytes_text("the root");
+    f.grant.manifest = (struct branch_head){.writer = {.bytes = {0x30}},
+                                            .head = {.sequence = 5, .hash = bodies_hash(0x40)}};
     *state = &f;
     return 0;
 }
@@ -86,6 +88,9 @@ static void grant_round_trips(struct fixture *f, uint32_t key_count, uint32_t to
         assert_true(hash_equal(&grant->tokens[i], &f->grant.tokens[i]));
     }
     assert_int_equal(grant->head_count, head_count);
+    assert_int_equal(grant->manifest.head.sequence, f->grant.manifest.head.sequence);
+    assert_true(hash_equal(&grant->manifest.head.hash, &f->grant.manifest.head.hash));
+    assert_true(writer_id_equal(&grant->manifest.writer, &f->grant.manifest.writer));
     for (uint32_t i = 0; i < head_count; i++) {
         struct branch_head branch = message_grant_head(grant, i);
         assert_memory_equal(branch.writer.bytes, f->heads[i].writer.bytes, WRITER_ID_BYTES);
@@ -109,10 +114,12 @@ static void a_grant_may_be_empty_and_may_be_as_large_as_its_bounds(void **state)
     grant_round_trips(f, 0, 0, 0);
 }
 
+enum { REST_MAX = 128 };
+
 /* Bytes of a message of this kind with one u32 in it, and zeroes enough for that count. */
 static enum status take_with_count(size_t offset, uint32_t count, size_t unit)
 {
-    size_t length = offset + 4 + count * unit + 64;
+    size_t length = offset + 4 + count * unit + REST_MAX;
     uint8_t *bytes = calloc(1, length);
     assert_non_null(bytes);
     bytes[0] = MESSAGE_GRANT;
@@ -120,7 +127,7 @@ static enum status take_with_count(size_t offset, uint32_t count, size_t unit)
         bytes[offset + (size_t)i] = (uint8_t)(count >> (8 * i));
     }
     enum status status = STATUS_MALFORMED;
-    for (size_t rest = 0; rest <= 64 && status != STATUS_OK; rest++) {
+    for (size_t rest = 0; rest <= REST_MAX && status != STATUS_OK; rest++) {
         status = take(bytes_of(bytes, offset + 4 + count * unit + rest));
     }
     free(bytes);
@@ -153,7 +160,7 @@ static void counts_that_overflow_a_size_are_refused(void **state)
     (void)state;
     const size_t offsets[] = {1, 5, 9, 13, 17};
     for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
-        uint8_t bytes[64] = {MESSAGE_GRANT};
+        uint8_t bytes[128] = {MESSAGE_GRANT};
         memset(bytes + offsets[i], 0xff, 4);
         assert_int_equal(take(bytes_of(bytes, sizeof bytes)), STATUS_MALFORMED);
     }
@@ -347,8 +354,8 @@ static void unknown_kinds_are_refused(void **state)
     (void)state;
     for (unsigned kind = 0; kind <= UINT8_MAX; kind++) {
         // A length that a grant, an answer and a renewal of zeroes have.
-        for (size_t length = 1; length < 64; length++) {
-            const uint8_t bytes[64] = {(uint8_t)kind};
+        for (size_t length = 1; length < 128; length++) {
+            const uint8_t bytes[128] = {(uint8_t)kind};
             if (kind < MESSAGE_GRANT || kind > MESSAGE_LOCK_ANSWER) {
                 assert_int_equal(take(bytes_of(bytes, length)), STATUS_MALFORMED);
             }
