@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,17 +77,44 @@ void inspect_close(struct inspection *it)
     app_release(&it->app);
 }
 
+/* Bytes of the segments up to number `last`. */
+static uint64_t segments_bytes(const char *directory, uint32_t last)
+{
+    uint64_t total = 0;
+    struct stat facts;
+    char path[FILE_PATH_BYTES];
+    for (uint32_t segment = 1; segment <= last; segment++) {
+        snprintf(path, sizeof path, "%s/segment-%08" PRIu32, directory, segment);
+        if (stat(path, &facts) != 0) {
+            break;
+        }
+        total += (uint64_t)facts.st_size;
+    }
+    return total;
+}
+
+/*
+ * "[######------] 52 %, 118000 records". The last segment is longer than what is written in it, so
+ * the end comes early.
+ */
 static void show_progress(void *context, const struct survey *survey,
                           const struct store_place *place)
 {
+    static const char done[] = "##############################",
+                      left[] = "------------------------------";
+    const int width = (int)sizeof done - 1;
     struct inspection *it = context;
     int64_t now = now_ms();
     if (now - it->started_ms < INSPECT_QUIET_MS || now - it->shown_ms < INSPECT_STEP_MS) {
         return;
     }
     it->shown_ms = now;
-    fprintf(stderr, "\rverified %zu records, segment %" PRIu32 ", %" PRIu64 " MiB ",
-            survey->record_count, place->segment, place->offset >> 20);
+    uint64_t total = segments_bytes(it->directory, UINT32_MAX);
+    uint64_t walked = segments_bytes(it->directory, place->segment - 1) + place->offset;
+    int percent = total == 0 || walked > total ? 100 : (int)(100 * walked / total);
+    int bar = percent * width / 100;
+    fprintf(stderr, "\r[%.*s%.*s] %3d %%, %zu records ", bar, done, width - bar, left, percent,
+            survey->record_count);
 }
 
 static enum status export_record(void *context, struct bytes record)
@@ -104,7 +132,7 @@ enum status inspect_survey(struct inspection *it)
         survey_release(&it->survey);
         it->survey = (struct survey){
             .seed = it->seed,
-            .progress = it->shows_progress && isatty(STDERR_FILENO) ? show_progress : NULL,
+            .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
             .record = it->target == NULL ? NULL : export_record,
             .context = it,
             .visitor = it->visitor,
@@ -303,7 +331,6 @@ static int run_verify(const struct command_line *line)
     int result = COMMAND_COULD_NOT;
     struct inspection it;
     if (inspect_open(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
-        it.shows_progress = true;
         enum status status = inspect_survey(&it);
         result = status == STATUS_OK ? COMMAND_OK : inspect_refuse(&it, status);
         if (result != COMMAND_COULD_NOT && command_has(line, "json")) {

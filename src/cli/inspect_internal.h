@@ -27,7 +27,6 @@ struct inspection {
     FILE *target;                          // of export
     int64_t started_ms;
     int64_t shown_ms;
-    bool shows_progress;
 };
 
 /*

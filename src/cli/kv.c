@@ -151,7 +151,6 @@ static bool recall(struct inspection *it, struct past *past, const struct comman
         return false;
     }
     it->visitor = &past->visitor;
-    it->shows_progress = true;
     enum status status = inspect_survey(it);
     if (status != STATUS_OK) {
         *result = inspect_refuse(it, status);

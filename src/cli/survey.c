@@ -15,6 +15,7 @@
 #include "capsule/seal.h"
 #include "capsule/sync.h"
 #include "capsule/term.h"
+#include "cli/notary.h"
 #include "store/disk.h"
 
 enum { SURVEY_ENTRY_HEAD_BYTES = 8 };  // before a record in its segment (docs/format/segment.md)
@@ -39,6 +40,7 @@ struct survey_state {
     uint64_t last_sync_s;
     struct store_place place;
     struct buffer plain;
+    struct notary *notary;
 };
 
 static enum status refuse(struct survey *survey, enum status status, const char *format, ...)
@@ -287,13 +289,23 @@ static enum status visit(void *context, struct bytes bytes, const struct store_p
     struct survey *survey = context;
     struct record record;
     survey->state->place = *place;
+    if (notary_has_refused(survey->state->notary)) {
+        return STATUS_FORGED;
+    }
     enum status status = record_decode_stored(&record, bytes.at, bytes.length);
     if (status != STATUS_OK) {
         return refuse(survey, status,
                       "segment-%08" PRIu32 ", offset %" PRIu64 ": what lies there is no record: %s",
                       place->segment, place->offset, status_text(status));
     }
-    status = capsule_accept(survey->capsule, &record);
+    // Its signature is verified beside: what is wrong with it is said at the end of the walk.
+    const struct capsule_member *member = capsule_member_find(survey->capsule, &record.writer);
+    if (member != NULL) {
+        notary_push(survey->state->notary, &record, &member->key, survey->record_count);
+        status = capsule_accept_vouched(survey->capsule, &record);
+    } else {
+        status = capsule_accept(survey->capsule, &record);
+    }
     if (status != STATUS_OK) {
         return refuse_record(survey, status, &record, capsule_reason(survey->capsule));
     }
@@ -336,6 +348,21 @@ static enum status verify_pruned(struct survey *survey)
         }
     }
     return STATUS_OK;
+}
+
+/* The first record that its writer did not sign; all that came after it is forgotten. */
+static enum status verify_signatures(struct survey *survey)
+{
+    size_t index = notary_settle(survey->state->notary);
+    if (index >= survey->record_count) {
+        return STATUS_OK;  // none; or the last one, which was refused for something else too
+    }
+    const struct survey_record *kept = &survey->records[index];
+    const struct record record = {
+        .type = kept->type, .writer = kept->writer_id, .sequence = kept->sequence};
+    survey->state->place = kept->place;
+    survey->record_count = index;
+    return refuse_record(survey, STATUS_FORGED, &record, "its signature does not verify");
 }
 
 /* Everything that a SYNC or a CLOSE named is here. */
@@ -502,7 +529,12 @@ enum status survey_run(struct survey *survey, struct bytes genesis_body, const c
                       status_text(status));
     }
     struct store_place place = {.segment = 0};
+    survey->state->notary = notary_new();
     status = store_walk(&disk, visit, survey, &place);
+    enum status signed_status = verify_signatures(survey);
+    if (signed_status != STATUS_OK) {
+        status = signed_status;
+    }
     find_writers(survey);
     if (status == STATUS_NOT_FOUND) {
         (void)refuse(survey, status, "there is no segment in '%s'", directory);
@@ -528,6 +560,7 @@ void survey_release(struct survey *survey)
         }
         free(state->pending);
         free(state->policies);
+        notary_free(state->notary);
         buffer_release(&state->plain);
         free(state);
     }
