@@ -25,6 +25,8 @@ struct walk {
     struct buffer run[RUN_RECORDS_MAX];  // those that nothing vouches for yet
     struct record records[RUN_RECORDS_MAX];
     size_t run_count;
+    struct branch_head *pruned;  // records without a body; their hashes are not looked at
+    size_t pruned_count;
 };
 
 static struct checker_head *find_or_add(struct checker_store *checker,
@@ -93,6 +95,31 @@ static void note_lock(struct checker_store *checker, const struct record *record
     }
 }
 
+/* A body that is gone has to be named by a PRUNE: known at the end. */
+static void note_pruned(struct walk *walk, const struct record *record)
+{
+    if (record->is_pruned) {
+        walk->pruned = reallocarray(walk->pruned, walk->pruned_count + 1, sizeof *walk->pruned);
+        CHECK(walk->pruned != NULL);
+        walk->pruned[walk->pruned_count++] =
+            (struct branch_head){.writer = record->writer, .head = {.sequence = record->sequence}};
+    }
+}
+
+static bool are_pruned_named(const struct walk *walk)
+{
+    for (size_t i = 0; i < walk->pruned_count; i++) {
+        const struct branch_head *record = &walk->pruned[i];
+        if (!capsule_is_pruned(walk->capsule, &record->writer, record->head.sequence)) {
+            snprintf(walk->reason, CHECKER_REASON_BYTES,
+                     "P4: record %" PRIu64 " has lost its body, and no PRUNE names it",
+                     record->head.sequence);
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum status note_run(struct walk *walk)
 {
     for (size_t i = 0; i < walk->run_count; i++) {
@@ -106,6 +133,7 @@ static enum status note_run(struct walk *walk)
         }
         head->sequence++;
         walk->checker->record_count++;
+        note_pruned(walk, record);
         note_lock(walk->checker, record);
     }
     return STATUS_OK;
@@ -146,7 +174,8 @@ bool checker_store_walk(struct checker_store *checker, const struct disk *disk,
                  "P3: the disk is %s at segment %" PRIu32 ", offset %" PRIu64, status_text(status),
                  place.segment, place.offset);
     }
-    bool is_right = status == STATUS_OK && walk->run_count == 0;
+    bool is_right = status == STATUS_OK && walk->run_count == 0 && are_pruned_named(walk);
+    free(walk->pruned);
     run_clear(walk);
     capsule_free(walk->capsule);
     free(walk);

@@ -294,6 +294,7 @@ static void make_policy(struct federation *f)
 {
     policy_init(&f->policy);
     f->policy.version = 1;
+    f->policy.has_retention = true;  // of no time: whatever may go goes
     f->policy.allow_simulated = true;
     f->policy.has_simulated_root = true;
     f->policy.simulated_root = sign_key_public(f->vendor);

@@ -5,7 +5,7 @@
 #include "capsule/receipt.h"
 #include "sim/federation_internal.h"
 
-enum { SEGMENT_BYTES = 64 << 10 };  // small, so that a run fills several
+enum { SEGMENT_BYTES = 16 << 10 };  // small, so that a run fills several
 
 static size_t place_of(const struct federation_store *store)
 {

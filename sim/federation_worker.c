@@ -218,6 +218,22 @@ static enum status seal_all(struct federation *f, struct federation_worker *work
     return status;
 }
 
+/* What has become dispensable: the leader decides. */
+static void propose_prune(struct federation *f, struct federation_worker *worker)
+{
+    struct buffer body = BUFFER_EMPTY, plain = BUFFER_EMPTY, sealed = BUFFER_EMPTY;
+    if (compactor_prune(worker->compactor, &body) == STATUS_OK) {
+        const struct message_prune prune = {.body = buffer_bytes(&body)};
+        CHECK(message_prune_encode(&plain, &prune) == STATUS_OK);
+        CHECK(channel_seal(worker->channel, &sealed, buffer_bytes(&plain)) == STATUS_OK);
+        federation_post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_CHANNEL, 0, &worker->id,
+                             buffer_bytes(&sealed));
+    }
+    buffer_release(&body);
+    buffer_release(&plain);
+    buffer_release(&sealed);
+}
+
 /* A compactor's own work, beside what a worker does. */
 static enum status compact(struct federation *f, struct federation_worker *worker, size_t place,
                            uint64_t now_us)
@@ -226,6 +242,7 @@ static enum status compact(struct federation *f, struct federation_worker *worke
     for (int i = 0; i < STEPS_AT_ONCE; i++) {
         status = compactor_step(worker->compactor, now_us, &worker->work_us);
         CHECK(status == STATUS_OK || status == STATUS_EMPTY);
+        propose_prune(f, worker);
         enum status sealed = seal_all(f, worker, place, now_us);
         if (sealed != STATUS_EMPTY && sealed != STATUS_FULL) {
             return sealed;

@@ -46,6 +46,8 @@ static enum status encode(struct buffer *target, const struct message *message)
         return message_deploy_encode(target, &message->deploy);
     case MESSAGE_ANSWER:
         return message_answer_encode(target, &message->answer);
+    case MESSAGE_PRUNE:
+        return message_prune_encode(target, &message->prune);
     case MESSAGE_RENEW:
         return message_renew_encode(target, &message->renew);
     case MESSAGE_LOCK_ASK:

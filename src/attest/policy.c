@@ -227,6 +227,12 @@ static bool read_platforms(struct policy *policy, const json_t *value, char *err
     return true;
 }
 
+static bool read_retention_s(struct policy *policy, const json_t *value, char *error)
+{
+    policy->has_retention = true;
+    return policy_read_integer(&policy->retention_s, "retention_s", 0, INT32_MAX, value, error);
+}
+
 static bool read_max_collateral_age_days(struct policy *policy, const json_t *value, char *error)
 {
     return policy_read_integer(&policy->max_collateral_age_days, "max_collateral_age_days", 1,
@@ -248,6 +254,7 @@ static const struct member {
     {"tees", read_tees, false},
     {"platforms", read_platforms, false},
     {"max_collateral_age_days", read_max_collateral_age_days, false},
+    {"retention_s", read_retention_s, false},
 };
 
 enum { MEMBER_COUNT = sizeof members / sizeof *members };
@@ -402,6 +409,10 @@ static json_t *encode_policy(const struct policy *policy)
         char text[2 * SIGN_PUBLIC_BYTES + 1];
         hex_encode(text, policy->simulated_root.bytes, SIGN_PUBLIC_BYTES);
         failed |= json_object_set_new(object, "simulated_root", json_string(text));
+    }
+    if (policy->has_retention) {
+        failed |= json_object_set_new(object, "retention_s",
+                                      json_integer((json_int_t)policy->retention_s));
     }
     if (policy->platform_count > 0) {
         json_t *platforms = encode_values(policy->platforms, policy->platform_count);

@@ -58,6 +58,8 @@ struct policy {
     struct verdict_value platforms[POLICY_PLATFORM_COUNT_MAX];
     size_t platform_count;  // 0: every platform
     uint32_t max_collateral_age_days;
+    bool has_retention;    // the owner lets bodies go that tables have made dispensable
+    uint32_t retention_s;  // so long after
 };
 
 /* The strict defaults: admits nobody. Measurements are added by the caller. */

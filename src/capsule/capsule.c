@@ -292,6 +292,12 @@ bool capsule_manifest_may_follow(const struct capsule *capsule, const struct bra
            capsule_prune_moves_on(capsule, manifest, &branch->member);
 }
 
+bool capsule_may_prune(const struct capsule *capsule, const struct writer_id *writer, uint64_t from,
+                       uint64_t to)
+{
+    return capsule_prune_refusal(capsule, writer, from, to) == NULL;
+}
+
 bool capsule_is_pruned(const struct capsule *capsule, const struct writer_id *writer,
                        uint64_t sequence)
 {

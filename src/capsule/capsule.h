@@ -212,6 +212,10 @@ size_t capsule_lock_count(const struct capsule *capsule);
 uint64_t capsule_pruned_end(const struct capsule *capsule, const struct writer_id *writer,
                             uint64_t sequence);
 
+/* Whether a PRUNE may name these bodies of a branch, as far as one sees without keys. */
+bool capsule_may_prune(const struct capsule *capsule, const struct writer_id *writer, uint64_t from,
+                       uint64_t to);
+
 /* Whether a SYNC may name this MANIFEST after the one in effect, once W stores hold it. */
 bool capsule_manifest_may_follow(const struct capsule *capsule, const struct branch_head *manifest);
 

@@ -121,6 +121,9 @@ enum status capsule_prune_apply(struct capsule *capsule, struct branch *leader,
  * a compactor admitted later. */
 bool capsule_prune_moves_on(const struct capsule *capsule, const struct branch_head *named,
                             const struct capsule_member *compactor);
+/* NULL, or why these bodies may not be named by a PRUNE. */
+const char *capsule_prune_refusal(const struct capsule *capsule, const struct writer_id *writer,
+                                  uint64_t from, uint64_t to);
 /* Judge the MANIFEST that a SYNC names, its heads examined already; and let it take effect. */
 MUST_CHECK enum status capsule_prune_verify_manifest(struct capsule *capsule,
                                                      const struct record *record,

@@ -102,33 +102,42 @@ enum status capsule_prune_verify_place(struct capsule *capsule, const struct rec
 
 // ---- PRUNE ----
 
-static bool contains(const struct prune_range *range, const struct branch_head *manifest)
+static bool contains(const struct writer_id *writer, uint64_t from, uint64_t to,
+                     const struct branch_head *manifest)
 {
-    return writer_id_equal(&range->writer, &manifest->writer) &&
-           range->from <= manifest->head.sequence && manifest->head.sequence <= range->to;
+    return writer_id_equal(writer, &manifest->writer) && from <= manifest->head.sequence &&
+           manifest->head.sequence <= to;
+}
+
+const char *capsule_prune_refusal(const struct capsule *capsule, const struct writer_id *writer,
+                                  uint64_t from, uint64_t to)
+{
+    const struct branch *branch = capsule_branch_find(capsule, writer);
+    const struct capsule_gone *gone = capsule_gone_find(capsule, writer);
+    if (gone != NULL && to <= gone->cut) {
+        return NULL;
+    }
+    if (branch == NULL || branch->member.role == MEMBER_LEADER) {
+        return "who is no worker or compactor";
+    }
+    if (to > branch->covered.sequence) {
+        return "which no SYNC names so far up";
+    }
+    if (contains(writer, from, to, &capsule->manifest) ||
+        contains(writer, from, to, &capsule->manifest_before)) {
+        return "among them a MANIFEST that is in use";
+    }
+    return NULL;
 }
 
 static enum status verify_range(struct capsule *capsule, const struct record *record,
                                 const struct prune_range *range)
 {
-    struct capsule_digits writer = capsule_digits_of(range->writer.bytes);
-    const struct branch *branch = capsule_branch_find(capsule, &range->writer);
-    const struct capsule_gone *gone = capsule_gone_find(capsule, &range->writer);
-    if (gone != NULL && range->to <= gone->cut) {
-        return STATUS_OK;
-    }
-    if (branch == NULL || branch->member.role == MEMBER_LEADER) {
+    const char *refusal = capsule_prune_refusal(capsule, &range->writer, range->from, range->to);
+    if (refusal != NULL) {
         return capsule_refuse(capsule, record, STATUS_FORGED,
-                              "it names bodies of %s, who is no worker or compactor", writer.text);
-    }
-    if (range->to > branch->covered.sequence) {
-        return capsule_refuse(capsule, record, STATUS_FORGED,
-                              "it names bodies of %s to %" PRIu64 ", SYNCs name them to %" PRIu64,
-                              writer.text, range->to, branch->covered.sequence);
-    }
-    if (contains(range, &capsule->manifest) || contains(range, &capsule->manifest_before)) {
-        return capsule_refuse(capsule, record, STATUS_FORGED,
-                              "it names a MANIFEST that is in use, of %s", writer.text);
+                              "it names bodies of %s up to %" PRIu64 ", %s",
+                              capsule_digits_of(range->writer.bytes).text, range->to, refusal);
     }
     return STATUS_OK;
 }

@@ -261,6 +261,28 @@ static enum status flush(struct compact *compact)
     return status == STATUS_EMPTY ? STATUS_OK : status;
 }
 
+/* What has become dispensable: the leader decides. */
+static enum status propose_prune(struct compact *compact)
+{
+    struct buffer body = BUFFER_EMPTY, plain = BUFFER_EMPTY, sealed = BUFFER_EMPTY;
+    enum status status = compactor_prune(compact->compactor, &body);
+    if (status == STATUS_OK) {
+        const struct message_prune prune = {.body = buffer_bytes(&body)};
+        status = message_prune_encode(&plain, &prune);
+    }
+    if (status == STATUS_OK) {
+        status = channel_seal(compact->channel, &sealed, buffer_bytes(&plain));
+    }
+    if (status == STATUS_OK) {
+        status = enclave_send_body(compact->enclave, FRAME_CHANNEL, 0, &frame_to_leader,
+                                   buffer_bytes(&sealed));
+    }
+    buffer_release(&body);
+    buffer_release(&plain);
+    buffer_release(&sealed);
+    return status == STATUS_EMPTY ? STATUS_OK : status;
+}
+
 /* One step; the next follows at once when there is more to do, after what came in the meantime. */
 static enum status work(struct compact *compact)
 {
@@ -336,6 +358,9 @@ static enum status turn(struct compact *compact)
     }
     if (status == STATUS_OK) {
         status = work(compact);
+    }
+    if (status == STATUS_OK) {
+        status = propose_prune(compact);
     }
     if (status == STATUS_OK) {
         status = seal_all(compact);

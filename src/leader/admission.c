@@ -620,6 +620,8 @@ static enum status receive_member_message(struct leader *leader, const struct fr
         status = lock_receive_ask(leader, member, &message.lock_ask, time);
     } else if (is_genuine && message.kind == MESSAGE_LOCK_RELEASE) {
         status = lock_receive_release(leader, member, &message.lock_release, time);
+    } else if (is_genuine && message.kind == MESSAGE_PRUNE) {
+        status = retention_receive(leader, member, message.prune.body);
     }
     buffer_release(&plain);
     return status;

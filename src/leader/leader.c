@@ -58,6 +58,7 @@ void leader_free(struct leader *leader)
     }
     admission_release(leader);
     takeover_release(leader);
+    retention_release(leader);
     while (leader->output != NULL) {
         output_drop_first(leader);
     }
@@ -424,6 +425,9 @@ enum status leader_tick(struct leader *leader, struct leader_time time, uint64_t
     }
     if (status == STATUS_OK) {
         status = answer_deploys(leader);
+    }
+    if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
+        status = retention_tick(leader, time);
     }
     if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
         status = epoch_tick(leader, time, wake_us);

@@ -169,6 +169,13 @@ struct leader {
     uint64_t sync_sequence;
     bool must_sync;  // something closed that no SYNC lists yet
 
+    // What a compactor holds for dispensable: the first waits for its time, the last replaces the
+    // one before it until then.
+    struct leader_prune {
+        struct buffer body;  // empty: none
+        uint64_t time_ms;    // of the newest SYNC when it came
+    } prunes[2];
+
     struct leader_closing closings[LEADER_CLOSINGS_MAX];
     struct leader_function functions[LEADER_FUNCTIONS_MAX];
     size_t function_count;
@@ -253,6 +260,15 @@ MUST_CHECK enum status takeover_close(struct leader *leader, const struct writer
 /* Whether some closing still asks: it has to be called again. */
 bool takeover_is_closing(const struct leader *leader);
 void takeover_release(struct leader *leader);
+
+/* ---- retention.c ---- */
+
+/* A compactor says what need not be kept. */
+MUST_CHECK enum status retention_receive(struct leader *leader, const struct capsule_member *member,
+                                         struct bytes body);
+/* Write a PRUNE when the owner's policy lets one go now. */
+MUST_CHECK enum status retention_tick(struct leader *leader, struct leader_time time);
+void retention_release(struct leader *leader);
 
 /* ---- epoch.c ---- */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "capsule/prune.h"
 #include "lsm/compaction.h"
 #include "scl/scl_internal.h"
 
@@ -40,6 +41,13 @@ struct source {
     bool has_begun;
 };
 
+/* Records of a compactor's that are in use, both ends included. */
+struct kept {
+    struct writer_id writer;
+    uint64_t from;
+    uint64_t to;
+};
+
 struct compactor {
     struct compactor_config config;
     struct scl *scl;
@@ -58,7 +66,10 @@ struct compactor {
     struct table moved;   // of a plan that moves
     struct buffer plain;  // of the MANIFEST
     struct block_ref manifest;
-    uint64_t told_us;  // the leader, last
+    uint64_t told_us;     // the leader, last
+    struct kept *before;  // what the MANIFEST before the one in effect needs
+    uint32_t before_count;
+    bool has_prune;  // nobody has been told yet what the one in effect has made dispensable
     enum status trouble;
 
     struct compactor_counters counters;
@@ -175,6 +186,147 @@ static void drop_marks(struct scl *scl)
     }
 }
 
+// ---- what need not be kept any more ----
+
+static int compare_kept(const void *a, const void *b)
+{
+    const struct kept *left = a, *right = b;
+    int order = writer_id_compare(&left->writer, &right->writer);
+    return order != 0 ? order : (left->from > right->from) - (left->from < right->from);
+}
+
+/* The tables of a manifest, and the record that it is itself. Returns how many. */
+static uint32_t keep_manifest(struct kept *kept, const struct manifest *manifest,
+                              const struct branch_head *itself)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < manifest->table_count; i++) {
+        const struct table *table = &manifest->tables[i];
+        kept[count++] = (struct kept){.writer = table->index.writer,
+                                      .from = table->first_sequence,
+                                      .to = table->index.sequence};
+    }
+    if (itself->head.sequence > 0) {
+        kept[count++] = (struct kept){
+            .writer = itself->writer, .from = itself->head.sequence, .to = itself->head.sequence};
+    }
+    return count;
+}
+
+/* Before a job: what the MANIFEST in effect needs, for when its successor is. */
+static enum status remember_before(struct compactor *compactor)
+{
+    const struct scl *scl = compactor->scl;
+    const struct manifest *manifest = tree_manifest(scl->cold.tree);
+    struct kept *kept = realloc(compactor->before, (manifest->table_count + 1u) * sizeof *kept);
+    if (kept == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    compactor->before = kept;
+    compactor->before_count = keep_manifest(kept, manifest, &scl->cold.named);
+    return STATUS_OK;
+}
+
+/* Of `range`, what is not pruned yet. False: nothing. */
+static bool is_left(const struct capsule *capsule, struct prune_range *range)
+{
+    if (range->from > range->to) {
+        return false;
+    }
+    range->from = capsule_pruned_end(capsule, &range->writer, range->from) + 1;
+    return range->from <= range->to;
+}
+
+/* A compactor's branch up to `end`, but for what is kept. */
+static uint32_t free_between(const struct capsule *capsule, const struct writer_id *writer,
+                             uint64_t end, const struct kept *kept, uint32_t kept_count,
+                             struct prune_range *ranges)
+{
+    uint32_t count = 0;
+    uint64_t next = 1;
+    for (uint32_t i = 0; i <= kept_count; i++) {
+        bool is_last = i == kept_count;
+        if (!is_last && !writer_id_equal(&kept[i].writer, writer)) {
+            continue;
+        }
+        struct prune_range range = {
+            .writer = *writer, .from = next, .to = is_last ? end : kept[i].from - 1};
+        range.to = range.to < end ? range.to : end;
+        if (is_left(capsule, &range)) {
+            ranges[count++] = range;
+        }
+        next = !is_last && kept[i].to >= next ? kept[i].to + 1 : next;
+    }
+    return count;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+    const struct prune_range *left = a, *right = b;
+    int order = writer_id_compare(&left->writer, &right->writer);
+    return order != 0 ? order : (left->from > right->from) - (left->from < right->from);
+}
+
+/* All that may go, in order. Of an open branch of another compactor's nobody knows what it is for.
+ */
+static uint32_t collect_ranges(const struct compactor *compactor, const struct kept *kept,
+                               uint32_t kept_count, struct prune_range *ranges, uint32_t count_max)
+{
+    const struct scl *scl = compactor->scl;
+    const struct manifest *manifest = tree_manifest(scl->cold.tree);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < manifest->cover_count && count < count_max; i++) {
+        struct manifest_cover cover = manifest_cover_at(manifest, i);
+        struct prune_range range = {.writer = cover.writer, .from = 1, .to = cover.sequence};
+        if (is_left(scl->capsule, &range)) {
+            ranges[count++] = range;
+        }
+    }
+    for (size_t i = 0; i < scl->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
+        bool is_own = writer_id_equal(&member->id, &scl->id);
+        uint64_t end = is_own ? compactor->manifest.sequence - 1
+                              : (member->is_closed ? member->cut.sequence : 0);
+        if (member->role == MEMBER_COMPACTOR && end > 0 && count + kept_count + 1 <= count_max) {
+            count += free_between(scl->capsule, &member->id, end, kept, kept_count, ranges + count);
+        }
+    }
+    if (count > 1) {
+        qsort(ranges, count, sizeof *ranges, compare_ranges);
+    }
+    return count;
+}
+
+enum status compactor_prune(struct compactor *compactor, struct buffer *body)
+{
+    const struct scl *scl = compactor->scl;
+    if (!compactor->has_prune) {
+        return STATUS_EMPTY;
+    }
+    const struct manifest *manifest = tree_manifest(scl->cold.tree);
+    struct kept *kept =
+        calloc((size_t)manifest->table_count + 1 + compactor->before_count, sizeof *kept);
+    struct prune_range *ranges = calloc(PRUNE_RANGES_MAX, sizeof *ranges);
+    enum status status = STATUS_NO_MEMORY;
+    if (kept != NULL && ranges != NULL) {
+        uint32_t kept_count = keep_manifest(kept, manifest, &scl->cold.named);
+        for (uint32_t i = 0; i < compactor->before_count; i++) {
+            kept[kept_count++] = compactor->before[i];
+        }
+        qsort(kept, kept_count, sizeof *kept, compare_kept);
+        const struct prune_body prune = {
+            .manifest = scl->cold.named,
+            .range_count = collect_ranges(compactor, kept, kept_count, ranges, PRUNE_RANGES_MAX),
+        };
+        buffer_clear(body);
+        status = prune.range_count == 0 ? STATUS_EMPTY : prune_encode(body, &prune, ranges);
+    }
+    compactor->has_prune = status == STATUS_NO_MEMORY;
+    free(kept);
+    free(ranges);
+    return status;
+}
+
 // ---- a job ----
 
 static void job_release(struct compactor *compactor)
@@ -207,6 +359,10 @@ static enum status job_begin(struct compactor *compactor, uint8_t target_level, 
         .drops_deletes = drops_deletes,
     };
     compactor->predecessor = tree_manifest_hash(scl->cold.tree);
+    enum status status = remember_before(compactor);
+    if (status != STATUS_OK) {
+        return status;
+    }
     return compaction_new(&compactor->compaction, &config);
 }
 
@@ -419,6 +575,7 @@ static enum status step_naming(struct compactor *compactor, uint64_t now_us)
     struct scl *scl = compactor->scl;
     struct hash installed = tree_manifest_hash(scl->cold.tree);
     if (scl_cold_is_current(scl) && !hash_equal(&installed, &compactor->predecessor)) {
+        compactor->has_prune = hash_equal(&installed, &compactor->manifest.hash);
         compactor->stage = COMPACTOR_IDLE;
         return STATUS_OK;
     }
@@ -502,6 +659,7 @@ void compactor_free(struct compactor *compactor)
     }
     compactor->scl->cold.on_block = NULL;
     job_release(compactor);
+    free(compactor->before);
     memtable_reader_free(compactor->source.reader);
     buffer_release(&compactor->source.key);
     buffer_release(&compactor->source.value);

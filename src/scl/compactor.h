@@ -51,6 +51,13 @@ void compactor_free(struct compactor *compactor);  // before its scl
 MUST_CHECK enum status compactor_step(struct compactor *compactor, uint64_t now_us,
                                       uint64_t *wake_us);
 
+/*
+ * After a MANIFEST of this compactor's took effect: what that has made dispensable, as the body of
+ * a PRUNE, once; it replaces the content of `body`. DATA that its tables cover; TABLE and MANIFEST
+ * records that neither it nor its predecessor names. STATUS_EMPTY: nothing new. STATUS_NO_MEMORY.
+ */
+MUST_CHECK enum status compactor_prune(struct compactor *compactor, struct buffer *body);
+
 struct compactor_counters {
     uint64_t flushes;
     uint64_t merges;

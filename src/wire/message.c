@@ -236,6 +236,19 @@ enum status message_renew_encode(struct buffer *target, const struct message_ren
     return STATUS_OK;
 }
 
+enum status message_prune_encode(struct buffer *target, const struct message_prune *prune)
+{
+    struct encoder out;
+    size_t length = 1 + RUN_PREFIX_BYTES + prune->body.length;
+    enum status status = message_begin(&out, target, length, MESSAGE_PRUNE);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    run_encode(&out, prune->body);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
 static enum status renew_decode(struct message_renew *renew, struct cursor *in)
 {
     renew->certificate = run_decode(in);
@@ -387,6 +400,9 @@ static enum status fields_decode(struct message *message, uint8_t kind, struct c
         return answer_decode(&message->answer, in);
     case MESSAGE_RENEW:
         return renew_decode(&message->renew, in);
+    case MESSAGE_PRUNE:
+        message->prune.body = run_decode(in);
+        return STATUS_OK;
     case MESSAGE_LOCK_ASK:
         return lock_ask_decode(&message->lock_ask, in);
     case MESSAGE_LOCK_GRANT:

@@ -31,6 +31,7 @@ enum message_kind {
     MESSAGE_LOCK_GRANT = 7,    // leader → worker: it is yours
     MESSAGE_LOCK_RELEASE = 8,  // worker → leader: done with it, or no longer wanted
     MESSAGE_LOCK_ANSWER = 9,   // leader → worker: it is settled
+    MESSAGE_PRUNE = 10,        // compactor → leader: these bodies have become dispensable
 };
 
 enum {
@@ -95,6 +96,13 @@ struct message_answer {
 };
 MUST_CHECK enum status message_answer_encode(struct buffer *target,
                                              const struct message_answer *answer);
+
+/* PRUNE: the body of a PRUNE record (capsule/prune.h) as it would be; its term means nothing. */
+struct message_prune {
+    struct bytes body;
+};
+MUST_CHECK enum status message_prune_encode(struct buffer *target,
+                                            const struct message_prune *prune);
 
 /* RENEW */
 struct message_renew {
@@ -170,6 +178,7 @@ struct message {
         struct message_deploy deploy;
         struct message_answer answer;
         struct message_renew renew;
+        struct message_prune prune;
         struct message_lock_ask lock_ask;
         struct message_lock_grant lock_grant;
         struct message_lock_release lock_release;

@@ -37,6 +37,7 @@ static void what_is_left_out_has_its_strictest_value(void **state)
     assert_int_equal(policy.tcb_statuses, 1u << TCB_UP_TO_DATE | 1u << TCB_SW_HARDENING_NEEDED);
     assert_int_equal(policy.platform_count, 0);
     assert_int_equal(policy.max_collateral_age_days, 30);
+    assert_false(policy.has_retention);  // bodies are kept for ever
     for (size_t role = 0; role < POLICY_ROLE_COUNT; role++) {
         assert_int_equal(policy.measurements[role].count, 0);
     }
@@ -52,6 +53,8 @@ static void gives_back_every_member(void **state)
     sent->allow_debug = true;
     sent->tcb_statuses = 1u << TCB_OUT_OF_DATE | 1u << TCB_CONFIGURATION_NEEDED;
     sent->max_collateral_age_days = POLICY_COLLATERAL_AGE_DAYS_MAX;
+    sent->has_retention = true;
+    sent->retention_s = 86400;
     sent->platform_count = POLICY_PLATFORM_COUNT_MAX;
     for (size_t i = 0; i < POLICY_PLATFORM_COUNT_MAX; i++) {
         sent->platforms[i].length = (uint8_t)(1 + i % VERDICT_VALUE_BYTES_MAX);
@@ -75,6 +78,8 @@ static void gives_back_every_member(void **state)
     assert_true(verify_key_equal(&received.simulated_root, &sent->simulated_root));
     assert_int_equal(received.tcb_statuses, sent->tcb_statuses);
     assert_int_equal(received.max_collateral_age_days, sent->max_collateral_age_days);
+    assert_true(received.has_retention);
+    assert_int_equal(received.retention_s, 86400);
     assert_int_equal(received.platform_count, sent->platform_count);
     assert_true(verdict_value_equal(&received.platforms[255], &sent->platforms[255]));
     for (size_t role = 0; role < POLICY_ROLE_COUNT; role++) {
@@ -139,6 +144,7 @@ static void refuses_what_it_does_not_wholly_understand(void **state)
         {WITH("\"platforms\": [\"\"]"), "'platforms[0]'"},
         {WITH("\"platforms\": [\"" HEX32 HEX32 "00\"]"), "'platforms[0]'"},
         {WITH("\"max_collateral_age_days\": 0"), "'max_collateral_age_days'"},
+        {WITH("\"retention_s\": -1"), "'retention_s'"},
         {WITH("\"max_collateral_age_days\": 3651"), "'max_collateral_age_days'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

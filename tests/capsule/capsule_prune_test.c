@@ -190,7 +190,7 @@ static void p4_a_prune_names_only_what_a_sync_has_named(void **state)
     assert_int_equal(sync_naming(f, &f->first), STATUS_OK);
     capsule_world_put(&f->world, f->worker, "x", "2");
     assert_int_equal(prune(f, &f->first, range_of(f->worker, 1, 2)), STATUS_FORGED);
-    assert_reason(f, "SYNCs name them to 1");
+    assert_reason(f, "no SYNC names so far up");
     assert_int_equal(prune(f, &f->first, range_of(f->world.leader, 1, 1)), STATUS_FORGED);
     assert_reason(f, "no worker or compactor");
 }

@@ -349,6 +349,17 @@ static void what_became_of_a_lock_comes_out_as_it_went_in(void **state)
     assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
 }
 
+static void a_proposal_to_prune_comes_out_as_it_went_in(void **state)
+{
+    struct fixture *f = *state;
+    const struct message_prune sent = {.body = bytes_text("the body of a PRUNE")};
+    assert_int_equal(message_prune_encode(&f->bytes, &sent), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(f->message.kind, MESSAGE_PRUNE);
+    assert_true(bytes_equal(f->message.prune.body, sent.body));
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+}
+
 static void unknown_kinds_are_refused(void **state)
 {
     (void)state;
@@ -356,7 +367,7 @@ static void unknown_kinds_are_refused(void **state)
         // A length that a grant, an answer and a renewal of zeroes have.
         for (size_t length = 1; length < 128; length++) {
             const uint8_t bytes[128] = {(uint8_t)kind};
-            if (kind < MESSAGE_GRANT || kind > MESSAGE_LOCK_ANSWER) {
+            if (kind < MESSAGE_GRANT || kind > MESSAGE_PRUNE) {
                 assert_int_equal(take(bytes_of(bytes, length)), STATUS_MALFORMED);
             }
         }
@@ -401,6 +412,7 @@ int main(void)
         TEST(a_lock_that_is_asked_for_comes_out_as_it_went_in),
         TEST(a_lock_that_is_granted_comes_out_as_it_went_in),
         TEST(a_lock_that_is_released_comes_out_as_it_went_in),
+        TEST(a_proposal_to_prune_comes_out_as_it_went_in),
         TEST(what_became_of_a_lock_comes_out_as_it_went_in),
         TEST(a_short_renewal_is_refused_at_every_other_length),
         TEST(unknown_kinds_are_refused),
