@@ -18,8 +18,10 @@
 #include <cmocka.h>
 
 #include "base/check.h"
+#include "capsule/lock.h"
 #include "scl/outbox.h"
 #include "scl/scl.h"
+#include "scl/scl_lock.h"
 #include "tests/support/capsule_world.h"
 
 enum { MS = 1000, START_US = 1000 * MS };
@@ -1408,9 +1410,328 @@ static void p6_serves_only_when_it_has_reached_what_the_leader_named(void **stat
     fixture_free(f);
 }
 
+// ---- locks ----
+
+static const struct hash LOCK_NAME = {.bytes = {0x4c}};
+
+/* A record of `writer` under this fence, which the scl has not been given yet. */
+static struct branch_head write_tagged(struct fixture *f, struct capsule_world_writer *writer,
+                                       uint32_t number, const char *key, const char *value)
+{
+    struct capsule_world_draft draft;
+    struct tuple_batch batch = {.tag = {.lock = LOCK_NAME, .fence = lock_fence(1, number)}};
+    const struct tuple tuple = {.kind = TUPLE_PUT,
+                                .lamport = ++writer->lamport,
+                                .key = bytes_text(key),
+                                .value = bytes_text(value)};
+    CHECK(tuple_batch_add(&batch, &tuple) == STATUS_OK);
+    capsule_world_draft(&f->world, &draft, writer, RECORD_DATA);
+    CHECK(buffer_append(&draft.body, batch.plain.bytes, batch.plain.length) == STATUS_OK);
+    assert_int_equal(capsule_world_try(&f->world, &draft), STATUS_OK);
+    tuple_batch_release(&batch);
+    return (struct branch_head){.writer = writer->id, .head = writer->head};
+}
+
+/* The leader's LOCK, which the scl has not been given yet. NULL: void. */
+static void write_lock(struct fixture *f, uint32_t number, const struct branch_head *record)
+{
+    struct capsule_world_draft draft;
+    struct lock_body lock = {.term = 1, .lock = LOCK_NAME, .fence = lock_fence(1, number)};
+    if (record != NULL) {
+        lock.record = *record;
+    }
+    capsule_world_draft(&f->world, &draft, f->world.leader, RECORD_LOCK);
+    CHECK(lock_encode(&draft.body, &lock) == STATUS_OK);
+    assert_int_equal(capsule_world_try(&f->world, &draft), STATUS_OK);
+}
+
+static void hold_leader(struct fixture *f)
+{
+    receipt(f, 0, f->world.leader, f->world.leader->head.sequence);
+}
+
+static void p7_a_tagged_record_is_applied_when_a_lock_names_it_and_stores_hold_that(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    const struct branch_head record = write_tagged(f, f->a, 1, "key", "1");
+    feed_rest(f);
+    assert_value(f, "key", NULL);
+    write_lock(f, 1, &record);
+    feed_rest(f);
+    assert_value(f, "key", NULL);
+    assert_int_equal(counters_of(f).undecided, 1);
+    hold_leader(f);
+    assert_value(f, "key", "1");
+    assert_int_equal(counters_of(f).undecided, 0);
+    fixture_free(f);
+}
+
+static void p7_a_lock_may_come_before_what_it_names(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    const struct branch_head record = write_tagged(f, f->a, 1, "key", "1");
+    write_lock(f, 1, &record);
+    size_t at = f->fed++;
+    feed_rest(f);
+    hold_leader(f);
+    assert_value(f, "key", NULL);
+    assert_int_equal(feed(f, at), STATUS_OK);
+    assert_value(f, "key", "1");
+    fixture_free(f);
+}
+
+static void p7_what_no_lock_names_is_void_for_ever(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    // Taken over before it came, and after; another one of the same fence; a higher one decided.
+    write_lock(f, 1, NULL);
+    feed_rest(f);
+    (void)write_tagged(f, f->a, 1, "late", "1");
+    (void)write_tagged(f, f->a, 2, "early", "2");
+    feed_rest(f);
+    write_lock(f, 2, NULL);
+    feed_rest(f);
+    assert_int_equal(counters_of(f).undecided, 0);
+    (void)write_tagged(f, f->b, 3, "other", "3");
+    const struct branch_head record = write_tagged(f, f->a, 4, "named", "4");
+    write_lock(f, 4, &record);
+    feed_rest(f);
+    hold_leader(f);
+    assert_int_equal(counters_of(f).undecided, 0);
+    assert_value(f, "named", "4");
+    assert_value(f, "late", NULL);
+    assert_value(f, "early", NULL);
+    assert_value(f, "other", NULL);
+    fixture_free(f);
+}
+
+static void p7_what_is_undecided_ends_with_its_branch(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    (void)write_tagged(f, f->a, 1, "before", "1");
+    feed_rest(f);
+    assert_int_equal(counters_of(f).undecided, 1);
+    (void)write_tagged(f, f->a, 2, "after", "2");
+    capsule_world_close(&f->world, f->a);
+    size_t at = f->fed++;
+    feed_rest(f);
+    assert_int_equal(counters_of(f).undecided, 0);
+    assert_int_equal(feed(f, at), STATUS_OK);
+    assert_int_equal(counters_of(f).undecided, 0);
+    assert_value(f, "before", NULL);
+    assert_value(f, "after", NULL);
+    fixture_free(f);
+}
+
+static void a_lock_whose_receipts_are_lost_is_sent_again(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct frame frame;
+    get_ready(f);
+    const struct branch_head record = write_tagged(f, f->a, 1, "key", "1");
+    write_lock(f, 1, &record);
+    feed_rest(f);
+    tick(f, 0);
+    assert_false(take_frame(f, FRAME_RECORD, &frame));
+    tick(f, OUTBOX_REPEAT_US);
+    assert_true(take_frame(f, FRAME_RECORD, &frame));
+    assert_true(bytes_equal(frame.body, capsule_world_record(&f->world, f->fed - 1)));
+    fixture_free(f);
+}
+
+/* The next message for the leader, which `message` borrows from `plain`; STATUS_EMPTY: none. */
+static enum status take_message(struct fixture *f, struct buffer *plain, struct message *message)
+{
+    buffer_clear(plain);
+    enum status status = scl_lock_output(f->scl, f->now_us, plain);
+    return status == STATUS_OK ? message_decode(message, buffer_bytes(plain)) : status;
+}
+
+static void give_grant(struct fixture *f, uint64_t request, uint32_t number, uint64_t decided,
+                       const struct branch_head *head)
+{
+    struct buffer plain = BUFFER_EMPTY;
+    struct message message;
+    const struct message_lock_grant grant = {.request = request,
+                                             .lock = LOCK_NAME,
+                                             .fence = lock_fence(1, number),
+                                             .decided = decided,
+                                             .head_count = head == NULL ? 0 : 1};
+    CHECK(message_lock_grant_encode(&plain, &grant, head) == STATUS_OK);
+    CHECK(message_decode(&message, buffer_bytes(&plain)) == STATUS_OK);
+    assert_int_equal(scl_lock_receive(f->scl, &message), STATUS_OK);
+    buffer_release(&plain);
+}
+
+static struct scl_lock *take_lock(struct fixture *f, uint64_t request, uint32_t number)
+{
+    struct scl_lock *lock;
+    assert_int_equal(scl_lock_new(f->scl, bytes_text("lock:x"), &lock), STATUS_OK);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_GAP);
+    give_grant(f, request, number, 0, NULL);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_OK);
+    return lock;
+}
+
+static void write_under(struct fixture *f, struct scl_lock *lock, const char *key,
+                        const char *value)
+{
+    struct overlay written = {.count = 0};
+    const struct dependency nothing = {0};
+    const struct tuple tuple = {
+        .kind = TUPLE_PUT, .key = bytes_text(key), .value = bytes_text(value)};
+    CHECK(overlay_put(&written, &tuple) == STATUS_OK);
+    scl_lock_seal(f->scl, lock, &written, &nothing);
+}
+
+static void p7_a_lock_is_entered_when_what_its_grant_names_is_applied(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct scl_lock *lock;
+    get_ready(f);
+    const struct branch_head record = write_tagged(f, f->a, 1, "key", "1");
+    capsule_world_put(&f->world, f->b, "read", "2");
+    const struct branch_head read = {.writer = f->b->id, .head = f->b->head};
+    write_lock(f, 1, &record);
+    size_t from = f->fed;
+    assert_int_equal(scl_lock_new(f->scl, bytes_text("lock:x"), &lock), STATUS_OK);
+    give_grant(f, 1, 2, f->world.leader->head.sequence, &read);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_GAP);
+    assert_int_equal(feed(f, from + 2), STATUS_OK);  // the LOCK
+    assert_int_equal(feed(f, from), STATUS_OK);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_GAP);
+    hold_leader(f);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_GAP);
+    assert_int_equal(feed(f, from + 1), STATUS_OK);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_OK);
+    assert_value(f, "key", "1");
+    scl_lock_drop(f->scl, &lock);
+    fixture_free(f);
+}
+
+static void p4_what_is_put_beside_a_lock_knows_its_record(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    const struct dependency before = put(f, "before", "1");
+    struct scl_lock *lock = take_lock(f, 1, 1);
+    write_under(f, lock, "locked", "2");
+    // The batch leaves first; what is put from then on has its place behind the locked record.
+    assert_int_equal(seal_begin(f), STATUS_OK);
+    const struct dependency after = put(f, "after", "3");
+    assert_int_equal(seal_end(f).sequence, before.own_sequence);
+    uint64_t lamport = counters_of(f).lamport;
+    assert_int_equal(seal(f).sequence, before.own_sequence + 1);
+    assert_int_equal(seal_begin(f), STATUS_FULL);  // it gathers beside what is unreceipted
+    f->now_us += 10 * MS;
+    assert_int_equal(seal(f).sequence, after.own_sequence);
+    assert_int_equal(counters_of(f).lamport, lamport);
+    assert_int_equal(after.own_sequence, before.own_sequence + 2);
+    assert_value(f, "locked", NULL);
+    scl_lock_drop(f->scl, &lock);
+    fixture_free(f);
+}
+
+static void p7_a_lock_is_released_when_stores_hold_what_was_written_under_it(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct buffer plain = BUFFER_EMPTY;
+    struct message message;
+    get_ready(f);
+    struct scl_lock *lock = take_lock(f, 1, 1);
+    write_under(f, lock, "key", "1");
+    const struct record record = seal(f);
+    assert_int_equal(take_message(f, &plain, &message), STATUS_EMPTY);
+    receipt(f, 0, f->own, record.sequence);
+    assert_int_equal(take_message(f, &plain, &message), STATUS_OK);
+    assert_int_equal(message.kind, MESSAGE_LOCK_RELEASE);
+    assert_int_equal(message.lock_release.record.sequence, record.sequence);
+    assert_true(hash_equal(&message.lock_release.record.hash, &record.hash));
+    assert_int_equal(take_message(f, &plain, &message), STATUS_EMPTY);
+    f->now_us += OUTBOX_REPEAT_US;  // no answer: once more
+    assert_int_equal(take_message(f, &plain, &message), STATUS_OK);
+
+    assert_int_equal(scl_lock_fate(lock), STATUS_GAP);
+    const struct branch_head named = {.writer = f->own->id, .head = f->own->head};
+    write_lock(f, 1, &named);
+    feed_rest(f);
+    assert_int_equal(scl_lock_fate(lock), STATUS_GAP);
+    hold_leader(f);
+    assert_int_equal(scl_lock_fate(lock), STATUS_OK);
+    assert_value(f, "key", "1");
+    scl_lock_drop(f->scl, &lock);
+    assert_int_equal(counters_of(f).locks, 0);
+    buffer_release(&plain);
+    fixture_free(f);
+}
+
+static void p7_a_lock_that_was_taken_over_is_lost(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    struct scl_lock *lock = take_lock(f, 1, 1);
+    write_under(f, lock, "key", "1");
+    (void)seal(f);
+    write_lock(f, 1, NULL);
+    feed_rest(f);
+    assert_int_equal(scl_lock_fate(lock), STATUS_STALE);
+    assert_value(f, "key", NULL);
+    scl_lock_drop(f->scl, &lock);
+    fixture_free(f);
+}
+
+static void a_lock_given_up_is_given_back(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct buffer plain = BUFFER_EMPTY;
+    struct message message;
+    struct scl_lock *lock;
+    get_ready(f);
+    assert_int_equal(scl_lock_new(f->scl, bytes_text("lock:x"), &lock), STATUS_OK);
+    assert_int_equal(take_message(f, &plain, &message), STATUS_OK);
+    assert_int_equal(message.kind, MESSAGE_LOCK_ASK);
+    scl_lock_drop(f->scl, &lock);
+    assert_int_equal(take_message(f, &plain, &message), STATUS_OK);
+    assert_int_equal(message.kind, MESSAGE_LOCK_RELEASE);
+    assert_int_equal(message.lock_release.fence, 0);
+    // A grant that nobody waits for any more, too.
+    give_grant(f, 77, 5, 0, NULL);
+    assert_int_equal(take_message(f, &plain, &message), STATUS_OK);
+    assert_int_equal(message.lock_release.request, 77);
+    assert_true(message.lock_release.fence == lock_fence(1, 5));
+    assert_int_equal(message.lock_release.record.sequence, 0);
+    buffer_release(&plain);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(p7_a_tagged_record_is_applied_when_a_lock_names_it_and_stores_hold_that),
+        cmocka_unit_test(p7_a_lock_may_come_before_what_it_names),
+        cmocka_unit_test(p7_what_no_lock_names_is_void_for_ever),
+        cmocka_unit_test(p7_what_is_undecided_ends_with_its_branch),
+        cmocka_unit_test(a_lock_whose_receipts_are_lost_is_sent_again),
+        cmocka_unit_test(p7_a_lock_is_entered_when_what_its_grant_names_is_applied),
+        cmocka_unit_test(p4_what_is_put_beside_a_lock_knows_its_record),
+        cmocka_unit_test(p7_a_lock_is_released_when_stores_hold_what_was_written_under_it),
+        cmocka_unit_test(p7_a_lock_that_was_taken_over_is_lost),
+        cmocka_unit_test(a_lock_given_up_is_given_back),
+
         cmocka_unit_test(p5_a_tie_is_decided_alike_in_every_order_of_arrival),
         cmocka_unit_test(p5_a_tie_with_the_own_write_is_decided_by_the_writer),
         cmocka_unit_test(applies_in_branch_order_and_holds_what_lies_beyond_a_gap),
