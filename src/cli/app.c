@@ -53,8 +53,9 @@ enum status app_open(struct app *app, const struct command_line *line)
     *app = (struct app){.genesis_body = BUFFER_EMPTY};
     const char *named = command_text(line, "app", NULL);
     const char *directory = named != NULL ? named : is_app(".") ? "." : APP_DIRECTORY_DEFAULT;
-    if (strlen(directory) >= sizeof app->directory) {
-        report_error("cannot use app '%s': its path is too long", directory);
+    if (directory[0] == '\0' || strlen(directory) >= sizeof app->directory) {
+        report_error("cannot use app '%s': its path is %s", directory,
+                     directory[0] == '\0' ? "empty" : "too long");
         return STATUS_IO;
     }
     snprintf(app->directory, sizeof app->directory, "%s", directory);

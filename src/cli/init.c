@@ -352,8 +352,10 @@ static int run(const struct command_line *line)
     const char *directory =
         command_argument(line, 0, command_text(line, "app", APP_DIRECTORY_DEFAULT));
     struct choice choice;
-    if (strlen(directory) >= sizeof app.directory) {
-        report_error("cannot make app '%s': its path is too long", directory);
+    // An empty name would be the root of the file system.
+    if (directory[0] == '\0' || strlen(directory) >= sizeof app.directory) {
+        report_error("cannot make app '%s': its path is %s", directory,
+                     directory[0] == '\0' ? "empty" : "too long");
         return COMMAND_COULD_NOT;
     }
     if (!choose(line, &choice)) {

@@ -18,7 +18,10 @@
 #include "cli/notary.h"
 #include "store/disk.h"
 
-enum { SURVEY_ENTRY_HEAD_BYTES = 8 };  // before a record in its segment (docs/format/segment.md)
+enum {
+    SURVEY_ENTRY_HEAD_BYTES = 8,  // before a record in its segment (docs/format/segment.md)
+    SURVEY_KEYS = 64,             // of writers, kept
+};
 
 /* Evidence on its way: judged when the time and the policy that count for it are known. */
 struct pending {
@@ -32,6 +35,13 @@ struct pending {
     size_t own_policy;  // of a leader: the one it published itself; SIZE_MAX: none
 };
 
+/* What opens the bodies of one writer. */
+struct body_key {
+    struct writer_id writer;
+    uint32_t key_epoch;
+    struct aead_key *key;
+};
+
 struct survey_state {
     struct pending *pending;
     size_t pending_count;
@@ -41,6 +51,8 @@ struct survey_state {
     struct store_place place;
     struct buffer plain;
     struct notary *notary;
+    struct body_key keys[SURVEY_KEYS];
+    size_t key_count;  // ever made
 };
 
 static enum status refuse(struct survey *survey, enum status status, const char *format, ...)
@@ -219,16 +231,33 @@ static enum status read_function(struct survey *survey, const struct record *rec
     return STATUS_OK;
 }
 
-static enum status open_body(struct survey *survey, const struct record *record)
+/* Its writer's key, derived once: guarded memory costs more than opening a small body. */
+static struct aead_key *body_key_of(struct survey *survey, const struct record *record)
 {
+    struct survey_state *state = survey->state;
+    for (size_t i = 0; i < SURVEY_KEYS; i++) {
+        const struct body_key *known = &state->keys[i];
+        if (known->key != NULL && known->key_epoch == record->key_epoch &&
+            writer_id_equal(&known->writer, &record->writer)) {
+            return known->key;
+        }
+    }
     const struct capsule_member *member = capsule_member_find(survey->capsule, &record->writer);
     const struct hash *name = capsule_name(survey->capsule);
     struct secret *data_key = keys_data(survey->seed, name, record->key_epoch);
-    struct aead_key *body_key = seal_key_new(data_key, name, &member->key);
-    buffer_clear(&survey->state->plain);
-    enum status status = seal_open(&survey->state->plain, record, body_key);
-    aead_key_free(body_key);
+    struct body_key *made = &state->keys[state->key_count++ % SURVEY_KEYS];  // the oldest goes
+    aead_key_free(made->key);
+    *made = (struct body_key){.writer = record->writer,
+                              .key_epoch = record->key_epoch,
+                              .key = seal_key_new(data_key, name, &member->key)};
     secret_free(data_key);
+    return made->key;
+}
+
+static enum status open_body(struct survey *survey, const struct record *record)
+{
+    buffer_clear(&survey->state->plain);
+    enum status status = seal_open(&survey->state->plain, record, body_key_of(survey, record));
     if (status != STATUS_OK) {
         return refuse_record(survey, status, record, "its body does not open with the seed's keys");
     }
@@ -517,7 +546,7 @@ enum status survey_run(struct survey *survey, struct bytes genesis_body, const c
     CHECK(survey->state != NULL);
     enum status status = capsule_new(&survey->capsule, genesis_body);
     if (status != STATUS_OK) {
-        return refuse(survey, status, "the GENESIS body is %s", status_text(status));
+        return refuse(survey, status, "the GENESIS body: %s", status_text(status));
     }
     status = note_policy(survey, capsule_policy(survey->capsule));
     if (status != STATUS_OK) {
@@ -561,6 +590,9 @@ void survey_release(struct survey *survey)
         free(state->pending);
         free(state->policies);
         notary_free(state->notary);
+        for (size_t i = 0; i < SURVEY_KEYS; i++) {
+            aead_key_free(state->keys[i].key);
+        }
         buffer_release(&state->plain);
         free(state);
     }

@@ -41,6 +41,16 @@ setup() {
     [ "$status" = 2 ]
 }
 
+@test "an empty path is no directory, least of all the root of the file system" {
+    for words in 'init' 'kv list --app' 'up --app'; do
+        # shellcheck disable=SC2086
+        run "$paranoid" $words ''
+        echo "$words: $status $output"
+        [ "$status" = 3 ]
+        [[ $output == *"its path is empty"* ]]
+    done
+}
+
 @test "init makes an app whose secrets are its owner's alone, and prints none of them" {
     run "$paranoid" init app --name hello
     [ "$status" = 0 ]
