@@ -22,7 +22,7 @@
 
 enum {
     MINIMISED_MAX = 3,  // of the failed seeds; the others come as they are
-    CURVE_EPOCHS = 3,
+    CURVE_EPOCHS = 1,
 };
 static const double progress_s = 2;
 

@@ -151,6 +151,11 @@ static void the_first_term_waits_for_its_genesis_and_vouches_for_it(void **state
     assert_int_equal(try_term(world, leader, &term, world->owner), STATUS_FORGED);
     assert_null(capsule_leader(world->capsule));
     sign_key_free(other);
+
+    // The same record with its true signature is another one, and takes its place.
+    leader->head = (struct head){.sequence = 0};
+    assert_int_equal(try_genesis(world, leader, buffer_bytes(&world->genesis_body)), STATUS_OK);
+    assert_int_equal(try_term(world, leader, &term, world->owner), STATUS_OK);
 }
 
 static void p3_only_the_owner_makes_a_leader(void **state)

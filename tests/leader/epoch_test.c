@@ -350,6 +350,20 @@ static void a_closed_branch_raises_the_clock(void **state)
     assert_int_equal(newest(f)->floor, 5000);  // nobody is left who could write below
 }
 
+static void p9_a_leader_does_not_sleep_while_a_branch_is_being_closed(void **state)
+{
+    struct fixture *f = *state;
+    f->world.is_store_silent = true;
+    leader_world_run(&f->world, 5000000);  // until nothing is to be done
+    leader_world_send(&f->world, FRAME_GONE, 0, &f->worker.id, bytes_of(NULL, 0));
+    leader_world_run(&f->world, 100000);
+    uint64_t wake_us = 0;
+    const struct leader_time time = {.now_us = f->world.now_us,
+                                     .unix_ms = 1000 * leader_world_start_s()};
+    assert_int_equal(leader_tick(f->world.leader, time, &wake_us), STATUS_OK);
+    assert_true(wake_us <= f->world.now_us + 1000000);
+}
+
 static void p2_a_fence_counts_only_if_a_store_signed_it_for_this_term(void **state)
 {
     (void)state;
@@ -395,6 +409,7 @@ int main(void)
         TEST(p7_what_is_undecided_under_a_lock_holds_the_floor),
         TEST(a_sync_names_the_manifest_when_stores_hold_it_and_no_compactor_holds_the_floor),
         TEST(a_closed_branch_raises_the_clock),
+        TEST(p9_a_leader_does_not_sleep_while_a_branch_is_being_closed),
 #undef TEST
         cmocka_unit_test(p2_a_fence_counts_only_if_a_store_signed_it_for_this_term),
     };
