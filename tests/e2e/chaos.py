@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """usage: chaos.py --app DIR --history FILE [--seconds S] [--workers N] [--clients N] [--seed S]
-                [--disk DIR]...
+                [--disk DIR]... [--flip DIR]
 
 Clients put, get and delete, over HTTPS and through a function, add under locks and swap, while processes of the app are killed
 with -9, stopped, continued and started again, and the disks in --disk (mounts of tmpfs, under a
-store's directory) run full for a while. Then all faults end, every worker is asked for every key, and
+store's directory) run full for a while; bytes are flipped in the files of the store in --flip, of
+which there must be others. Then all faults end, every worker is asked for every key, and
 the judge of tests/histories decides whether each promise was kept.
 
 The history is what clients asked and were told; tests/histories/README.md says how to read it.
@@ -35,6 +36,7 @@ OWN_KEYS = 6
 LOCKED_KEYS = 2
 LOCKED = ("add", "cas")  # what needs a lock, and a function
 PATIENCE_S = 15       # of a client; an answer that waits for receipts waits 10 s
+RECOVERY_S = 20       # until the next fault comes, whatever the last one has done
 SETTLE_S = 90         # until all is well once faults have ended
 ROOMY_BYTES = 2 << 30
 FUNCTION = """
@@ -58,7 +60,7 @@ exports.handler = (event, ctx) => {
 };
 """
 # What a request may be told instead of an answer, and whether it may have happened all the same.
-MAYBE = {"not_durable", "no_space", "busy", "lock_undecided", "timeout"}
+MAYBE = {"not_durable", "no_space", "busy", "lock_undecided", "time_limit"}
 NEVER = {"behind", "version_lost", "no_function", "lock_lost", "lock_timeout", "lock_busy"}
 
 
@@ -110,6 +112,10 @@ class Recorder:
                 self.last_answer = now
             elif kind == "info":
                 self.unanswered[members["code"]] = self.unanswered.get(members["code"], 0) + 1
+
+    def silence(self):
+        """The longest time in which nobody was answered, in seconds."""
+        return max(self.longest_silence, time.monotonic() - self.last_answer)
 
     def refuse(self, code):
         with self.lock:
@@ -250,8 +256,9 @@ class Disk:
 class Faults:
     """What goes wrong, at moments of its own."""
 
-    def __init__(self, federation, disks, chance, say):
-        self.federation, self.disks, self.chance, self.say = federation, disks, chance, say
+    def __init__(self, federation, disks, flipped, chance, say):
+        self.federation, self.chance, self.say = federation, chance, say
+        self.disks, self.flipped = disks, flipped
         self.counts = {}
         self.stopped = {}   # process: when it goes on
         self.full = {}      # disk: when it has room again
@@ -314,13 +321,30 @@ class Faults:
         disk.fill()
         return True
 
+    def flip_byte(self):
+        """In what the store has written: the rest of its last segment is zeroes."""
+        segments = sorted(pathlib.Path(self.flipped).glob("segment-*")) if self.flipped else []
+        if not segments:
+            return None
+        with open(self.chance.choice(segments), "r+b") as file:
+            written = len(file.read().rstrip(b"\0"))
+            if written == 0:
+                return None
+            place = self.chance.randrange(written)
+            file.seek(place)
+            byte = file.read(1)[0] ^ 1 << self.chance.randrange(8)
+            file.seek(place)
+            file.write(bytes([byte]))
+        return place
+
     def one(self):
         choices = [(f"kill {role}", weight, lambda role=role: self.kill_one(role))
                    for role, weight in (("worker", 8), ("leader", 4), ("store", 3), ("host", 2),
                                         ("up", 1))]
         choices += [(f"stop {role}", weight, lambda role=role: self.stop_one(role))
                     for role, weight in (("worker", 6), ("leader", 3), ("store", 3), ("host", 1))]
-        choices += [("kill all", 1, self.kill_all), ("fill disk", 3, self.fill_disk)]
+        choices += [("kill all", 1, self.kill_all), ("fill disk", 3, self.fill_disk),
+                    ("flip byte", 2, self.flip_byte)]
         name, _, act = self.chance.choices(choices, [choice[1] for choice in choices])[0]
         done = act()
         if done is not None:
@@ -418,14 +442,19 @@ def run(options, federation, recorder, chance):
 
     def say(what):
         print(f"{time.monotonic() - begun:7.2f} {what}", flush=True)
-    faults = Faults(federation, [Disk(directory) for directory in options.disk], chance, say)
+    faults = Faults(federation, [Disk(directory) for directory in options.disk],
+                    options.flip, chance, say)
     clients = [Client(number, federation.app, recorder, random.Random(chance.random()),
                       begun + options.seconds) for number in range(options.clients)]
     for each in clients:
         each.start()
     while time.monotonic() < begun + options.seconds:
-        due = time.monotonic() + chance.uniform(0.2, 2.0)
-        while time.monotonic() < due:
+        last = time.monotonic()
+        due = last + chance.uniform(0.2, 2.0)
+        # Mostly somebody is answered before the next fault; else nothing would be left to judge.
+        latest = due if chance.random() < 0.3 else last + RECOVERY_S
+        while time.monotonic() < due or \
+                (time.monotonic() < latest and recorder.last_answer < last):
             faults.tend()
             time.sleep(0.02)
         faults.one()
@@ -435,7 +464,7 @@ def run(options, federation, recorder, chance):
         each.join(2 * PATIENCE_S)
         wrong += each.strange
     print(f"{recorder.answered} answered, {recorder.unanswered} without an answer that says, "
-          f"refused {recorder.refused}; longest silence {recorder.longest_silence:.1f} s; "
+          f"refused {recorder.refused}; longest silence {recorder.silence():.1f} s; "
           f"{sum(faults.counts.values())} faults: {faults.counts}", flush=True)
     if settled is None:
         return None, wrong + [f"P9: not well again {SETTLE_S} s after the last fault"]
@@ -459,6 +488,7 @@ def main():
     parser.add_argument("--workers", type=int, default=6)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--disk", action="append", default=[])
+    parser.add_argument("--flip")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "little"))
     options = parser.parse_args()
     print(f"SEED={options.seed}", flush=True)
