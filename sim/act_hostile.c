@@ -81,10 +81,12 @@ static enum status note_epoch(void *context, struct bytes bytes, const struct st
 static uint64_t epoch_of(const struct scenario *s, const struct copies *copies)
 {
     uint64_t newest = 0;
+    struct bytes genesis = federation_genesis(s->federation);
+    const struct hash capsule = hash_of(genesis.at, genesis.length);
     for (size_t i = 0; i < s->config->store_count; i++) {
         struct disk disk = disk_fake_disk(copies->disks[i]);
         struct store_place place;
-        CHECK(store_walk(&disk, note_epoch, &newest, &place) == STATUS_OK);
+        CHECK(store_walk(&disk, &capsule, note_epoch, &newest, &place) == STATUS_OK);
     }
     return newest;
 }

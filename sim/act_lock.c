@@ -280,27 +280,18 @@ static void judge_map(struct scenario *s, const struct locks *locks,
 static void judge(struct scenario *s, void *state, size_t later)
 {
     struct locks *locks = state;
-    struct checker_store store = {.heads = NULL};
+    const struct checker_store *held = scenario_held(s);
     char reason[CHECKER_REASON_BYTES];
-    bool is_right = true;
-    for (size_t i = 0; i < s->config->store_count && is_right; i++) {
-        struct checker_store one;
-        is_right =
-            checker_store_walk(&one, &s->disks[i], federation_genesis(s->federation), reason);
-        checker_store_merge(&store, &one);
-        checker_store_release(&one);
-    }
-    is_right = is_right && checker_lock_judge(locks->holds, locks->count, COUNTERS, &store, reason);
+    bool is_right = checker_lock_judge(locks->holds, locks->count, COUNTERS, held, reason);
     if (!is_right) {
         scenario_fail(s, "%s", reason);
     }
-    judge_map(s, locks, &store, later);
+    judge_map(s, locks, held, later);
     for (size_t i = 0; i < s->config->worker_count; i++) {
         if (federation_worker_is_alive(s->federation, s->workers[i])) {
-            judge_map(s, locks, &store, s->workers[i]);
+            judge_map(s, locks, held, s->workers[i]);
         }
     }
-    checker_store_release(&store);
 }
 
 static void end(struct scenario *s, void *state)

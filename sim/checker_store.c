@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "capsule/capsule.h"
 #include "capsule/lock.h"
+#include "sim/federation.h"
 #include "store/store.h"
 
 /*
@@ -168,7 +169,7 @@ bool checker_store_walk(struct checker_store *checker, const struct disk *disk,
     *checker = (struct checker_store){.heads = NULL};
     CHECK(capsule_new(&walk->capsule, genesis) == STATUS_OK);
     reason[0] = '\0';
-    enum status status = store_walk(disk, visit, walk, &place);
+    enum status status = store_walk(disk, capsule_name(walk->capsule), visit, walk, &place);
     if (status != STATUS_OK && reason[0] == '\0') {
         snprintf(reason, CHECKER_REASON_BYTES,
                  "P3: the disk is %s at segment %" PRIu32 ", offset %" PRIu64, status_text(status),
@@ -199,17 +200,37 @@ bool checker_store_names(const struct checker_store *checker, uint64_t fence)
     return false;
 }
 
-void checker_store_merge(struct checker_store *target, const struct checker_store *source)
+static int compare_sequences(const void *a, const void *b)
 {
-    for (size_t i = 0; i < source->count; i++) {
-        struct checker_head *head = find_or_add(target, &source->heads[i].writer);
-        head->sequence =
-            head->sequence > source->heads[i].sequence ? head->sequence : source->heads[i].sequence;
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left < right) - (left > right);  // the greatest first
+}
+
+void checker_store_agree(struct checker_store *target, const struct checker_store *stores,
+                         size_t store_count, size_t receipt_count)
+{
+    uint64_t sequences[FEDERATION_STORES_MAX];
+    CHECK(0 < receipt_count && receipt_count <= store_count &&
+          store_count <= FEDERATION_STORES_MAX);
+    *target = (struct checker_store){.heads = NULL};
+    for (size_t i = 0; i < store_count; i++) {
+        target->record_count += stores[i].record_count;
+        for (size_t j = 0; j < stores[i].count; j++) {
+            (void)find_or_add(target, &stores[i].heads[j].writer);
+        }
     }
-    target->record_count += source->record_count;
-    for (size_t i = 0; i < source->fence_count; i++) {
-        if (!checker_store_names(target, source->fences[i])) {
-            add_fence(target, source->fences[i]);
+    for (size_t j = 0; j < target->count; j++) {
+        for (size_t i = 0; i < store_count; i++) {
+            sequences[i] = checker_store_head(&stores[i], &target->heads[j].writer);
+        }
+        qsort(sequences, store_count, sizeof *sequences, compare_sequences);
+        target->heads[j].sequence = sequences[receipt_count - 1];
+    }
+    for (size_t i = 0; i < store_count; i++) {
+        for (size_t j = 0; j < stores[i].fence_count; j++) {
+            if (!checker_store_names(target, stores[i].fences[j])) {
+                add_fence(target, stores[i].fences[j]);
+            }
         }
     }
 }

@@ -34,8 +34,9 @@ bool checker_store_walk(struct checker_store *checker, const struct disk *disk,
                         struct bytes genesis, char reason[CHECKER_REASON_BYTES]);
 void checker_store_release(struct checker_store *checker);
 
-/* Of each writer the longer of the two branches. */
-void checker_store_merge(struct checker_store *target, const struct checker_store *source);
+/* Of each writer what W of the stores hold: nothing else has to survive. Release it. */
+void checker_store_agree(struct checker_store *target, const struct checker_store *stores,
+                         size_t store_count, size_t receipt_count);
 
 /* Whether a LOCK of this fence names a record. */
 bool checker_store_names(const struct checker_store *checker, uint64_t fence);

@@ -226,7 +226,10 @@ static void find_recipients(const struct federation *f, size_t from, const struc
     case FRAME_READY:
         return;
     case FRAME_FETCH:
+        to->places[to->count++] = federation_store_place(f, &frame->peer);
+        return;
     case FRAME_FENCE:
+    case FRAME_RECALL:
         add_stores(f, to);
         return;
     case FRAME_JOIN:

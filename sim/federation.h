@@ -102,6 +102,8 @@ bool federation_store_fork(struct federation *federation, size_t store, size_t w
 MUST_CHECK enum status federation_store_digest(struct federation *federation, size_t store,
                                                struct hash *digest);
 bool federation_store_is_running(const struct federation *federation, size_t store);
+/* Whether it has lost its disk, and does not hold again what it held. It is running. */
+bool federation_store_is_refilling(const struct federation *federation, size_t index);
 
 /* ---- the workers ---- */
 

@@ -60,6 +60,7 @@ struct federation_store {
     struct server *server;
     bool must_commit;
     uint64_t proof_count;
+    uint64_t tick_us;
 };
 
 struct federation_owner {
@@ -195,5 +196,7 @@ MUST_CHECK enum status federation_store_look(struct federation *f, const struct 
 
 void federation_store_init(struct federation *f, size_t index, const struct disk *disk);
 void federation_store_release(struct federation *f, size_t index);
+/* Where the store with this id is; the first one's place when there is none. */
+size_t federation_store_place(const struct federation *f, const struct writer_id *id);
 
 #endif

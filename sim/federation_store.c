@@ -43,8 +43,34 @@ static void store_broadcast(void *context, struct bytes frame)
     struct federation *f = store->federation;
     store->proof_count += has_proof(f, frame);
     federation_note_sent(f, frame);
+    for (size_t i = 0; i < f->store_count; i++) {
+        if (&f->stores[i] != store) {
+            federation_post(f, place_of(store), PLACE_STORE + i, frame);
+        }
+    }
     federation_post(f, place_of(store), PLACE_LEADER, frame);
     federation_post_to_workers(f, place_of(store), frame);
+}
+
+static void store_ask(void *context, struct bytes bytes)
+{
+    const struct federation_store *store = context;
+    struct frame frame;
+    CHECK(frame_decode(&frame, bytes) == STATUS_OK);
+    federation_post(store->federation, place_of(store),
+                    federation_store_place(store->federation, &frame.peer), bytes);
+}
+
+size_t federation_store_place(const struct federation *f, const struct writer_id *id)
+{
+    for (size_t i = 0; i < f->store_count; i++) {
+        const struct verify_key key = sign_key_public(f->stores[i].key);
+        struct writer_id own = writer_store_id_of(&key);
+        if (writer_id_equal(&own, id)) {
+            return PLACE_STORE + i;
+        }
+    }
+    return PLACE_STORE;
 }
 
 /* One whose disk fails ends by itself. */
@@ -67,7 +93,8 @@ static void store_receive(struct federation *f, size_t place, const struct netwo
 
 static uint64_t store_due_us(const struct federation *f, size_t place)
 {
-    return f->stores[place - PLACE_STORE].must_commit ? f->now_us : UINT64_MAX;
+    const struct federation_store *store = &f->stores[place - PLACE_STORE];
+    return store->must_commit ? f->now_us : store->tick_us;
 }
 
 /* All that came at this instant is one group. */
@@ -75,7 +102,11 @@ static void store_step(struct federation *f, size_t place)
 {
     struct federation_store *store = &f->stores[place - PLACE_STORE];
     store->must_commit = false;
-    ends_with(f, place - PLACE_STORE, server_commit(store->server));
+    enum status status = server_commit(store->server);
+    if (status == STATUS_OK) {
+        status = server_tick(store->server, f->now_us, &store->tick_us);
+    }
+    ends_with(f, place - PLACE_STORE, status);
 }
 
 static const struct federation_kind store_kind = {
@@ -160,7 +191,7 @@ enum status federation_store_start(struct federation *f, size_t index)
         .segment_bytes = SEGMENT_BYTES,
     };
     const struct server_output output = {
-        .send = store_send, .broadcast = store_broadcast, .context = store};
+        .send = store_send, .broadcast = store_broadcast, .ask = store_ask, .context = store};
     enum status status = store_open(&store->store, &config);
     if (status == STATUS_OK) {
         status = server_new(&store->server, store->store, &output);
@@ -168,6 +199,7 @@ enum status federation_store_start(struct federation *f, size_t index)
     federation_tell(f, status == STATUS_OK ? "start" : "refuse", place, place, bytes_of(NULL, 0));
     if (status == STATUS_OK) {
         store->must_commit = false;
+        store->tick_us = 0;
         federation_occupy(f, place, &store_kind);
     } else {
         store_close(store->store);
@@ -213,6 +245,11 @@ enum status federation_store_digest(struct federation *f, size_t index, struct h
 bool federation_store_is_running(const struct federation *f, size_t index)
 {
     return f->stores[index].server != NULL;
+}
+
+bool federation_store_is_refilling(const struct federation *f, size_t index)
+{
+    return store_is_refilling(f->stores[index].store);
 }
 
 void federation_store_kill(struct federation *f, size_t index)

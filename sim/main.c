@@ -59,6 +59,7 @@ static void print_event(void *context, const struct federation_event *event)
         [FRAME_FENCE] = "FENCE",
         [FRAME_FENCED] = "FENCED",
         [FRAME_REFUSED] = "REFUSED",
+        [FRAME_RECALL] = "RECALL",
         [FRAME_EVIDENCE] = "EVIDENCE",
         [FRAME_GONE] = "GONE",
     };
@@ -139,8 +140,9 @@ static void print_faults(uint64_t faults)
 static void print_repeat(const struct scenario_config *config)
 {
     printf("  repeat: paranoid sim --seed %" PRIu64 " --steps %" PRIu64 " --workers %" PRIu64
-           " --stores %" PRIu64,
-           config->seed, config->step_count, config->worker_count, config->store_count);
+           " --stores %" PRIu64 " --receipts %" PRIu64,
+           config->seed, config->step_count, config->worker_count, config->store_count,
+           config->receipt_count);
     if (config->without != 0) {
         printf(" --without ");
         print_faults(config->without);
@@ -236,13 +238,15 @@ static int run_seeds(const struct command_line *line, uint64_t without)
     const struct log log = {.line = print_line};
     struct run run = {.begun_s = now_s(), .told_s = now_s()};
     run.end_s = run.begun_s + (double)command_number(line, "seconds", UINT32_MAX);
+    uint64_t store_count = command_number(line, "stores", SCENARIO_STORES);
     const struct campaign campaign = {
         .config =
             {
                 .seed = command_number(line, "seed", 1),
                 .step_count = command_number(line, "steps", SCENARIO_STEPS),
                 .worker_count = command_number(line, "workers", SCENARIO_WORKERS),
-                .store_count = command_number(line, "stores", SCENARIO_STORES),
+                .store_count = store_count,
+                .receipt_count = command_number(line, "receipts", (store_count + 2) / 2),
                 .without = without,
                 .log = command_has(line, "log") ? &log : NULL,
                 .on_event = command_has(line, "trace") ? print_event : NULL,

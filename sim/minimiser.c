@@ -54,6 +54,9 @@ static void drop_stores(struct search *search)
     struct scenario_config smaller = *search->config;
     for (smaller.store_count = 1; smaller.store_count < search->config->store_count;
          smaller.store_count++) {
+        smaller.receipt_count = search->config->receipt_count < smaller.store_count
+                                    ? search->config->receipt_count
+                                    : smaller.store_count;
         if (accepts(search, &smaller)) {
             return;
         }

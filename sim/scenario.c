@@ -15,7 +15,6 @@ enum {
     // twice: once begun under the faults, once because another ended meanwhile.
     BOUND_US = 60 * 1000 * 1000,
     POLL_US = 20 * 1000,
-    RECEIPTS = 1,
     MEMTABLE_BYTES = 1 << 10,  // so small that whatever may be evicted is
     FAULT_STREAM = 1000,       // the random streams after those of the acts
     CRASH_STREAM,
@@ -27,10 +26,10 @@ enum {
  * leaves nothing to judge.
  */
 static const struct scenario_act *const acts[] = {
-    &act_kill, &act_network, &act_disk, &act_clock,   &act_session,
-    &act_put,  &act_read,    &act_lock, &act_hostile,
+    &act_kill,    &act_network, &act_disk, &act_clock, &act_lose,
+    &act_session, &act_put,     &act_read, &act_lock,  &act_hostile,
 };
-enum { ACTS = sizeof acts / sizeof *acts, ACTS_OF_FAULTS = 4 };
+enum { ACTS = sizeof acts / sizeof *acts, ACTS_OF_FAULTS = 5 };
 _Static_assert((size_t)ACTS <= (size_t)SCENARIO_ACTS_MAX, "a state for each act");
 
 static const struct {
@@ -53,6 +52,7 @@ static const struct {
     [SCENARIO_CLOCK] = {"clock", 50},
     [SCENARIO_FORK] = {"fork", 25},
     [SCENARIO_ROT] = {"rot", 40},
+    [SCENARIO_LOSE_DISK] = {"lose-disk", 30},
 };
 
 const char *scenario_fault_name(enum scenario_fault fault)
@@ -309,7 +309,7 @@ static void begin(struct scenario *s)
         .memtable_bytes = MEMTABLE_BYTES,
         .disks = s->disks,
         .store_count = s->config->store_count,
-        .receipt_count = RECEIPTS,
+        .receipt_count = s->config->receipt_count,
         .log = s->config->log,
         .faults = {.delay_us = SCENARIO_CALM_DELAY_US},
         .on_event = on_event,
@@ -336,13 +336,16 @@ static void stop(struct scenario *s)
 static void audit(struct scenario *s)
 {
     char reason[CHECKER_REASON_BYTES];
+    struct checker_store stores[FEDERATION_STORES_MAX] = {{.heads = NULL}};
     for (size_t i = 0; i < s->config->store_count; i++) {
-        struct checker_store one;
-        if (!checker_store_walk(&one, &s->disks[i], federation_genesis(s->federation), reason)) {
+        if (!checker_store_walk(&stores[i], &s->disks[i], federation_genesis(s->federation),
+                                reason)) {
             scenario_fail(s, "%s", reason);
         }
-        checker_store_merge(&s->held, &one);
-        checker_store_release(&one);
+    }
+    checker_store_agree(&s->held, stores, s->config->store_count, s->config->receipt_count);
+    for (size_t i = 0; i < s->config->store_count; i++) {
+        checker_store_release(&stores[i]);
     }
 }
 
@@ -376,6 +379,7 @@ void scenario_run(const struct scenario_config *config, struct scenario_result *
 {
     CHECK(config->worker_count > 0 && config->worker_count <= SCENARIO_WORKERS_MAX);
     CHECK(config->store_count > 0 && config->store_count <= FEDERATION_STORES_MAX);
+    CHECK(config->receipt_count > 0 && config->receipt_count <= config->store_count);
     struct scenario *s = calloc(1, sizeof *s);
     CHECK(s != NULL);
     struct random_seeded crash_seed, time_seed;

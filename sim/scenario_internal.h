@@ -78,6 +78,7 @@ extern const struct scenario_act act_network;
 extern const struct scenario_act act_disk;
 extern const struct scenario_act act_clock;
 extern const struct scenario_act act_hostile;
+extern const struct scenario_act act_lose;
 extern const struct scenario_act act_put;
 extern const struct scenario_act act_lock;
 extern const struct scenario_act act_read;

@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     bend(f->fake, bytes, length);
 
     struct store_place place;
-    enum status walked = store_walk(&f->disk, ignore_record, NULL, &place);
+    enum status walked = store_walk(&f->disk, &f->world.name, ignore_record, NULL, &place);
     CHECK(walked == STATUS_OK || walked == STATUS_DAMAGED);
     enum status status = store_fixture_reopen(f);
     CHECK(status == STATUS_OK || status == STATUS_DAMAGED);
@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         CHECK(store_fixture_held(f) == held);
         store_close(f->store);
         f->store = NULL;
-        CHECK(store_walk(&f->disk, ignore_record, NULL, &place) == STATUS_OK);
+        CHECK(store_walk(&f->disk, &f->world.name, ignore_record, NULL, &place) == STATUS_OK);
     }
     disk_fake_free(f->fake);
     f->fake = whole;

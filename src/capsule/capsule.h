@@ -71,6 +71,8 @@ struct capsule_member {
     uint64_t joined_lamport;  // L of that SYNC
     bool is_closed;
     struct head cut;  // meaningful when closed
+    bool is_void;     // of a leader: a later one took over without knowing what it wrote, so that
+                      // nothing of it counts beyond its TERM
 };
 
 /* A SYNC. */
@@ -221,7 +223,8 @@ bool capsule_manifest_may_follow(const struct capsule *capsule, const struct bra
 
 /*
  * Whether this replica holds what does not count: some branch went beyond a cut accepted later, or
- * a leader wrote here of whom its successor does not know. The replica discards itself.
+ * a leader wrote here of whom its successor does not know (is_void). The replica discards itself,
+ * or what does not count.
  */
 bool capsule_is_overrun(const struct capsule *capsule);
 

@@ -105,6 +105,8 @@ enum status capsule_term_accept_genesis(struct capsule *capsule, const struct re
 enum status capsule_term_accept(struct capsule *capsule, const struct record *record);
 enum status capsule_term_apply_member(struct capsule *capsule, struct branch *leader,
                                       const struct record *record);
+/* A later leader did not know what those before it wrote: marks it as void, if there is any. */
+void capsule_term_void(struct capsule *capsule, const struct branch *leader);
 enum status capsule_term_apply_policy(struct capsule *capsule, struct branch *leader,
                                       const struct record *record);
 

@@ -367,6 +367,10 @@ static enum status verify_fence(struct capsule *capsule, const struct record *re
         }
         return STATUS_OK;
     }
+    // A new leader fences everything at once: a store that does not list a branch holds none of it.
+    if (body->reason == SYNC_CLOSE_RESTART) {
+        return STATUS_OK;
+    }
     return capsule_refuse(capsule, record, STATUS_FORGED, "it rests on a fence of other branches");
 }
 
@@ -407,7 +411,15 @@ static enum status verify_target(struct capsule *capsule, const struct branch *l
 {
     const struct capsule_member *member = &target->member;
     struct capsule_digits writer = capsule_digits_of(member->id.bytes);
-    if (member->is_closed && target->closed_term >= leader->member.term) {
+    if (member->is_closed && target->closed_term < leader->member.term) {
+        // A leader in between closed it, and its CLOSE reached this replica but not the stores.
+        capsule_term_void(capsule, leader);
+        capsule->is_overrun = true;
+        return capsule_refuse(capsule, record, STATUS_GAP,
+                              "%s is closed here by one that this leader does not know of",
+                              writer.text);
+    }
+    if (member->is_closed) {
         return capsule_refuse(capsule, record, STATUS_FORGED, "%s has been closed before",
                               writer.text);
     }
@@ -438,7 +450,7 @@ enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *lea
                               capsule_digits_of(body.cut.writer.bytes).text);
     }
     status = verify_target(capsule, leader, target, record);
-    if (status == STATUS_OK && !target->member.is_closed) {
+    if (status == STATUS_OK) {
         status = verify_head(capsule, record, target, &body.cut.head);
     }
     if (status == STATUS_OK) {
@@ -446,12 +458,6 @@ enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *lea
     }
     if (status != STATUS_OK) {
         return status;
-    }
-    if (target->member.is_closed) {
-        // A leader in between closed it, and its CLOSE reached this replica but not the stores: its
-        // branch went beyond the cut that this leader gives it.
-        capsule->is_overrun = true;
-        return STATUS_OK;
     }
     target->member.is_closed = true;
     target->closed_term = body.term;

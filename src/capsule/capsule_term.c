@@ -136,6 +136,19 @@ enum status capsule_term_accept(struct capsule *capsule, const struct record *re
     return STATUS_OK;
 }
 
+void capsule_term_void(struct capsule *capsule, const struct branch *leader)
+{
+    for (size_t i = 0; i < capsule->branch_count; i++) {
+        struct branch *other = &capsule->branches[i];
+        if (other->member.role == MEMBER_LEADER && !other->member.is_closed &&
+            other->member.term < leader->member.term &&
+            other->member.head.sequence > other->term_sequence) {
+            other->member.is_void = true;
+            capsule->is_overrun = true;
+        }
+    }
+}
+
 /* Whether all that `earlier` wrote and that counts is here. */
 static enum status verify_complete(struct capsule *capsule, const struct branch *earlier,
                                    const struct record *record)
@@ -191,8 +204,6 @@ static enum status verify_may_begin(struct capsule *capsule, const struct capsul
         }
     }
     if (answer != STATUS_OK) {
-        // All of its predecessors' that it knows of is here: what else is here never counted.
-        capsule->is_overrun = true;
         return answer;
     }
     return verify_not_rolled_back(capsule, leader, record);
@@ -226,6 +237,11 @@ enum status capsule_term_verify(struct capsule *capsule, const struct branch *le
     }
     if (!leader->has_begun) {
         enum status status = verify_may_begin(capsule, member, record);
+        if (status == STATUS_DENIED) {
+            // It has closed all that it knew of, and it knew of all that counts.
+            capsule_term_void(capsule, leader);
+            status = STATUS_GAP;
+        }
         if (status != STATUS_OK) {
             return status;
         }

@@ -559,7 +559,7 @@ enum status survey_run(struct survey *survey, struct bytes genesis_body, const c
     }
     struct store_place place = {.segment = 0};
     survey->state->notary = notary_new();
-    status = store_walk(&disk, visit, survey, &place);
+    status = store_walk(&disk, capsule_name(survey->capsule), visit, survey, &place);
     enum status signed_status = verify_signatures(survey);
     if (signed_status != STATUS_OK) {
         status = signed_status;

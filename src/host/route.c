@@ -83,6 +83,7 @@ static enum route_action from_known_enclave(const struct route *route, uint32_t 
     case FRAME_RTS:
         return source == ROUTE_LEADER ? ROUTE_TO_WORKERS : ROUTE_DROP;
     case FRAME_FENCE:
+    case FRAME_RECALL:
         return source == ROUTE_LEADER ? ROUTE_TO_STORE : ROUTE_DROP;
     case FRAME_FETCH:
         return ROUTE_TO_STORE;

@@ -10,8 +10,9 @@
  * spoken of a record that no SYNC lists: an idle app is silent.
  */
 enum {
-    EPOCH_INTERVAL_US = 500 * 1000,  // between two SYNCs under load
-    EPOCH_ABSENT_US = 250 * 1000,    // who has not answered by then is absent
+    EPOCH_INTERVAL_US = 500 * 1000,            // between two SYNCs under load
+    EPOCH_ABSENT_US = 250 * 1000,              // who has not answered by then is absent
+    EPOCH_ABSENT_LIMIT_US = 30 * 1000 * 1000,  // who is absent for longer is closed
 };
 
 /* A compactor has finished a MANIFEST: a SYNC may name it once W stores hold it. */
@@ -118,25 +119,60 @@ static bool is_complete(struct leader *leader)
     return true;
 }
 
+/* A SYNC is a parent of all that follows: what it names must be there after any crash. */
+static bool is_cut_held(struct leader *leader, const struct capsule_member *member)
+{
+    return durable_covers(leader->durable, &member->id, member->cut.sequence);
+}
+
+bool epoch_has_cut_to_list(struct leader *leader)
+{
+    for (size_t i = 0; i < leader->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        if (member->is_closed && !leader->peers[i].is_listed_closed &&
+            is_cut_held(leader, member)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool epoch_lacks_cut(struct leader *leader)
+{
+    for (size_t i = 0; i < leader->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        if (member->is_closed && !leader->peers[i].is_listed_closed &&
+            !is_cut_held(leader, member)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The head of one branch as the SYNC lists it; false: it has none to list. */
 static bool list_head(struct leader *leader, const struct capsule_member *member,
-                      struct leader_peer *peer, struct sync_head *head, struct buffer *receipts)
+                      struct leader_peer *peer, struct sync_head *head, struct buffer *receipts,
+                      uint64_t now_us)
 {
     *head = (struct sync_head){.branch.writer = member->id};
     if (member->is_closed) {
         head->branch.head = member->cut;
         head->flags = SYNC_FLAG_CLOSED;
-        return !peer->is_listed_closed;
+        return !peer->is_listed_closed &&
+               durable_collect(leader->durable, &member->id, member->cut.sequence, receipts) ==
+                   STATUS_OK;
     }
     if (leader->rts_epoch != 0 && has_answered(leader, member)) {
         head->branch.head = peer->eoe_head;
         peer->listed_joined = peer->eoe_joined;
         peer->was_absent = false;
+        peer->absent_us = 0;
     } else {
         head->branch.head = peer->listed;
         head->flags = SYNC_FLAG_ABSENT;
         leader->counters.absences += leader->rts_epoch != 0 && !peer->was_absent;
         peer->was_absent = leader->rts_epoch != 0;
+        peer->absent_us = peer->absent_us == 0 ? now_us : peer->absent_us;
     }
     return head->branch.head.sequence > 0 &&
            durable_collect(leader->durable, &member->id, head->branch.head.sequence, receipts) ==
@@ -201,8 +237,10 @@ static void sync_fill(struct leader *leader, struct sync_body *sync, const struc
     for (size_t i = 0; i < leader->peer_count; i++) {
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
         const struct leader_peer *peer = &leader->peers[i];
-        if (is_open_writer(member) && member->role == MEMBER_WORKER &&
-            peer->listed_joined < floor) {
+        // A closed one counts until its records up to the cut are among the ancestors.
+        bool is_outside = member->role == MEMBER_WORKER && !peer->is_listed_closed &&
+                          !(member->is_closed && is_cut_held(leader, member));
+        if (is_outside && peer->listed_joined < floor) {
             floor = peer->listed_joined;
         }
     }
@@ -220,7 +258,6 @@ static void note_listed(struct leader *leader, const struct sync_head *heads, ui
         peer->listed = heads[i].branch.head;
         peer->is_listed_closed = member->is_closed;
     }
-    leader->must_sync = false;
 }
 
 enum status epoch_write_sync(struct leader *leader, struct leader_time time)
@@ -241,7 +278,7 @@ enum status epoch_write_sync(struct leader *leader, struct leader_time time)
         bool is_old_leader_open = member->role == MEMBER_LEADER && !member->is_closed;
         struct sync_head *head = &heads[sync.head_count];
         if (is_self || is_old_leader_open ||
-            !list_head(leader, member, &leader->peers[i], head, &receipts)) {
+            !list_head(leader, member, &leader->peers[i], head, &receipts, time.now_us)) {
             continue;
         }
         if (head->branch.head.sequence > 0) {
@@ -288,17 +325,34 @@ static enum status send_rts(struct leader *leader, uint64_t now_us)
     return status;
 }
 
+/* Who has missed every epoch for so long keeps the floor down, and its branch open: it ends. */
+static enum status close_absent(struct leader *leader, uint64_t now_us)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < leader->peer_count && status == STATUS_OK; i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        const struct leader_peer *peer = &leader->peers[i];
+        if (is_open_writer(member) && peer->absent_us != 0 &&
+            now_us >= peer->absent_us + EPOCH_ABSENT_LIMIT_US) {
+            const struct writer_id writer = member->id;
+            status = takeover_close(leader, &writer, SYNC_CLOSE_ABSENT, now_us);
+        }
+    }
+    return status;
+}
+
 enum status epoch_tick(struct leader *leader, struct leader_time time, uint64_t *wake_us)
 {
     if (leader->rts_epoch != 0) {
         if (is_complete(leader) || time.now_us >= leader->rts_us + EPOCH_ABSENT_US) {
-            return epoch_write_sync(leader, time);
+            enum status status = epoch_write_sync(leader, time);
+            return status == STATUS_OK ? close_absent(leader, time.now_us) : status;
         }
         *wake_us = leader->rts_us + EPOCH_ABSENT_US;
         return STATUS_OK;
     }
     // One SYNC at a time: the next waits until W stores hold the last.
-    bool has_work = leader->must_sync || has_news(leader);
+    bool has_work = epoch_has_cut_to_list(leader) || has_news(leader);
     if (!has_work || !leader_own_is_durable(leader, leader->sync_sequence)) {
         return STATUS_OK;
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/cursor.h"
 #include "capsule/receipt.h"
 #include "capsule/seal.h"
 #include "leader/leader_internal.h"
@@ -51,6 +52,40 @@ static void output_drop_first(struct leader *leader)
     free(first);
 }
 
+static void peers_release(struct leader *leader)
+{
+    for (size_t i = 0; i < leader->peer_count; i++) {
+        channel_free(leader->peers[i].channel);
+        buffer_release(&leader->peers[i].last_data);
+    }
+    free(leader->peers);
+    leader->peers = NULL;
+    leader->peer_count = 0;
+}
+
+enum status leader_forget(struct leader *leader)
+{
+    struct capsule *capsule = NULL;
+    struct durable *durable = NULL;
+    enum status status = capsule_new(&capsule, capsule_genesis_body(leader->capsule));
+    if (status == STATUS_OK) {
+        status = durable_new(&durable, capsule_genesis(capsule));
+    }
+    if (status != STATUS_OK) {
+        capsule_free(capsule);
+        return status;
+    }
+    durable_free(leader->durable);
+    capsule_free(leader->capsule);
+    leader->capsule = capsule;
+    leader->durable = durable;
+    peers_release(leader);
+    leader->function_count = 0;
+    leader->policy_version = 0;
+    leader->run_count = 0;
+    return STATUS_OK;
+}
+
 void leader_free(struct leader *leader)
 {
     if (leader == NULL) {
@@ -62,11 +97,7 @@ void leader_free(struct leader *leader)
     while (leader->output != NULL) {
         output_drop_first(leader);
     }
-    for (size_t i = 0; i < leader->peer_count; i++) {
-        channel_free(leader->peers[i].channel);
-        buffer_release(&leader->peers[i].last_data);
-    }
-    free(leader->peers);
+    peers_release(leader);
     outbox_release(&leader->outbox);
     shelf_release(&leader->shelf);
     buffer_release(&leader->term_body);
@@ -321,18 +352,45 @@ static enum status receive_records(struct leader *leader, const struct frame *fr
     return epoch_receive_record(leader, &record);
 }
 
-static enum status receive_refused(struct leader *leader, struct bytes body)
+/* Two records for one place, each signed: whoever wrote them is not to be trusted any more. */
+static enum status receive_fork(struct leader *leader, struct bytes proof, uint64_t now_us)
+{
+    struct record first;
+    struct cursor in = cursor_over(proof.at, proof.length);
+    uint32_t length = cursor_u32(&in);
+    struct bytes bytes = cursor_bytes(&in, length);
+    if (in.failed || record_decode(&first, bytes.at, bytes.length) != STATUS_OK) {
+        return STATUS_OK;
+    }
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &first.writer);
+    if (member == NULL || receipt_fork_verify(proof, &member->key) != STATUS_OK) {
+        return STATUS_OK;
+    }
+    char text[WRITER_ID_TEXT_BYTES];
+    writer_id_text(&member->id, text);
+    log_event(leader->log, "branch forked writer=%s sequence=%" PRIu64, text, first.sequence);
+    if (writer_id_equal(&member->id, &leader->id)) {
+        return STATUS_CLOSED;
+    }
+    bool is_open =
+        leader->stage == LEADER_LEADING && !member->is_closed && member->role != MEMBER_LEADER;
+    return is_open ? takeover_close(leader, &first.writer, SYNC_CLOSE_FORKED, now_us) : STATUS_OK;
+}
+
+static enum status receive_refused(struct leader *leader, struct bytes body, uint64_t now_us)
 {
     struct frame_refused refused;
     if (frame_refused_decode(&refused, body) != STATUS_OK) {
         return STATUS_OK;
     }
+    if (refused.status == STATUS_FORKED) {
+        return receive_fork(leader, refused.text, now_us);
+    }
     log_event(leader->log, "store refused own record sequence=%" PRIu64 " status=\"%s\"",
               refused.sequence, status_text((enum status)refused.status));
-    // A higher term, or a fork of our own branch: nothing we write can count any more. The
-    // host may lie: then it has stopped its own leader.
-    bool is_over = refused.status == STATUS_CLOSED || refused.status == STATUS_FORKED;
-    return is_over ? STATUS_CLOSED : STATUS_OK;
+    // A higher term: nothing we write can count any more. The host may lie: then it has stopped
+    // its own leader.
+    return refused.status == STATUS_CLOSED ? STATUS_CLOSED : STATUS_OK;
 }
 
 static enum status receive_gone(struct leader *leader, const struct writer_id *writer,
@@ -370,7 +428,7 @@ enum status leader_receive(struct leader *leader, struct bytes bytes, struct lea
     case FRAME_FETCHED:
         return takeover_receive_fetched(leader, frame.request, frame.body, time);
     case FRAME_REFUSED:
-        return receive_refused(leader, frame.body);
+        return receive_refused(leader, frame.body, time.now_us);
     case FRAME_GONE:
         return receive_gone(leader, &frame.peer, time.now_us);
     default:

@@ -64,6 +64,7 @@ struct leader_peer {
     uint64_t listed_joined;   // L of the SYNC its branch had joined there (or its MEMBER named)
     bool is_listed_closed;
     bool was_absent;
+    uint64_t absent_us;         // since when it has missed every epoch; 0: it has not
     uint64_t claimed_sequence;  // the greatest a receipt speaks of; not verified: a reason to ask
     uint64_t eoe_epoch;         // the newest it answered
     struct head eoe_head;
@@ -86,7 +87,8 @@ struct leader_closing {
     struct writer_id answered[GENESIS_STORES_MAX];
     uint32_t answer_count;
     struct head cut;
-    uint32_t fetch_request;  // 0: not yet
+    struct writer_id cut_store;  // who holds it
+    uint32_t fetch_request;      // 0: not yet
     uint64_t asked_us;
 };
 
@@ -153,11 +155,18 @@ struct leader {
 
     // Taking over.
     struct leader_closing all;  // the fence around everything
+    uint32_t load_attempts;     // each with the log of another store to begin with
+    bool is_log_loaded;         // then what the other stores hold beyond
     uint64_t load_next;
+    struct head load_from;  // of the branch that is being fetched: where it was
+    struct writer_id load_writer;
+    size_t load_skip;  // so many branches in a row led to nothing
+    bool has_begun;    // the TERM is written, and the CLOSE of each predecessor
     uint32_t load_request;
     uint64_t load_asked_us;
+    uint64_t recalled_us;         // when the stores were asked last to say what they hold
     struct head pending_genesis;  // the own GENESIS, before the TERM makes us known
-    uint64_t takeover_sequence;   // held by W stores: leading
+    uint64_t takeover_sequence;  // of the first SYNC, once it is written; held by W stores: leading
     struct buffer run_bytes[LEADER_RUN_MAX];
     struct record run[LEADER_RUN_MAX];
     size_t run_count;
@@ -167,7 +176,6 @@ struct leader {
     uint64_t rts_us;
     uint64_t sync_us;  // when the last one was written
     uint64_t sync_sequence;
-    bool must_sync;  // something closed that no SYNC lists yet
 
     // What a compactor holds for dispensable: the first waits for its time, the last replaces the
     // one before it until then.
@@ -219,6 +227,9 @@ struct leader_peer *leader_peer_of(struct leader *leader, const struct capsule_m
 MUST_CHECK enum status leader_grow_peers(struct leader *leader);
 uint32_t leader_next_request(struct leader *leader);
 
+/* What was loaded is not to be kept: begin again with an empty capsule. STATUS_NO_MEMORY. */
+MUST_CHECK enum status leader_forget(struct leader *leader);
+
 /* Parse the policy in force, when it is not the one parsed already. */
 MUST_CHECK enum status leader_use_policy(struct leader *leader);
 
@@ -257,8 +268,8 @@ MUST_CHECK enum status takeover_tick(struct leader *leader, struct leader_time t
 /* An enclave of this term has ended: close its branch. */
 MUST_CHECK enum status takeover_close(struct leader *leader, const struct writer_id *writer,
                                       enum sync_close_reason reason, uint64_t now_us);
-/* Whether some closing still asks: it has to be called again. */
-bool takeover_is_closing(const struct leader *leader);
+/* Whether some branch is being closed: stores may have to be asked again. */
+bool takeover_is_closing(struct leader *leader);
 void takeover_release(struct leader *leader);
 
 /* ---- retention.c ---- */
@@ -276,6 +287,11 @@ MUST_CHECK enum status epoch_receive_record(struct leader *leader, const struct 
 void epoch_receive_receipt(struct leader *leader, struct bytes receipt);
 MUST_CHECK enum status epoch_tick(struct leader *leader, struct leader_time time,
                                   uint64_t *wake_us);
+
+/* Whether a branch that was closed has yet to be listed, and W stores hold it up to its cut. */
+bool epoch_has_cut_to_list(struct leader *leader);
+/* Whether some branch was closed and W stores do not hold it up to its cut, as far as is known. */
+bool epoch_lacks_cut(struct leader *leader);
 
 /* Write the SYNC of the next epoch over what has answered, and what was closed. */
 MUST_CHECK enum status epoch_write_sync(struct leader *leader, struct leader_time time);

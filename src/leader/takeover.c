@@ -19,7 +19,8 @@
  * same way when its enclave ends (6.4).
  */
 enum {
-    TAKEOVER_ASK_US = 1000 * 1000,  // an unanswered question is repeated
+    TAKEOVER_ASK_US = 1000 * 1000,           // an unanswered question is repeated
+    TAKEOVER_SILENCE_US = 10 * 1000 * 1000,  // then a store does not answer
     TAKEOVER_FETCH_BYTES = 4 << 20,
 };
 
@@ -65,13 +66,13 @@ static enum status send_fence(struct leader *leader, struct leader_closing *clos
 }
 
 static enum status send_fetch(struct leader *leader, const struct frame_fetch *fetch,
-                              uint32_t *request)
+                              const struct writer_id *store, uint32_t *request)
 {
     struct buffer body = BUFFER_EMPTY;
     *request = leader_next_request(leader);
     enum status status = frame_fetch_encode(&body, fetch);
     if (status == STATUS_OK) {
-        status = leader_send(leader, FRAME_FETCH, *request, &everyone, buffer_bytes(&body));
+        status = leader_send(leader, FRAME_FETCH, *request, store, buffer_bytes(&body));
     }
     buffer_release(&body);
     return status;
@@ -85,12 +86,18 @@ enum status takeover_begin(struct leader *leader, uint64_t now_us)
     return send_fence(leader, &leader->all, now_us);
 }
 
+/* The store whose log is loaded first: each attempt begins with another one. */
+static const struct writer_id *load_store(const struct leader *leader)
+{
+    return &leader->all.answered[(leader->term + leader->load_attempts) % leader->all.answer_count];
+}
+
 static enum status send_load(struct leader *leader, uint64_t now_us)
 {
     const struct frame_fetch fetch = {
         .from = leader->load_next, .to = UINT64_MAX, .max_bytes = TAKEOVER_FETCH_BYTES};
     leader->load_asked_us = now_us;
-    return send_fetch(leader, &fetch, &leader->load_request);
+    return send_fetch(leader, &fetch, load_store(leader), &leader->load_request);
 }
 
 /* ---- fences ---- */
@@ -141,7 +148,7 @@ static enum status fetch_last(struct leader *leader, struct leader_closing *clos
         .to = closing->cut.sequence,
         .max_bytes = TAKEOVER_FETCH_BYTES,
     };
-    return send_fetch(leader, &fetch, &closing->fetch_request);
+    return send_fetch(leader, &fetch, &closing->cut_store, &closing->fetch_request);
 }
 
 static enum status write_close(struct leader *leader, const struct writer_id *writer,
@@ -165,7 +172,6 @@ static enum status write_close(struct leader *leader, const struct writer_id *wr
         writer_id_text(writer, text);
         log_event(leader->log, "branch closed writer=%s cut=%" PRIu64 " reason=%d", text,
                   cut.sequence, (int)reason);
-        leader->must_sync = true;
     }
     return status;
 }
@@ -202,12 +208,22 @@ static enum status closing_receive_fence(struct leader *leader, struct leader_cl
     }
     if (closing->cut.sequence < head.sequence) {
         closing->cut = head;
+        closing->cut_store = fence->store;
     }
     if (closing->answer_count < answers_needed(leader)) {
         return STATUS_OK;
     }
     return closing->cut.sequence == 0 ? finish_closing(leader, closing, 0, now_us)
                                       : fetch_last(leader, closing, now_us);
+}
+
+/* Load from an empty capsule on. */
+static enum status begin_load(struct leader *leader, uint64_t now_us)
+{
+    leader->is_log_loaded = false;
+    leader->load_next = 1;
+    leader->load_skip = 0;
+    return send_load(leader, now_us);
 }
 
 enum status takeover_receive_fenced(struct leader *leader, struct bytes bytes,
@@ -225,12 +241,13 @@ enum status takeover_receive_fenced(struct leader *leader, struct bytes bytes,
         log_event(leader->log, "fence refused: no store of this capsule signed it");
         return STATUS_OK;
     }
-    if (leader->stage == LEADER_FENCING) {
+    if (leader->stage == LEADER_FENCING || leader->stage == LEADER_LOADING) {
+        // One that comes late may yet stand in for one that does not keep its word.
         bool is_new = keep_fence(leader, &leader->all, &fence, bytes);
-        if (is_new && leader->all.answer_count >= answers_needed(leader)) {
+        if (is_new && leader->stage == LEADER_FENCING &&
+            leader->all.answer_count >= answers_needed(leader)) {
             leader->stage = LEADER_LOADING;
-            leader->load_next = 1;
-            return send_load(leader, time.now_us);
+            return begin_load(leader, time.now_us);
         }
         return STATUS_OK;
     }
@@ -427,7 +444,11 @@ enum status takeover_receive_records(struct leader *leader, uint32_t request, st
         }
         records = bytes_of(records.at + length, records.length - length);
         if (leader->stage == LEADER_LOADING && request == leader->load_request) {
+            leader->load_asked_us = time.now_us;
             status = load_record(leader, &record);
+            if (status == STATUS_CLOSED && leader->is_log_loaded) {
+                return STATUS_OK;  // it waits for another branch's
+            }
             continue;
         }
         for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
@@ -457,32 +478,37 @@ static void note_loaded(struct leader *leader)
     }
 }
 
-static enum status close_if_open(struct leader *leader, const struct capsule_member *member,
-                                 uint64_t now_us)
+/* The longest head of this branch that a store has signed, or that is here. */
+static struct head longest_head(const struct leader *leader, const struct capsule_member *member)
 {
-    if (member->is_closed || writer_id_equal(&member->id, &leader->id)) {
-        return STATUS_OK;
+    struct bytes fences = buffer_bytes(&leader->all.fences);
+    struct cursor in = cursor_over(fences.at, fences.length);
+    struct head longest = member->head;
+    while (in.left > 0) {
+        struct receipt fence;
+        struct head head;
+        uint32_t length = cursor_u32(&in);
+        if (receipt_decode(&fence, cursor_bytes(&in, length)) == STATUS_OK &&
+            fence_lists(&fence, &member->id, &head) && head.sequence > longest.sequence) {
+            longest = head;
+        }
     }
-    return write_close(leader, &member->id, member->head, SYNC_CLOSE_RESTART,
-                       buffer_bytes(&leader->all.fences), now_us);
+    return longest;
 }
 
-/*
- * Predecessors first: before, a leader may write nothing else. One that died between its TERM and
- * its first SYNC has left branches open that are older than its own.
- */
-static enum status close_open_branches(struct leader *leader, uint64_t now_us)
+/* All of that role; of a leader, also what is not here yet: it may be accepted only then. */
+static enum status close_open_branches(struct leader *leader, bool is_of_leaders, uint64_t now_us)
 {
     enum status status = STATUS_OK;
     size_t count = capsule_member_count(leader->capsule);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
-        if (member->role == MEMBER_LEADER) {
-            status = close_if_open(leader, member, now_us);
+        const struct writer_id writer = member->id;
+        if (!member->is_closed && !writer_id_equal(&writer, &leader->id) &&
+            (member->role == MEMBER_LEADER) == is_of_leaders) {
+            status = write_close(leader, &writer, longest_head(leader, member), SYNC_CLOSE_RESTART,
+                                 buffer_bytes(&leader->all.fences), now_us);
         }
-    }
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = close_if_open(leader, capsule_member_at(leader->capsule, i), now_us);
     }
     return status;
 }
@@ -497,29 +523,6 @@ static bool is_rolled_back(struct leader *leader)
     return status != STATUS_OK ||
            (term.sync_epoch > 0 &&
             !capsule_includes_sync(leader->capsule, &term.sync, term.sync_epoch));
-}
-
-/* Every head that the stores signed has to be here: else what was loaded is less than they hold. */
-static bool has_loaded_all(struct leader *leader)
-{
-    struct bytes fences = buffer_bytes(&leader->all.fences);
-    struct cursor in = cursor_over(fences.at, fences.length);
-    while (in.left > 0) {
-        struct receipt fence;
-        uint32_t length = cursor_u32(&in);
-        if (receipt_decode(&fence, cursor_bytes(&in, length)) != STATUS_OK) {
-            return false;
-        }
-        for (uint32_t i = 0; i < fence.head_count; i++) {
-            struct branch_head head = receipt_head(&fence, i);
-            const struct capsule_member *member =
-                capsule_member_find(leader->capsule, &head.writer);
-            if (member == NULL || member->head.sequence < head.head.sequence) {
-                return false;
-            }
-        }
-    }
-    return true;
 }
 
 /* The last record of a branch tells how far its clock had gone, unless a PRUNE made it dispensable.
@@ -544,59 +547,249 @@ static enum status give_up(struct leader *leader, enum status code, const char *
     return status == STATUS_OK ? STATUS_CLOSED : status;
 }
 
-static enum status write_first_records(struct leader *leader, struct leader_time time)
+/*
+ * TERM, and predecessors first: before, a leader may write nothing else. One that died between its
+ * TERM and its first SYNC has left branches open that are older than its own.
+ */
+static enum status begin_branch(struct leader *leader, uint64_t now_us)
 {
     enum status status = STATUS_OK;
+    if (leader->has_begun) {
+        return STATUS_OK;
+    }
+    leader->has_begun = true;
     if (capsule_member_count(leader->capsule) == 0) {
         status = leader_write(leader, RECORD_GENESIS, capsule_genesis_body(leader->capsule), NULL,
-                              0, time.now_us);
+                              0, now_us);
     }
     if (status == STATUS_OK) {
-        status = leader_write(leader, RECORD_TERM, buffer_bytes(&leader->term_body), NULL, 0,
-                              time.now_us);
+        status =
+            leader_write(leader, RECORD_TERM, buffer_bytes(&leader->term_body), NULL, 0, now_us);
     }
+    return status == STATUS_OK ? close_open_branches(leader, true, now_us) : status;
+}
+
+static enum status write_first_records(struct leader *leader, struct leader_time time)
+{
+    enum status status = begin_branch(leader, time.now_us);
     if (status == STATUS_OK) {
         note_loaded(leader);
-        status = close_open_branches(leader, time.now_us);
+        status = close_open_branches(leader, false, time.now_us);
     }
     if (status == STATUS_OK && leader->policy_body.length > 0) {
         status = leader_write(leader, RECORD_POLICY, buffer_bytes(&leader->policy_body), NULL, 0,
                               time.now_us);
-    }
-    if (status == STATUS_OK) {
-        status = epoch_write_sync(leader, time);
     }
     return status;
 }
 
 static enum status take_over(struct leader *leader, struct leader_time time)
 {
-    enum status status = load_run(leader);
-    if (status == STATUS_CLOSED) {
-        return give_up(leader, STATUS_DAMAGED,
-                       "a stored record does not verify; run 'paranoid capsule verify'");
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
     if (lacks_bodies(leader)) {
         return give_up(leader, STATUS_DAMAGED,
                        "the store lacks bodies that no PRUNE names; run 'paranoid capsule verify'");
-    }
-    if (!has_loaded_all(leader)) {
-        return give_up(leader, STATUS_GAP, "the stores signed for more than they gave");
     }
     if (is_rolled_back(leader)) {
         return give_up(leader, STATUS_FORGED,
                        "the store was rolled back: it lacks a SYNC that the owner has seen");
     }
-    status = write_first_records(leader, time);
+    enum status status = write_first_records(leader, time);
     if (status == STATUS_CLOSED) {
         return give_up(leader, STATUS_DENIED, "the first records of the term were refused");
     }
     leader->stage = LEADER_TAKING_OVER;
-    leader->takeover_sequence = leader_own_sequence(leader);
     return status;
+}
+
+/*
+ * A receipt may have got lost long ago, or have been given to the leader before: let the stores say
+ * again what they hold, as long as a cut waits for that.
+ */
+static enum status recall(struct leader *leader, uint64_t now_us)
+{
+    if (leader->recalled_us != 0 && now_us < leader->recalled_us + TAKEOVER_ASK_US) {
+        return STATUS_OK;
+    }
+    leader->recalled_us = now_us;
+    return leader_send(leader, FRAME_RECALL, leader_next_request(leader), &everyone,
+                       bytes_of(NULL, 0));
+}
+
+/* The first SYNC waits for the cuts it names, and the role for that SYNC. */
+static enum status finish_takeover(struct leader *leader, struct leader_time time)
+{
+    if (leader->takeover_sequence == 0) {
+        if (epoch_lacks_cut(leader)) {
+            return recall(leader, time.now_us);
+        }
+        enum status status = epoch_write_sync(leader, time);
+        leader->takeover_sequence = leader_own_sequence(leader);
+        return status == STATUS_CLOSED
+                   ? give_up(leader, STATUS_DENIED, "the first records of the term were refused")
+                   : status;
+    }
+    if (!leader_own_is_durable(leader, leader->takeover_sequence)) {
+        return STATUS_OK;
+    }
+    leader->stage = LEADER_LEADING;
+    leader->sync_us = time.now_us;
+    enum status status = leader_send(leader, FRAME_READY, 0, &everyone, bytes_of(NULL, 0));
+    return status == STATUS_OK ? leader_answer(leader, &leader->seeder, 0, STATUS_OK, "leading")
+                               : status;
+}
+
+/* Up to here at most a branch counts. */
+static uint64_t target_of(const struct capsule_member *member, uint64_t sequence)
+{
+    bool is_cut = member != NULL && member->is_closed && member->cut.sequence < sequence;
+    return is_cut ? member->cut.sequence : sequence;
+}
+
+/* A branch of which a store has signed to hold more than is here. */
+struct want {
+    struct writer_id writer;
+    struct writer_id store;
+    uint64_t from;
+    uint64_t to;
+};
+
+/* Number `skip` of what the fences name and is not here. */
+static bool find_signed_want(struct leader *leader, size_t *skip, struct want *want)
+{
+    struct bytes fences = buffer_bytes(&leader->all.fences);
+    struct cursor in = cursor_over(fences.at, fences.length);
+    while (in.left > 0) {
+        struct receipt fence;
+        uint32_t length = cursor_u32(&in);
+        if (receipt_decode(&fence, cursor_bytes(&in, length)) != STATUS_OK) {
+            return false;  // it was decoded when it came
+        }
+        for (uint32_t i = 0; i < fence.head_count; i++) {
+            struct branch_head head = receipt_head(&fence, i);
+            const struct capsule_member *member =
+                capsule_member_find(leader->capsule, &head.writer);
+            uint64_t held = member == NULL ? 0 : member->head.sequence;
+            uint64_t target = target_of(member, head.head.sequence);
+            if (held >= target || (*skip)-- > 0) {
+                continue;
+            }
+            *want = (struct want){
+                .writer = head.writer, .store = fence.store, .from = held + 1, .to = target};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The same of what SYNC and CLOSE records name: whoever has it. */
+static bool find_named_want(struct leader *leader, size_t *skip, struct want *want)
+{
+    struct branch_head wanted;
+    uint64_t from;
+    size_t index = 0;
+    while (capsule_missing(leader->capsule, &index, &wanted, &from) == STATUS_OK) {
+        for (uint32_t i = 0; i < leader->all.answer_count; i++) {
+            if ((*skip)-- > 0) {
+                continue;
+            }
+            *want = (struct want){.writer = wanted.writer,
+                                  .store = leader->all.answered[i],
+                                  .from = from,
+                                  .to = wanted.head.sequence};
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool find_want(struct leader *leader, size_t skip, struct want *want)
+{
+    return find_signed_want(leader, &skip, want) || find_named_want(leader, &skip, want);
+}
+
+/* Whether that store's answer can be done without; then it is. */
+static bool drop_fence(struct leader *leader, const struct writer_id *store)
+{
+    struct leader_closing *all = &leader->all;
+    struct buffer fences = all->fences;
+    struct cursor in = cursor_over(fences.bytes, fences.length);
+    if (all->answer_count <= answers_needed(leader)) {
+        return false;
+    }
+    all->fences = BUFFER_EMPTY;
+    all->answer_count = 0;
+    while (in.left > 0) {
+        struct receipt fence;
+        uint32_t length = cursor_u32(&in);
+        struct bytes bytes = cursor_bytes(&in, length);
+        if (receipt_decode(&fence, bytes) == STATUS_OK && !writer_id_equal(&fence.store, store)) {
+            (void)keep_fence(leader, all, &fence, bytes);
+        }
+    }
+    buffer_release(&fences);
+    return all->answer_count >= answers_needed(leader);
+}
+
+/* Once more, beginning with the log of another store; or it is over. */
+static enum status load_again(struct leader *leader, enum status code, const char *text,
+                              uint64_t now_us)
+{
+    leader->load_attempts++;
+    if (leader->has_begun || leader->load_attempts >= leader->all.answer_count) {
+        return give_up(leader, code, text);
+    }
+    log_event(leader->log, "loading begins again: %s", text);
+    enum status status = leader_forget(leader);
+    return status == STATUS_OK ? begin_load(leader, now_us) : status;
+}
+
+/*
+ * What other stores hold beyond the log that was loaded, branch by branch, until a whole round
+ * leads to nothing. A log that holds records beyond a cut that another store knows of is of no use:
+ * the store that knows of the most CLOSE records has none.
+ */
+static enum status load_rest(struct leader *leader, struct leader_time time)
+{
+    struct want want;
+    if (find_want(leader, leader->load_skip, &want)) {
+        const struct capsule_member *member = capsule_member_find(leader->capsule, &want.writer);
+        const struct frame_fetch fetch = {
+            .writer = want.writer,
+            .from = want.from,
+            .to = want.to,
+            .max_bytes = TAKEOVER_FETCH_BYTES,
+        };
+        leader->load_writer = want.writer;
+        leader->load_from = member == NULL ? (struct head){.sequence = 0} : member->head;
+        leader->load_asked_us = time.now_us;
+        return send_fetch(leader, &fetch, &want.store, &leader->load_request);
+    }
+    if (capsule_is_overrun(leader->capsule)) {
+        return load_again(leader, STATUS_DAMAGED, "the stores hold records beyond a cut",
+                          time.now_us);
+    }
+    bool has_predecessor = capsule_leader(leader->capsule) != NULL;
+    if (find_want(leader, 0, &want) && !leader->has_begun && has_predecessor) {
+        // What an ended leader wrote beyond what is here is accepted once its cut is known.
+        enum status status = begin_branch(leader, time.now_us);
+        leader->load_skip = 0;
+        return status == STATUS_OK ? load_rest(leader, time)
+               : status == STATUS_CLOSED
+                   ? give_up(leader, STATUS_DENIED, "the first records of the term were refused")
+                   : status;
+    }
+    if (find_want(leader, 0, &want)) {
+        char writer[WRITER_ID_TEXT_BYTES], store[WRITER_ID_TEXT_BYTES];
+        writer_id_text(&want.writer, writer);
+        writer_id_text(&want.store, store);
+        log_event(leader->log,
+                  "records are missing writer=%s from=%" PRIu64 " to=%" PRIu64 " store=%s", writer,
+                  want.from, want.to, store);
+        leader->load_attempts -= drop_fence(leader, &want.store);
+        return load_again(leader, STATUS_GAP, "the stores signed for more than they gave",
+                          time.now_us);
+    }
+    return take_over(leader, time);
 }
 
 enum status takeover_receive_fetched(struct leader *leader, uint32_t request, struct bytes body,
@@ -607,11 +800,28 @@ enum status takeover_receive_fetched(struct leader *leader, uint32_t request, st
         frame_fetched_decode(&fetched, body) != STATUS_OK) {
         return STATUS_OK;
     }
-    if (fetched.is_end != 0) {
-        return take_over(leader, time);
+    if (!leader->is_log_loaded && fetched.is_end == 0) {
+        leader->load_next = fetched.next;
+        return send_load(leader, time.now_us);
     }
-    leader->load_next = fetched.next;
-    return send_load(leader, time.now_us);
+    enum status status = load_run(leader);
+    if (status != STATUS_OK && status != STATUS_CLOSED) {
+        return status;
+    }
+    if (leader->is_log_loaded) {
+        const struct capsule_member *member =
+            capsule_member_find(leader->capsule, &leader->load_writer);
+        bool has_grown = member != NULL && member->head.sequence > leader->load_from.sequence;
+        leader->load_skip = has_grown ? 0 : leader->load_skip + 1;
+        return load_rest(leader, time);
+    }
+    if (status == STATUS_CLOSED) {
+        return load_again(leader, STATUS_DAMAGED,
+                          "a stored record does not verify; run 'paranoid capsule verify'",
+                          time.now_us);
+    }
+    leader->is_log_loaded = true;
+    return load_rest(leader, time);
 }
 
 static enum status tick_closing(struct leader *leader, struct leader_closing *closing,
@@ -633,38 +843,22 @@ enum status takeover_tick(struct leader *leader, struct leader_time time)
     case LEADER_FENCING:
         return tick_closing(leader, &leader->all, time.now_us);
     case LEADER_LOADING:
-        // Repeated from where the last whole answer ended; a run half loaded would not fit.
-        if (time.now_us >= leader->load_asked_us + 10 * TAKEOVER_ASK_US) {
-            return give_up(leader, STATUS_TIMEOUT, "the store does not answer");
+        if (time.now_us >= leader->load_asked_us + TAKEOVER_SILENCE_US) {
+            return load_again(leader, STATUS_TIMEOUT, "the store does not answer", time.now_us);
         }
         break;
     case LEADER_TAKING_OVER:
-        if (leader_own_is_durable(leader, leader->takeover_sequence)) {
-            leader->stage = LEADER_LEADING;
-            leader->sync_us = time.now_us;
-            status = leader_send(leader, FRAME_READY, 0, &everyone, bytes_of(NULL, 0));
-            if (status == STATUS_OK) {
-                status = leader_answer(leader, &leader->seeder, 0, STATUS_OK, "leading");
-            }
-        }
-        break;
+        return finish_takeover(leader, time);
     case LEADER_LEADING:
         for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
             status = tick_closing(leader, &leader->closings[i], time.now_us);
         }
+        if (status == STATUS_OK && epoch_lacks_cut(leader)) {
+            status = recall(leader, time.now_us);
+        }
         break;
     }
     return status;
-}
-
-bool takeover_is_closing(const struct leader *leader)
-{
-    for (size_t i = 0; i < LEADER_CLOSINGS_MAX; i++) {
-        if (leader->closings[i].is_used) {
-            return true;
-        }
-    }
-    return false;
 }
 
 enum status takeover_close(struct leader *leader, const struct writer_id *writer,
@@ -685,4 +879,14 @@ enum status takeover_close(struct leader *leader, const struct writer_id *writer
     *unused = (struct leader_closing){.is_used = true, .writer = *writer, .reason = reason};
     enum status status = lock_drop_writer(leader, writer, now_us);
     return status == STATUS_OK ? send_fence(leader, unused, now_us) : status;
+}
+
+bool takeover_is_closing(struct leader *leader)
+{
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX; i++) {
+        if (leader->closings[i].is_used) {
+            return true;
+        }
+    }
+    return epoch_lacks_cut(leader);
 }

@@ -199,6 +199,19 @@ static enum status receipt_check(struct durable *durable, struct durable_receipt
     return status;
 }
 
+/* Turn a claim into a verified one; a false one is dropped. */
+static void claim_settle(struct durable *durable, struct durable_branch *branch, uint32_t store)
+{
+    struct durable_claim *claim = &branch->claimed[store];
+    if (claim->receipt == NULL) {
+        return;
+    }
+    if (receipt_check(durable, claim->receipt) == STATUS_OK) {
+        claim_set(&branch->verified[store], claim->sequence, claim->receipt);
+    }
+    claim_set(claim, 0, NULL);
+}
+
 static enum status keep_claims(struct durable *durable, const struct receipt *receipt,
                                struct durable_receipt *kept)
 {
@@ -222,7 +235,13 @@ static enum status keep_claims(struct durable *durable, const struct receipt *re
             }
             branch = branch_find(durable, &head.writer);
         }
-        if (head.head.sequence > branch->claimed[store].sequence &&
+        struct durable_claim *claim = &branch->claimed[store];
+        if (claim->receipt != NULL && head.head.sequence > branch->verified[store].sequence &&
+            head.head.sequence <= claim->sequence) {
+            // A false claim must not keep a true one from being heard.
+            claim_settle(durable, branch, (uint32_t)store);
+        }
+        if (head.head.sequence > claim->sequence &&
             head.head.sequence > branch->verified[store].sequence) {
             claim_set(&branch->claimed[store], head.head.sequence, kept);
         }
@@ -248,19 +267,6 @@ enum status durable_receive(struct durable *durable, struct bytes receipt)
     }
     receipt_drop(kept);
     return status;
-}
-
-/* Turn a claim into a verified one; a false one is dropped. */
-static void claim_settle(struct durable *durable, struct durable_branch *branch, uint32_t store)
-{
-    struct durable_claim *claim = &branch->claimed[store];
-    if (claim->receipt == NULL) {
-        return;
-    }
-    if (receipt_check(durable, claim->receipt) == STATUS_OK) {
-        claim_set(&branch->verified[store], claim->sequence, claim->receipt);
-    }
-    claim_set(claim, 0, NULL);
 }
 
 bool durable_covers(struct durable *durable, const struct writer_id *writer, uint64_t sequence)

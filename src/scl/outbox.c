@@ -46,7 +46,7 @@ uint64_t outbox_oldest(const struct outbox *outbox)
     return outbox->first == NULL ? 0 : outbox->first->sequence;
 }
 
-void outbox_drop_oldest(struct outbox *outbox)
+void outbox_take_oldest(struct outbox *outbox, struct buffer *frame)
 {
     struct outbox_item *item = outbox->first;
     outbox->first = item->next;
@@ -54,8 +54,16 @@ void outbox_drop_oldest(struct outbox *outbox)
         outbox->end = &outbox->first;
     }
     outbox->bytes -= item->frame.length;
-    buffer_release(&item->frame);
+    buffer_release(frame);
+    *frame = item->frame;
     free(item);
+}
+
+void outbox_drop_oldest(struct outbox *outbox)
+{
+    struct buffer frame = BUFFER_EMPTY;
+    outbox_take_oldest(outbox, &frame);
+    buffer_release(&frame);
 }
 
 enum status outbox_repeat(struct outbox *outbox, size_t *place, uint64_t now_us,

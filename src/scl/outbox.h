@@ -37,6 +37,8 @@ MUST_CHECK enum status outbox_add(struct outbox *outbox, uint64_t sequence, stru
 /* The oldest sequence; 0 when empty. */
 uint64_t outbox_oldest(const struct outbox *outbox);
 void outbox_drop_oldest(struct outbox *outbox);
+/* The same, but its frame goes to `frame`, which is released before. */
+void outbox_take_oldest(struct outbox *outbox, struct buffer *frame);
 
 /*
  * The next frame that is due to be repeated, oldest first, at most OUTBOX_REPEAT_COUNT in a

@@ -79,6 +79,7 @@ void scl_free(struct scl *scl)
     scl_lock_release_all(scl);
     scl_tag_release(scl);
     buffer_release(&scl->manifest);
+    buffer_release(&scl->newest);
     while (scl->output != NULL) {
         output_drop_first(scl);
     }
@@ -407,6 +408,29 @@ static void repeat_unreceipted(struct scl *scl, uint64_t now_us)
 }
 
 /*
+ * W stores hold the newest record, but the leader may not have heard: it writes a SYNC only when it
+ * has. Returns when to repeat it next.
+ */
+static uint64_t repeat_newest(struct scl *scl, uint64_t now_us)
+{
+    const struct capsule_member *own = scl_own_member(scl);
+    bool is_wanted = scl->newest.length > 0 && scl->outbox.first == NULL && own != NULL &&
+                     !own->is_closed &&
+                     scl->newest_sequence > scl->peers[scl_member_index(scl, own)].synced_sequence;
+    if (!is_wanted) {
+        return UINT64_MAX;
+    }
+    if (now_us >= scl->newest_us + OUTBOX_REPEAT_US) {
+        scl->newest_us = now_us;
+        const struct bytes record = bytes_of(scl->newest.bytes + FRAME_HEADER_BYTES,
+                                             scl->newest.length - FRAME_HEADER_BYTES);
+        // Without memory it is repeated later.
+        (void)!scl_output_add(scl, FRAME_RECORD, 0, &scl_everyone, record);
+    }
+    return scl->newest_us + OUTBOX_REPEAT_US;
+}
+
+/*
  * While keys are to expire and no SYNC comes, end the epoch unasked: the leader sees a record that
  * no SYNC lists, and writes one. Returns when to look again.
  */
@@ -441,6 +465,8 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us)
     wake_us = cold_us < wake_us ? cold_us : wake_us;
     uint64_t start_us = scl_start_tick(scl, now_us);
     wake_us = start_us < wake_us ? start_us : wake_us;
+    uint64_t repeat_us = repeat_newest(scl, now_us);
+    wake_us = repeat_us < wake_us ? repeat_us : wake_us;
     if (scl->outbox.first != NULL && wake_us > now_us + OUTBOX_REPEAT_US) {
         wake_us = now_us + OUTBOX_REPEAT_US;
     }

@@ -56,6 +56,8 @@ struct scl_peer {
     bool is_blocked;           // its next record waits for a leader's record
     bool must_probe;           // a store may hold more of it than this replica has heard of
     uint64_t progress_us;      // when one of its records was applied last
+    uint64_t asked_us;         // when it was fetched last
+    uint64_t ask_delay_us;     // until it is again, when that led to nothing
     uint64_t synced_sequence;  // as the newest SYNC lists it
     uint64_t joined_sequence;  // as the joined SYNC lists it, or less
     struct scl_mark *marks;    // of a compactor: rising in both
@@ -165,6 +167,9 @@ struct scl {
     struct aead_key *own_body_key;
     uint32_t own_key_epoch;
     struct outbox outbox;
+    struct buffer newest;  // the last own record that W stores hold, until a SYNC lists it
+    uint64_t newest_sequence;
+    uint64_t newest_us;  // when it was sent last
     enum status trouble;
     enum record_type block_type;  // of a compactor's next record
     struct bytes block_plain;     // borrowed; empty: none waits
@@ -195,6 +200,8 @@ struct scl {
     struct branch_head *required;
     size_t required_count;
     uint64_t log_next;
+    uint32_t log_store;   // whose log it is
+    uint32_t store_turn;  // which store is asked next
     bool is_log_done;
     bool is_dirty;  // something may be applicable
     size_t scan;    // where the search for it goes on
@@ -206,6 +213,9 @@ struct scl {
     uint64_t progress_us;          // when a record was applied last, or the log read again
     uint64_t lost_us;              // after so long without progress it is
     uint64_t checked_us;           // when what is missing was asked for last
+    bool is_doubtful;              // a store or a leader acts as if this replica were cut off
+    uint64_t stranger_us;          // when records of unknown writers were fetched last
+    uint64_t stranger_delay_us;
     struct scl_fetch fetches[SCL_FETCHES_MAX];
     uint32_t last_request;
 
@@ -352,6 +362,9 @@ struct bytes scl_snapshot_for(const struct scl *scl, uint64_t floor);
 
 /* Whether this replica lacks anything that it knows of. */
 bool scl_repair_is_needed(const struct scl *scl);
+
+/* Forget own records that W stores hold; the last one stays until a SYNC lists it. */
+void scl_seal_settle(struct scl *scl, const struct capsule_member *own);
 
 /* Ask for what is missing, when it is time to. */
 void scl_repair_tick(struct scl *scl, uint64_t now_us);

@@ -67,6 +67,7 @@ enum status scl_receive_rts(struct scl *scl, struct bytes body)
     }
     const struct capsule_member *leader = capsule_leader(scl->capsule);
     if (leader == NULL || rts.term > capsule_term(scl->capsule)) {
+        scl->is_doubtful = true;  // another leads, of whom this replica has not heard
         return STATUS_GAP;
     }
     if (rts.term < capsule_term(scl->capsule) || rts.epoch <= scl->eoe_asked) {
@@ -117,6 +118,9 @@ enum status scl_receive_refused(struct scl *scl, struct bytes body)
     // The host's word: it can only make answers fail sooner than their time-out would.
     if (refused.status == STATUS_NO_SPACE) {
         scl->trouble = STATUS_NO_SPACE;
+    }
+    if (refused.status == STATUS_CLOSED) {
+        scl->is_doubtful = true;
     }
     log_event(scl->log, "store refused sequence=%" PRIu64 " status=%" PRIu32, refused.sequence,
               refused.status);

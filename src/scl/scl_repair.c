@@ -5,6 +5,7 @@ enum {
     SCL_LOST_US_MAX = 64 * 1000 * 1000,  // so often at most is the log read again for nothing
     SCL_FETCH_TIMEOUT_US = 2000 * 1000,
     SCL_FETCH_BYTES = 4 << 20,
+    SCL_ASK_DELAY_US_MAX = 2000 * 1000,  // so often at most is a branch fetched for nothing
 };
 
 static bool is_being_fetched(const struct scl *scl, const struct writer_id *writer)
@@ -18,9 +19,16 @@ static bool is_being_fetched(const struct scl *scl, const struct writer_id *writ
     return false;
 }
 
+/* The stores take turns: one may be down, or behind. */
+static const struct writer_id *store_at(const struct scl *scl, uint32_t turn)
+{
+    const struct genesis *genesis = capsule_genesis(scl->capsule);
+    return &genesis->stores[turn % genesis->store_count].id;
+}
+
 /* Returns NULL when there is no room for one more. */
 static struct scl_fetch *fetch_ask(struct scl *scl, const struct writer_id *writer, uint64_t from,
-                                   uint64_t to, uint64_t now_us)
+                                   uint64_t to, bool is_log, uint64_t now_us)
 {
     for (size_t i = 0; i < SCL_FETCHES_MAX; i++) {
         struct scl_fetch *fetch = &scl->fetches[i];
@@ -30,10 +38,11 @@ static struct scl_fetch *fetch_ask(struct scl *scl, const struct writer_id *writ
         const struct frame_fetch ask = {
             .writer = *writer, .from = from, .to = to, .max_bytes = SCL_FETCH_BYTES};
         struct buffer body = BUFFER_EMPTY;
+        const struct writer_id *store = store_at(scl, is_log ? scl->log_store : scl->store_turn++);
         scl->last_request = scl->last_request == UINT32_MAX ? 1 : scl->last_request + 1;
         if (frame_fetch_encode(&body, &ask) == STATUS_OK &&
-            scl_output_add(scl, FRAME_FETCH, scl->last_request, &scl_everyone,
-                           buffer_bytes(&body)) == STATUS_OK) {
+            scl_output_add(scl, FRAME_FETCH, scl->last_request, store, buffer_bytes(&body)) ==
+                STATUS_OK) {
             *fetch = (struct scl_fetch){.request = scl->last_request,
                                         .writer = *writer,
                                         .deadline_us = now_us + SCL_FETCH_TIMEOUT_US};
@@ -45,17 +54,49 @@ static struct scl_fetch *fetch_ask(struct scl *scl, const struct writer_id *writ
     return NULL;
 }
 
-/* A branch that still grows is not stalled: what it lacks may be under way. */
+static uint64_t longer(uint64_t delay_us)
+{
+    delay_us = delay_us == 0 ? SCL_STALL_US : 2 * delay_us;
+    return delay_us < SCL_ASK_DELAY_US_MAX ? delay_us : SCL_ASK_DELAY_US_MAX;
+}
+
+/*
+ * A branch that still grows is not stalled: what it lacks may be under way. One that does not grow
+ * by what is fetched is asked for less and less often: what names it may be false.
+ */
+static void fetch_known(struct scl *scl, const struct capsule_member *member, uint64_t to,
+                        uint64_t now_us)
+{
+    struct scl_peer *peer = &scl->peers[scl_member_index(scl, member)];
+    uint64_t from = member->head.sequence + 1;
+    if (peer->progress_us >= peer->asked_us) {
+        peer->ask_delay_us = 0;
+    }
+    bool is_early = now_us < peer->progress_us + SCL_STALL_US ||
+                    (peer->asked_us != 0 && now_us < peer->asked_us + peer->ask_delay_us);
+    if (from <= to && !is_early && !is_being_fetched(scl, &member->id) &&
+        !holdback_has(scl->holdback, &member->id, from)) {
+        (void)fetch_ask(scl, &member->id, from, to, false, now_us);
+        peer->asked_us = now_us;
+        peer->ask_delay_us = longer(peer->ask_delay_us);
+    }
+}
+
 static void fetch_branch(struct scl *scl, const struct writer_id *writer, uint64_t to,
                          uint64_t now_us)
 {
     const struct capsule_member *member = capsule_member_find(scl->capsule, writer);
-    uint64_t from = member == NULL ? 1 : member->head.sequence + 1;
-    bool is_growing = member != NULL &&
-                      now_us < scl->peers[scl_member_index(scl, member)].progress_us + SCL_STALL_US;
-    if (from <= to && !is_growing && !is_being_fetched(scl, writer) &&
-        !holdback_has(scl->holdback, writer, from)) {
-        (void)fetch_ask(scl, writer, from, to, now_us);
+    if (member != NULL) {
+        fetch_known(scl, member, to, now_us);
+        return;
+    }
+    // Who nobody has told of is asked for together with all such: their names may be made up.
+    if (now_us >= scl->stranger_us + scl->stranger_delay_us && !is_being_fetched(scl, writer) &&
+        !holdback_has(scl->holdback, writer, 1)) {
+        (void)fetch_ask(scl, writer, 1, to, false, now_us);
+        scl->stranger_delay_us =
+            scl->progress_us > scl->stranger_us ? SCL_STALL_US : longer(scl->stranger_delay_us);
+        scl->stranger_us = now_us;
     }
 }
 
@@ -93,6 +134,9 @@ static void fetch_missing(struct scl *scl, uint64_t now_us)
         const struct capsule_member *member = capsule_member_find(scl->capsule, &writer);
         if (member != NULL && sequence <= member->head.sequence) {
             holdback_drop(scl->holdback, &writer, member->head.sequence);
+        } else if (member != NULL && member->is_closed && sequence > member->cut.sequence) {
+            // Nothing beyond the cut will ever count; what is below it, capsule_missing() names.
+            holdback_drop(scl->holdback, &writer, UINT64_MAX);
         } else {
             fetch_branch(scl, &writer, sequence - 1, now_us);
         }
@@ -105,15 +149,18 @@ static void fetch_missing(struct scl *scl, uint64_t now_us)
 }
 
 /*
- * Part of an answer got lost, or a leader came and went unseen: what is held waits for
- * records whose writer nobody names here. Only a store's log tells.
+ * Part of an answer got lost, or a leader came and went unseen: what is held waits for records
+ * whose writer nobody names here, or this replica's branch was closed and it was not told. Only a
+ * store's log tells; perhaps another one's than the last time.
  */
 static void read_log_again(struct scl *scl, uint64_t now_us)
 {
+    scl->is_doubtful = false;
     if (scl->start.stage == SCL_START_RESTORED) {
         // Its past is not to be read again: a leader that is not known here makes itself known.
-        (void)fetch_ask(scl, &frame_to_leader, 0, 0, now_us);
+        (void)fetch_ask(scl, &frame_to_leader, 0, 0, false, now_us);
     } else {
+        scl->log_store++;
         scl->log_next = 1;
         scl->is_log_done = false;
     }
@@ -143,13 +190,19 @@ static void probe(struct scl *scl, uint64_t now_us)
         }
         if (peer->must_probe && !is_being_fetched(scl, &member->id)) {
             struct scl_fetch *fetch =
-                fetch_ask(scl, &member->id, member->head.sequence + 1, UINT64_MAX, now_us);
+                fetch_ask(scl, &member->id, member->head.sequence + 1, UINT64_MAX, false, now_us);
             if (fetch != NULL) {
                 fetch->is_probe = true;
             }
         }
     }
     scl->start.has_probed = true;
+}
+
+/* Whether something waits for what no branch that is known here can bring. */
+static bool is_lost(const struct scl *scl)
+{
+    return holdback_count(scl->holdback) > 0 || scl->is_doubtful || !scl_is_ready(scl);
 }
 
 bool scl_repair_is_needed(const struct scl *scl)
@@ -160,7 +213,7 @@ bool scl_repair_is_needed(const struct scl *scl)
     size_t lock = 0, tagged = 0;
     return holdback_count(scl->holdback) > 0 || newest != joined || scl->may_lack ||
            scl_lock_missing(scl, &lock, &wanted) || scl_tag_missing(scl, &tagged, &wanted) ||
-           (scl->is_log_done && !scl_is_ready(scl));
+           scl->is_doubtful || (scl->is_log_done && !scl_is_ready(scl));
 }
 
 void scl_repair_tick(struct scl *scl, uint64_t now_us)
@@ -171,11 +224,17 @@ void scl_repair_tick(struct scl *scl, uint64_t now_us)
         struct scl_fetch *fetch = &scl->fetches[i];
         if (fetch->request != 0 && fetch->deadline_us <= now_us) {
             fetch->request = 0;
+            if (fetch->is_log && capsule_genesis(scl->capsule)->store_count > 1) {
+                // Each store has an order of its own.
+                scl->log_store++;
+                scl->log_next = 1;
+            }
         }
         is_fetching_log = is_fetching_log || (fetch->request != 0 && fetch->is_log);
     }
     if (!scl->is_log_done && !is_fetching_log && scl->start.stage == SCL_START_LOG) {
-        struct scl_fetch *fetch = fetch_ask(scl, &scl_everyone, scl->log_next, UINT64_MAX, now_us);
+        struct scl_fetch *fetch =
+            fetch_ask(scl, &scl_everyone, scl->log_next, UINT64_MAX, true, now_us);
         if (fetch != NULL) {
             fetch->is_log = true;
         }
@@ -185,7 +244,7 @@ void scl_repair_tick(struct scl *scl, uint64_t now_us)
         scl->checked_us = now_us;
         scl_unblock(scl);
         fetch_missing(scl, now_us);
-        if (holdback_count(scl->holdback) > 0 && now_us >= scl->progress_us + scl->lost_us) {
+        if (is_lost(scl) && now_us >= scl->progress_us + scl->lost_us) {
             read_log_again(scl, now_us);
         }
     }

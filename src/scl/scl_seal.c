@@ -10,12 +10,15 @@ enum {
     SCL_GATHER_US = 1000,  // how long a batch gathers beside an unreceipted record
 };
 
-/* Forget own records that W stores hold. */
-static void outbox_settle(struct scl *scl, const struct capsule_member *own)
+void scl_seal_settle(struct scl *scl, const struct capsule_member *own)
 {
     while (scl->outbox.first != NULL && scl_is_held(scl, own, outbox_oldest(&scl->outbox))) {
-        outbox_drop_oldest(&scl->outbox);
+        scl->newest_sequence = outbox_oldest(&scl->outbox);
+        outbox_take_oldest(&scl->outbox, &scl->newest);
         scl->trouble = STATUS_OK;
+    }
+    if (scl->newest_sequence <= scl->peers[scl_member_index(scl, own)].synced_sequence) {
+        buffer_release(&scl->newest);
     }
 }
 
@@ -187,7 +190,7 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
     if (own == NULL) {
         return STATUS_EMPTY;
     }
-    outbox_settle(scl, own);
+    scl_seal_settle(scl, own);
     if (own->is_closed) {
         return STATUS_CLOSED;
     }
@@ -298,6 +301,7 @@ enum status scl_seal_finish(struct scl *scl, struct scl_seal_job *job, uint64_t 
         return status;
     }
     status = outbox_add(&scl->outbox, job->record.sequence, &job->frame, now_us, frame);
+    scl->newest_us = now_us;
     if (status != STATUS_OK) {
         return status;
     }

@@ -30,6 +30,7 @@ enum {
     CHUNK_BYTES = 256 << 10,
     GROUP_BYTES_MAX = 16 << 20,  // taken together, and committed once
     OUT_BYTES_MAX = 4 << 20,     // said together
+    MS_MAX = 60 * 1000,          // between two looks at the clock
     KEPT_BYTES = 8 << 20,        // of a queue's memory, once it is empty
 };
 
@@ -42,6 +43,7 @@ struct program {
     struct disk disk;
     struct store *store;
     struct server *server;
+    uint64_t wake_us;  // of the server; zero before it is there
     bool is_host_gone;
 };
 
@@ -79,6 +81,11 @@ static void on_send(void *context, uint64_t client, struct bytes frame)
 static void on_broadcast(void *context, struct bytes frame)
 {
     say(context, POST_BROADCAST, 0, frame);
+}
+
+static void on_ask(void *context, struct bytes frame)
+{
+    say(context, POST_ASK, 0, frame);
 }
 
 static void on_line(void *context, const char *text)
@@ -121,6 +128,7 @@ static enum status begin(struct program *program, const char *directory, struct 
     const struct server_output output = {
         .send = on_send,
         .broadcast = on_broadcast,
+        .ask = on_ask,
         .context = program,
     };
     status = store_open(&program->store, &config);
@@ -164,15 +172,30 @@ static enum status serve_group(struct program *program, const char *directory)
         return status == STATUS_EMPTY ? STATUS_OK : status;
     }
     status = server_commit(program->server);
+    if (status != STATUS_IO) {
+        status = server_tick(program->server, program->disk.now_us(program->disk.context),
+                             &program->wake_us);
+    }
     say_counters(program);
     return status == STATUS_IO ? STATUS_IO : STATUS_OK;
+}
+
+/* How long there is nothing to do, in ms; -1: until the host says something. */
+static int timeout_ms(const struct program *program)
+{
+    if (program->server == NULL || program->wake_us == UINT64_MAX) {
+        return -1;
+    }
+    uint64_t now_us = program->disk.now_us(program->disk.context);
+    uint64_t wait_us = program->wake_us > now_us ? program->wake_us - now_us : 0;
+    return wait_us < MS_MAX * 1000ull ? (int)(wait_us / 1000) + 1 : MS_MAX;
 }
 
 /* Wait for the host, and take all that it has said by now. False: it has ended. */
 static bool receive_group(struct program *program)
 {
     struct pollfd ready = {.fd = HOST_FD, .events = POLLIN};
-    while (poll(&ready, 1, -1) < 0) {
+    while (poll(&ready, 1, timeout_ms(program)) < 0) {
         CHECK(errno == EINTR);
     }
     size_t before = program->in.length;

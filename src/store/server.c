@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "store/refill.h"
 #include "store/store_internal.h"
 #include "wire/frame.h"
 
@@ -32,6 +33,8 @@ struct server {
     size_t arrival_bytes;
     uint64_t arrivals_ever;
     bool has_new;
+    struct refill *refill;
+    uint64_t now_us;  // of the last server_tick()
     struct budget budgets[SERVER_CLIENTS_MAX];
     size_t budget_count;
     struct buffer body;  // of the answer being made
@@ -48,7 +51,13 @@ enum status server_new(struct server **made, struct store *store,
     }
     server->store = store;
     server->output = *output;
-    return STATUS_OK;
+    const struct refill_output questions = {.ask = output->ask, .context = output->context};
+    enum status status = refill_new(&server->refill, store, &questions);
+    if (status != STATUS_OK) {
+        server_free(server);
+        *made = NULL;
+    }
+    return status;
 }
 
 static void arrival_drop(struct server *server, size_t index)
@@ -68,6 +77,7 @@ void server_free(struct server *server)
         free(server->arrivals[i]);
     }
     free(server->arrivals);
+    refill_free(server->refill);
     buffer_release(&server->body);
     buffer_release(&server->frame);
     free(server);
@@ -415,6 +425,37 @@ static void receive_fetch(struct server *server, uint64_t client, const struct f
     }
 }
 
+// ---- RECALL ----
+
+/* The budget of a FETCH holds here, too: what is held may be much to say. */
+static enum status receive_recall(struct server *server, uint64_t client, const struct frame *frame)
+{
+    const struct frame_fetched fetched = {.is_end = 1};
+    struct budget *budget = budget_of(server, client);
+    if (budget == NULL || budget->bytes >= SERVER_CLIENT_BYTES_MAX) {
+        refuse(server, client, frame->request, STATUS_FULL, 0, "too much was fetched");
+        return STATUS_OK;
+    }
+    enum status status = append_arrivals(server);
+    size_t index = 0;
+    while (status == STATUS_OK) {
+        buffer_clear(&server->body);
+        status = store_recall(server->store, &index, &server->body);
+        if (status == STATUS_OK) {
+            budget->bytes += server->body.length;
+            answer(server, client, FRAME_RECEIPT, frame->request);
+        }
+    }
+    if (status != STATUS_EMPTY) {
+        return status;
+    }
+    buffer_clear(&server->body);
+    if (frame_fetched_encode(&server->body, &fetched) == STATUS_OK) {
+        answer(server, client, FRAME_FETCHED, frame->request);
+    }
+    return STATUS_OK;
+}
+
 // ---- FENCE ----
 
 static enum status receive_fence(struct server *server, uint64_t client, const struct frame *frame)
@@ -452,6 +493,17 @@ enum status server_receive(struct server *server, uint64_t client, struct bytes 
         return STATUS_OK;
     case FRAME_FENCE:
         return receive_fence(server, client, &frame);
+    case FRAME_RECALL:
+        return receive_recall(server, client, &frame);
+    case FRAME_RECEIPT: {
+        enum status status =
+            refill_receive_receipt(server->refill, frame.body, frame.request, server->now_us);
+        return status == STATUS_NO_MEMORY ? status : STATUS_OK;
+    }
+    case FRAME_FETCHED:
+    case FRAME_REFUSED:
+        refill_end_answer(server->refill, frame.request);
+        return STATUS_OK;
     default:
         return STATUS_OK;
     }
@@ -469,4 +521,10 @@ enum status server_commit(struct server *server)
         }
     }
     return status == STATUS_EMPTY ? store_prepare(server->store) : status;
+}
+
+enum status server_tick(struct server *server, uint64_t now_us, uint64_t *wake_us)
+{
+    server->now_us = now_us;
+    return refill_tick(server->refill, now_us, wake_us);
 }

@@ -19,6 +19,9 @@
  *            a FETCHED, all with the request's number. Beyond SERVER_CLIENT_BYTES_MAX per client
  *            between two server_commit(): REFUSED, STATUS_FULL.
  *   FENCE    answered with a FENCED, or REFUSED
+ *   RECALL   answered with RECEIPT frames for all that is held, and a FETCHED
+ *   RECEIPT  of a sibling store: what this one lacks of it, it asks for (store/refill.h)
+ *   FETCHED  ends a sibling's answer
  *   others   ignored
  *
  * What is refused otherwise is answered with REFUSED: status, sequence, and why. A fork is
@@ -44,6 +47,7 @@ struct server;
 struct server_output {
     void (*send)(void *context, uint64_t client, struct bytes frame);  // to one
     void (*broadcast)(void *context, struct bytes frame);              // receipts: to all
+    void (*ask)(void *context, struct bytes frame);  // to the sibling store that its peer names
     void *context;
 };
 
@@ -60,5 +64,11 @@ MUST_CHECK enum status server_receive(struct server *server, uint64_t client, st
  * Append what was gathered, make it durable, broadcast the receipts, ready the disk. Same statuses.
  */
 MUST_CHECK enum status server_commit(struct server *server);
+
+/*
+ * Time passes: ask siblings for what is lacking. After each server_commit(), and at `*wake_us` at
+ * the latest. STATUS_OK, STATUS_IO.
+ */
+MUST_CHECK enum status server_tick(struct server *server, uint64_t now_us, uint64_t *wake_us);
 
 #endif

@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "capsule/receipt.h"
 #include "capsule/term.h"
 #include "store/checkpoint.h"
+#include "store/cuts.h"
 #include "store/fence.h"
 #include "store/journal.h"
 #include "store/record_index.h"
@@ -26,6 +28,10 @@
  * crash in between costs a start that reads all segments, whichever of them were replaced.
  *  6. The checkpoint says what the log says up to the end of a sealed segment: taken when that was
  *     all there was (note_boundary()), and written when it had been verified (write_checkpoint()).
+ *  6. The capsule in memory is what the log says without the records that its cuts cover
+ *     (replay_one()): those came before a cut that this store had not heard of.
+ *  7. A store that has lost its disk fences nothing until it holds again what it may have signed
+ *     for (store_fence()).
  */
 struct store {
     const struct disk *disk;
@@ -36,10 +42,15 @@ struct store {
     struct journal *journal;
     struct record_index index;
     struct fence fence;
-    struct checkpoint boundary;    // to be written; segment_count is 0: there is none
-    uint32_t replayed_segment;     // of the last record replayed
-    uint32_t prune_next;           // segment to look at; beyond the sealed ones: nothing to do
-    bool is_prune_due;             // a PRUNE was appended, and is not synced yet
+    struct checkpoint boundary;  // to be written; segment_count is 0: there is none
+    uint32_t replayed_segment;   // of the last record replayed
+    uint32_t prune_next;         // segment to look at; beyond the sealed ones: nothing to do
+    bool is_prune_due;           // a PRUNE was appended, and is not synced yet
+    struct cuts cuts;
+    struct journal_place last_place;  // of the newest record in the log
+    bool are_cuts_new;                // replaying found more that does not count
+    bool is_refilling;
+    uint64_t segment_bytes;
     struct buffer genesis_record;  // the first leader's, until its TERM vouches for it
     struct buffer scratch;
     struct branch_head *heads;  // head_capacity, for receipts and fences
@@ -47,6 +58,9 @@ struct store {
     struct store_counters counters;
     bool is_dead;
 };
+
+static const char REFILL_FILE[] = "refill";
+enum { REFILL_BYTES = 9 };
 
 static const struct genesis_store *store_self(const struct store *store)
 {
@@ -76,6 +90,7 @@ static enum status note(struct store *store, const struct record *record,
         return STATUS_NO_MEMORY;
     }
     CHECK(branch->count == record->sequence);
+    store->last_place = *place;
     branch->is_receipt_due = is_receipt_due;
     store->counters.record_count++;
     store->counters.record_bytes += record->whole.length;
@@ -259,6 +274,47 @@ enum status store_append(struct store *store, const struct record *record, struc
 
 // ---- replay ----
 
+typedef enum status acceptance(struct capsule *capsule, const struct record *record);
+
+/* From here on nothing of this writer counts that lies in the log so far. */
+static enum status drop_from(struct store *store, const struct record *record,
+                             const struct journal_place *place)
+{
+    const struct cut cut = {
+        .writer = record->writer,
+        .sequence = record->sequence - 1,
+        .segment = place->segment,
+        .offset = place->offset,
+    };
+    store->are_cuts_new = true;
+    return cuts_add(&store->cuts, &cut);
+}
+
+/*
+ * Accept a record of the log, and note it. What a cut covers is passed over, and so is what rested
+ * on it. STATUS_DAMAGED: the capsule refuses it.
+ */
+static enum status replay_one(struct store *store, acceptance *accept, const struct record *record,
+                              const struct journal_place *place)
+{
+    if (cuts_cover(&store->cuts, record, place)) {
+        store->last_place = *place;
+        return STATUS_OK;
+    }
+    enum status status = accept(store->capsule, record);
+    if (status == STATUS_OK) {
+        return note(store, record, place, false);
+    }
+    if (status == STATUS_NO_MEMORY) {
+        return status;
+    }
+    if (cuts_reach(&store->cuts, place)) {
+        store->last_place = *place;
+        return drop_from(store, record, place);
+    }
+    return STATUS_DAMAGED;
+}
+
 /* A record that a mark covers: verified but for its signature, which verify_heads() sees to. */
 static enum status replay(void *context, struct bytes bytes, const struct journal_place *place)
 {
@@ -271,17 +327,15 @@ static enum status replay(void *context, struct bytes bytes, const struct journa
         }
     }
     store->replayed_segment = place->segment;
-    enum status status = record_decode_stored(&record, bytes.at, bytes.length);
-    if (status != STATUS_OK) {
+    if (record_decode_stored(&record, bytes.at, bytes.length) != STATUS_OK) {
         return STATUS_DAMAGED;
     }
-    status = capsule_accept_vouched(store->capsule, &record);
-    if (status == STATUS_OK) {
-        return note(store, &record, place, false);
+    enum status status = replay_one(store, capsule_accept_vouched, &record, place);
+    if (status == STATUS_DAMAGED) {
+        log_event(store->log, "record in the log refused reason=\"%s\"",
+                  capsule_reason(store->capsule));
     }
-    log_event(store->log, "record in the log refused status=\"%s\" reason=\"%s\"",
-              status_text(status), capsule_reason(store->capsule));
-    return status == STATUS_NO_MEMORY ? status : STATUS_DAMAGED;
+    return status;
 }
 
 /* The newest record of a branch vouches for all of it that was replayed. */
@@ -380,14 +434,14 @@ static enum status replay_tail(struct store *store)
     struct tail tail = {.records = NULL};
     enum status status = tail_read(store, &tail);
     size_t done = 0;
-    while (status == STATUS_OK && done < tail.count &&
-           capsule_accept(store->capsule, &tail.records[done]) == STATUS_OK) {
-        status = note(store, &tail.records[done], &tail.places[done], false);
-        done++;
+    while (status == STATUS_OK && done < tail.count) {
+        status = replay_one(store, capsule_accept, &tail.records[done], &tail.places[done]);
+        done += status == STATUS_OK;
     }
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK && (status != STATUS_DAMAGED || done == tail.count)) {
         goto done;
     }
+    status = STATUS_OK;
     if (capsule_term(store->capsule) == 0 && done > 0) {
         struct bytes genesis = tail.records[0].whole;
         status = buffer_append(&store->genesis_record, genesis.at, genesis.length);
@@ -459,6 +513,8 @@ static enum status restore(struct store *store)
         store->capsule = capsule;
         store->counters.record_count = checkpoint.record_count;
         store->counters.record_bytes = checkpoint.record_bytes;
+        store->last_place =
+            (struct journal_place){.segment = checkpoint.segment_count, .offset = UINT32_MAX};
     } else {
         capsule_free(capsule);
         record_index_release(&store->index);
@@ -466,6 +522,87 @@ static enum status restore(struct store *store)
         status = is_ours ? status : STATUS_NOT_FOUND;
     }
     checkpoint_release(&checkpoint);
+    return status;
+}
+
+static enum status save_new_cuts(struct store *store)
+{
+    if (!store->are_cuts_new) {
+        return STATUS_OK;
+    }
+    store->are_cuts_new = false;
+    return cuts_save(&store->cuts, store->disk, capsule_name(store->capsule));
+}
+
+/* Read the log: what it says is what this store knows. */
+static enum status read_log(struct store *store)
+{
+    enum status status = restore(store);
+    if (status == STATUS_OK) {
+        status = verify_sealed(store);
+    }
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+        return status;
+    }
+    const struct hash name = *capsule_name(store->capsule);
+    struct journal_config journal = {
+        .first_segment = (uint32_t)store->index.part_count + 1,
+        .disk = store->disk,
+        .log = store->log,
+        .segment_bytes = store->segment_bytes,
+        .capsule = name,
+    };
+    make_salt(journal.salt, store->key, &name);
+    store->replayed_segment = 0;
+    status = journal_open(&store->journal, &journal, replay, store);
+    if (status == STATUS_OK) {
+        status = verify_heads(store);
+    }
+    if (status == STATUS_OK) {
+        status = save_new_cuts(store);
+    }
+    if (status == STATUS_OK) {
+        status = write_checkpoint(store);
+    }
+    if (status == STATUS_OK) {
+        status = replay_tail(store);
+    }
+    return status == STATUS_OK ? save_new_cuts(store) : status;
+}
+
+static enum status save_refill(struct store *store, bool is_refilling)
+{
+    enum status status = store->disk->replace(
+        store->disk->context, REFILL_FILE, is_refilling ? "refilling" : "whole    ", REFILL_BYTES);
+    store->is_refilling = status == STATUS_OK ? is_refilling : store->is_refilling;
+    return status;
+}
+
+/*
+ * A log that is empty may have been lost. Until its siblings have said what they hold, this
+ * store does not know what it has signed for.
+ */
+static enum status load_refill(struct store *store)
+{
+    char text[REFILL_BYTES];
+    uint64_t bytes = 0;
+    if (capsule_genesis(store->capsule)->store_count == 1) {
+        return STATUS_OK;
+    }
+    if (record_index_count(&store->index) == 0 && store->genesis_record.length == 0) {
+        return save_refill(store, true);
+    }
+    enum status status = store->disk->size(store->disk->context, REFILL_FILE, &bytes);
+    if (status == STATUS_NOT_FOUND) {
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK && bytes != REFILL_BYTES) {
+        return STATUS_DAMAGED;
+    }
+    if (status == STATUS_OK) {
+        status = store->disk->read(store->disk->context, REFILL_FILE, 0, text, REFILL_BYTES);
+    }
+    store->is_refilling = status == STATUS_OK && memcmp(text, "refilling", REFILL_BYTES) == 0;
     return status;
 }
 
@@ -488,29 +625,14 @@ static enum status open_on(struct store *store, const struct store_config *confi
         log_event(store->log, "store not opened file=fence cause=\"%s\"", status_text(status));
         return status;
     }
-    status = restore(store);
-    if (status == STATUS_OK) {
-        status = verify_sealed(store);
-    }
-    if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+    status = cuts_load(&store->cuts, config->disk, &name);
+    if (status != STATUS_OK) {
+        log_event(store->log, "store not opened file=cuts cause=\"%s\"", status_text(status));
         return status;
     }
-    struct journal_config journal = {
-        .first_segment = (uint32_t)store->index.part_count + 1,
-        .disk = config->disk,
-        .log = config->log,
-        .segment_bytes = config->segment_bytes == 0 ? STORE_SEGMENT_BYTES : config->segment_bytes,
-        .capsule = name,
-    };
-    make_salt(journal.salt, config->key, &name);
-    status = journal_open(&store->journal, &journal, replay, store);
-    if (status == STATUS_OK) {
-        status = verify_heads(store);
-    }
-    if (status == STATUS_OK) {
-        status = write_checkpoint(store);
-    }
-    return status == STATUS_OK ? replay_tail(store) : status;
+    store->segment_bytes = config->segment_bytes == 0 ? STORE_SEGMENT_BYTES : config->segment_bytes;
+    status = read_log(store);
+    return status == STATUS_OK ? load_refill(store) : status;
 }
 
 enum status store_open(struct store **opened, const struct store_config *config)
@@ -542,6 +664,7 @@ void store_close(struct store *store)
     record_index_release(&store->index);
     fence_release(&store->fence);
     checkpoint_release(&store->boundary);
+    cuts_release(&store->cuts);
     buffer_release(&store->genesis_record);
     buffer_release(&store->scratch);
     free(store->heads);
@@ -593,10 +716,73 @@ static enum status sync_journal(struct store *store)
     return STATUS_OK;
 }
 
+/*
+ * A CLOSE came whose cut lies below what was taken already. Note what does not count, and read
+ * the log again without it.
+ */
+static enum status leave_out(struct store *store)
+{
+    struct capsule *capsule = NULL;
+    uint32_t cut_count = store->cuts.count;
+    enum status status = sync_journal(store);
+    if (status == STATUS_OK) {
+        status = checkpoint_forget(store->disk);
+    }
+    for (size_t i = 0; i < capsule_member_count(store->capsule) && status == STATUS_OK; i++) {
+        const struct capsule_member *member = capsule_member_at(store->capsule, i);
+        const struct cut cut = {
+            .writer = member->id,
+            .sequence = member->is_void ? member->admitted_sequence : member->cut.sequence,
+            .segment = store->last_place.segment,
+            .offset = store->last_place.offset,
+        };
+        if (member->is_void ||
+            (member->is_closed && member->head.sequence > member->cut.sequence)) {
+            status = cuts_add(&store->cuts, &cut);
+        }
+    }
+    if (status == STATUS_OK && store->cuts.count == cut_count) {
+        return STATUS_OK;  // nothing to leave out: a leader contradicts another
+    }
+    if (status == STATUS_OK) {
+        status = cuts_save(&store->cuts, store->disk, capsule_name(store->capsule));
+    }
+    if (status == STATUS_OK) {
+        status = capsule_new(&capsule, capsule_genesis_body(store->capsule));
+    }
+    if (status != STATUS_OK) {
+        return die(store, status, "cannot leave out what lies beyond a cut");
+    }
+    journal_close(store->journal);
+    store->journal = NULL;
+    record_index_release(&store->index);
+    checkpoint_release(&store->boundary);
+    capsule_free(store->capsule);
+    store->capsule = capsule;
+    uint64_t refused_count = store->counters.refused_count;
+    store->counters = (struct store_counters){.refused_count = refused_count};
+    status = read_log(store);
+    if (status != STATUS_OK) {
+        return die(store, status, "cannot read the log again");
+    }
+    log_event(store->log, "records beyond a cut are left out cuts=%" PRIu32, store->cuts.count);
+    // What it has said of those branches no longer holds: it says all again.
+    for (size_t i = 0; i < store->index.branch_count; i++) {
+        store->index.branches[i].is_receipt_due = true;
+    }
+    return STATUS_OK;
+}
+
 enum status store_commit(struct store *store, struct buffer *receipt)
 {
     if (store->is_dead) {
         return STATUS_IO;
+    }
+    if (capsule_is_overrun(store->capsule)) {
+        enum status left_out = leave_out(store);
+        if (left_out != STATUS_OK) {
+            return left_out;
+        }
     }
     struct record_index *index = &store->index;
     size_t due_count = 0;
@@ -627,6 +813,51 @@ enum status store_commit(struct store *store, struct buffer *receipt)
                             obeyed_term(store), store->heads, (uint32_t)due_count, store->key);
     for (size_t i = 0; status == STATUS_OK && i < end; i++) {
         index->branches[i].is_receipt_due = false;
+    }
+    return status;
+}
+
+enum status store_recall(struct store *store, size_t *index, struct buffer *receipt)
+{
+    if (store->is_dead) {
+        return STATUS_IO;
+    }
+    size_t left = store->index.branch_count - *index;
+    uint32_t count = left < RECEIPT_HEADS_MAX ? (uint32_t)left : RECEIPT_HEADS_MAX;
+    if (count == 0) {
+        return STATUS_EMPTY;
+    }
+    enum status status = reserve_heads(store, count);
+    if (status == STATUS_OK && *index == 0) {
+        status = sync_journal(store);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct record_index_branch *branch = &store->index.branches[*index + i];
+        const struct capsule_member *member = capsule_member_find(store->capsule, &branch->writer);
+        store->heads[i] = (struct branch_head){.writer = branch->writer, .head = member->head};
+    }
+    status = receipt_encode(receipt, RECEIPT_DURABLE, capsule_name(store->capsule),
+                            obeyed_term(store), store->heads, count, store->key);
+    *index += status == STATUS_OK ? count : 0;
+    return status;
+}
+
+bool store_is_refilling(const struct store *store)
+{
+    return store->is_refilling;
+}
+
+enum status store_end_refill(struct store *store)
+{
+    enum status status = save_refill(store, false);
+    if (status == STATUS_IO) {
+        return die(store, status, "cannot note that it is whole again");
+    }
+    if (status == STATUS_OK) {
+        log_event(store->log, "store is whole again");
     }
     return status;
 }
@@ -845,6 +1076,9 @@ enum status store_fence(struct store *store, const struct frame_fence *ask, stru
     if (store->is_dead) {
         return STATUS_IO;
     }
+    if (store->is_refilling) {
+        return STATUS_GAP;
+    }
     struct fence plan = FENCE_EMPTY;
     uint32_t head_count = 0;
     struct verify_key leader;
@@ -957,23 +1191,32 @@ void store_count(const struct store *store, struct store_counters *counters)
 struct walk {
     enum status (*visit)(void *context, struct bytes record, const struct store_place *place);
     void *context;
+    struct cuts cuts;
 };
 
-static enum status walk_visit(void *context, struct bytes record, const struct journal_place *at)
+static enum status walk_visit(void *context, struct bytes bytes, const struct journal_place *at)
 {
     const struct walk *walk = context;
+    struct record record;
     struct store_place place = {.segment = at->segment, .offset = at->offset};
-    return walk->visit(walk->context, record, &place);
+    bool is_cut = walk->cuts.count > 0 &&
+                  record_decode(&record, bytes.at, bytes.length) == STATUS_OK &&
+                  cuts_cover(&walk->cuts, &record, at);
+    return is_cut ? STATUS_OK : walk->visit(walk->context, bytes, &place);
 }
 
-enum status store_walk(const struct disk *disk,
+enum status store_walk(const struct disk *disk, const struct hash *capsule,
                        enum status (*visit)(void *context, struct bytes record,
                                             const struct store_place *place),
                        void *context, struct store_place *place)
 {
     struct walk walk = {.visit = visit, .context = context};
-    struct journal_place at;
-    enum status status = journal_walk(disk, walk_visit, &walk, &at);
+    struct journal_place at = {.segment = 0};
+    enum status status = cuts_load(&walk.cuts, disk, capsule);
+    if (status == STATUS_OK) {
+        status = journal_walk(disk, walk_visit, &walk, &at);
+    }
     *place = (struct store_place){.segment = at.segment, .offset = at.offset};
+    cuts_release(&walk.cuts);
     return status;
 }

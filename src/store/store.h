@@ -2,6 +2,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
@@ -67,9 +68,25 @@ MUST_CHECK enum status store_append(struct store *store, const struct record *re
 /*
  * Make everything appended durable and append to `receipt` the receipt for all branches that grew
  * or were asked for again; a receipt names at most RECEIPT_HEADS_MAX, so call until STATUS_EMPTY:
- * there is nothing to say. STATUS_IO: as above; nothing may be acknowledged.
+ * there is nothing to say. When a CLOSE has come whose cut lies below what was taken, the log is
+ * read again without what lies beyond. STATUS_IO: as above; nothing may be acknowledged.
  */
 MUST_CHECK enum status store_commit(struct store *store, struct buffer *receipt);
+
+/*
+ * What this store holds, said again: append to `receipt` the receipt for the next of all branches.
+ * Begin with *index = 0, after a store_commit() that was STATUS_EMPTY; STATUS_EMPTY: that was all.
+ * STATUS_IO: as above; STATUS_NO_MEMORY.
+ */
+MUST_CHECK enum status store_recall(struct store *store, size_t *index, struct buffer *receipt);
+
+/*
+ * Whether its log was empty when it was opened, and the disk may have been lost: it takes records
+ * and signs receipts for them, but fences nothing before store_end_refill(): before its siblings
+ * have given it all that it may have signed for. STATUS_NO_SPACE: try again; STATUS_IO: as above.
+ */
+bool store_is_refilling(const struct store *store);
+MUST_CHECK enum status store_end_refill(struct store *store);
 
 /*
  * Ready the disk for what comes next: for when the receipts have left, or when there is nothing
@@ -82,9 +99,10 @@ MUST_CHECK enum status store_prepare(struct store *store);
  * A leader's FENCE: verified against the owner-signed TERM inside it. The store first makes durable
  * what it has appended, remembers durably the higher term and the fenced branches, and
  * then signs `fence`: the heads of the branches concerned. From then on it takes nothing from them
- * except up to a cut, and nothing from leaders of lower terms. STATUS_CLOSED: a higher term is
- * known, or another leader of this term. STATUS_FORGED, STATUS_MALFORMED, STATUS_NO_SPACE,
- * STATUS_FULL (FENCE_WRITERS_MAX open branches are fenced one by one), STATUS_NO_MEMORY, STATUS_IO.
+ * except up to a cut, and nothing from leaders of lower terms. STATUS_GAP: it is being refilled.
+ * STATUS_CLOSED: a higher term is known, or another leader of this term. STATUS_FORGED,
+ * STATUS_MALFORMED, STATUS_NO_SPACE, STATUS_FULL (FENCE_WRITERS_MAX open branches are fenced one by
+ * one), STATUS_NO_MEMORY, STATUS_IO.
  */
 MUST_CHECK enum status store_fence(struct store *store, const struct frame_fence *ask,
                                    struct buffer *fence);
@@ -109,17 +127,18 @@ struct store_counters {
 void store_count(const struct store *store, struct store_counters *counters);
 
 /*
- * Visit every record of the segments in `disk` in order without changing anything, for the offline
- * tools: `visit` gets the bytes and where they lie; a status other than STATUS_OK from it ends
- * the walk and is returned. STATUS_DAMAGED: `place` names file and offset of what is not as it was
- * written; here a torn tail, which store_open() would cut, is damage too. STATUS_NOT_FOUND: there
- * is no segment. STATUS_IO, STATUS_NO_MEMORY.
+ * Visit every record of the segments in `disk` that counts (store/cuts.h), in order, without
+ * changing anything, for the offline tools; `capsule` is its name: `visit` gets the bytes and where
+ * they lie; a status other than STATUS_OK from it ends the walk and is returned. STATUS_DAMAGED:
+ * `place` names file and offset of what is not as it was written; here a torn tail, which
+ * store_open() would cut, is damage too. STATUS_NOT_FOUND: there is no segment. STATUS_IO,
+ * STATUS_NO_MEMORY.
  */
 struct store_place {
     uint32_t segment;
     uint64_t offset;
 };
-MUST_CHECK enum status store_walk(const struct disk *disk,
+MUST_CHECK enum status store_walk(const struct disk *disk, const struct hash *capsule,
                                   enum status (*visit)(void *context, struct bytes record,
                                                        const struct store_place *place),
                                   void *context, struct store_place *place);

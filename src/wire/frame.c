@@ -18,13 +18,13 @@ const struct writer_id frame_to_leader = {
 
 static bool kind_is_known(uint8_t kind)
 {
-    return (kind >= FRAME_RECORD && kind <= FRAME_REFUSED) ||
+    return (kind >= FRAME_RECORD && kind <= FRAME_RECALL) ||
            (kind >= FRAME_START && kind <= FRAME_STOP);
 }
 
 static bool kind_has_body(uint8_t kind)
 {
-    return kind != FRAME_READY && kind != FRAME_GONE && kind != FRAME_STOP;
+    return kind != FRAME_RECALL && kind != FRAME_READY && kind != FRAME_GONE && kind != FRAME_STOP;
 }
 
 static bool role_is_known(uint8_t role)

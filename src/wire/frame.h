@@ -17,7 +17,7 @@
  *     offset  bytes  field
  *          0      1  kind
  *          1      3  reserved, zero
- *          4      4  request: ties answers to a FETCH; else zero
+ *          4      4  request: ties answers to a FETCH or RECALL; else zero
  *          8     16  peer: out of an enclave the destination, into it the source as the host
  *                    tells it (believe nothing). Zero: everyone. All ones: the leader.
  *         24         body
@@ -38,6 +38,8 @@ enum frame_kind {
     FRAME_FENCE = 8,    // leader to stores: take nothing more from these: frame_fence
     FRAME_FENCED = 9,   // a store's answer: one fence (capsule/receipt.h)
     FRAME_REFUSED = 10,  // a store to a writer: why a record was not taken: frame_refused
+    FRAME_RECALL = 11,   // asks a store to say again what it holds; body empty. Answer: RECEIPT
+                         // frames with the same request, and a FETCHED
 
     // Between an enclave and its own host.
     FRAME_START = 16,     // host: who you are to be: frame_start
@@ -63,7 +65,7 @@ extern const struct writer_id frame_to_leader;
 
 /*
  * STATUS_MALFORMED: too short, too long, an unknown kind, reserved bytes set, or
- * a body where the kind has none (READY, GONE, STOP). `frame` borrows.
+ * a body where the kind has none (RECALL, READY, GONE, STOP). `frame` borrows.
  */
 MUST_CHECK enum status frame_decode(struct frame *frame, struct bytes bytes);
 

@@ -252,7 +252,7 @@ static void an_old_leader_waits_for_its_cut_and_ends_there(void **state)
     assert_int_equal(capsule_world_try(world, &draft), STATUS_CLOSED);
 }
 
-static void a_leader_that_leaves_its_predecessor_open_may_write_nothing(void **state)
+static void p9_what_a_leader_does_not_close_it_did_not_know_and_that_is_void(void **state)
 {
     struct capsule_world *world = *state;
     capsule_world_start(world);
@@ -260,10 +260,46 @@ static void a_leader_that_leaves_its_predecessor_open_may_write_nothing(void **s
     capsule_world_restart(world);
     struct capsule_world_draft draft;
     capsule_world_draft(world, &draft, world->leader, RECORD_FUNCTION);
-    assert_int_equal(capsule_world_try(world, &draft), STATUS_DENIED);
+    struct writer_id old = capsule_member_at(world->capsule, 0)->id;
+    assert_false(capsule_is_overrun(world->capsule));
+    assert_int_equal(capsule_world_try(world, &draft), STATUS_GAP);
     assert_reason(world, "has not been closed");
-    // Either it lies, or what is here of its predecessor never reached a store.
     assert_true(capsule_is_overrun(world->capsule));
+    assert_true(capsule_member_find(world->capsule, &old)->is_void);
+}
+
+static void p9_what_a_successor_closes_again_was_closed_without_effect(void **state)
+{
+    struct capsule_world *world = *state;
+    struct capsule *replica = NULL;
+    capsule_world_start(world);
+    struct capsule_world_writer *first = world->leader;
+    size_t begun = world->record_count;
+    // The second leader's CLOSE reaches this replica alone; the third does not know of it.
+    capsule_world_restart(world);
+    struct writer_id second = world->leader->id;
+    capsule_world_close(world, first);
+    assert_int_equal(capsule_new(&replica, buffer_bytes(&world->genesis_body)), STATUS_OK);
+    for (size_t i = 0; i < world->record_count; i++) {
+        assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, i)), STATUS_OK);
+    }
+    capsule_free(world->capsule);
+    assert_int_equal(capsule_new(&world->capsule, buffer_bytes(&world->genesis_body)), STATUS_OK);
+    for (size_t i = 0; i < begun; i++) {
+        assert_int_equal(capsule_world_feed(world->capsule, capsule_world_record(world, i)),
+                         STATUS_OK);
+    }
+    first->is_closed = false;
+    size_t third = world->record_count;
+    capsule_world_restart(world);
+    capsule_world_close(world, first);
+    assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, third)), STATUS_OK);
+    assert_false(capsule_is_overrun(replica));
+    assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, third + 1)),
+                     STATUS_GAP);
+    assert_true(capsule_is_overrun(replica));
+    assert_true(capsule_member_find(replica, &second)->is_void);
+    capsule_free(replica);
 }
 
 static void a_predecessor_that_only_came_needs_no_close(void **state)
@@ -500,7 +536,8 @@ int main(void)
         TEST(p3_only_the_owner_makes_a_leader),
         TEST(a_later_leader_begins_with_its_term),
         TEST(an_old_leader_waits_for_its_cut_and_ends_there),
-        TEST(a_leader_that_leaves_its_predecessor_open_may_write_nothing),
+        TEST(p9_what_a_leader_does_not_close_it_did_not_know_and_that_is_void),
+        TEST(p9_what_a_successor_closes_again_was_closed_without_effect),
         TEST(a_predecessor_that_only_came_needs_no_close),
         TEST(a_term_overtaken_by_the_next_is_still_taken_before_that_one_begins),
         TEST(a_predecessor_closed_by_one_that_is_not_whole_here_is_waited_for),

@@ -21,7 +21,7 @@ stops_on() {  # SIGNAL
     start_app --workers 2
     [ "$(put 0 key "$1")" = 204 ]
     family=$(family_of "$up")
-    [ "$(echo "$family" | wc -l)" = 6 ]  # up, host, store, leader, two workers
+    [ "$(echo "$family" | wc -l)" = 7 ]  # up, host, store, leader, compactor, two workers
     kill "-$1" "$up"
     wait "$up" || status=$?
     up=

@@ -357,7 +357,8 @@ static void route(struct hostile_world *world, size_t from, struct bytes bytes)
         break;
     }
     bool is_for_store = (frame.kind == FRAME_RECORD && !world->is_store_silent) ||
-                        frame.kind == FRAME_FETCH || frame.kind == FRAME_FENCE;
+                        frame.kind == FRAME_FETCH || frame.kind == FRAME_FENCE ||
+                        frame.kind == FRAME_RECALL;
     if (is_for_store) {
         CHECK(server_receive(world->server, from, bytes) == STATUS_OK);
         world->must_commit = true;

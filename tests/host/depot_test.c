@@ -119,6 +119,7 @@ static int setup(void **state)
     for (int i = 0; i < 50; i++) {
         capsule_world_put(&f.world, worker, "key", "value");
     }
+    CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     CHECK(uv_loop_init(&f.loop) == 0);
     open_depot(&f);
     *state = &f;

@@ -38,8 +38,12 @@ static void run(struct results *results, uint64_t job_count,
                 void (*on_event)(void *context, const struct federation_event *event))
 {
     const struct campaign campaign = {
-        .config =
-            {.seed = 1, .step_count = 2, .worker_count = 1, .store_count = 1, .on_event = on_event},
+        .config = {.seed = 1,
+                   .step_count = 2,
+                   .worker_count = 1,
+                   .store_count = 1,
+                   .receipt_count = 1,
+                   .on_event = on_event},
         .seed_count = SEEDS,
         .job_count = job_count,
         .on_result = on_result,

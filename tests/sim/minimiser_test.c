@@ -47,7 +47,7 @@ static void reduces_to_what_the_failure_needs(void **state)
     for (uint64_t first = 0; first < SCENARIO_FAULTS; first++) {
         struct rule rule = {.needed = 1ull << first | 1ull << (SCENARIO_FAULTS - 1)};
         struct scenario_config config = {
-            .seed = 7, .step_count = 80, .worker_count = 5, .store_count = 5};
+            .seed = 7, .step_count = 80, .worker_count = 5, .store_count = 5, .receipt_count = 2};
         struct scenario_result result;
         run(&rule, &config, &result);
         minimiser_reduce(&config, &result, run, &rule);
@@ -69,6 +69,7 @@ static void leaves_out_no_fault_that_the_seed_has_not_got(void **state)
     struct scenario_config config = {.step_count = NEEDED_STEPS,
                                      .worker_count = NEEDED_WORKERS,
                                      .store_count = NEEDED_STORES,
+                                     .receipt_count = 1,
                                      .without = all_faults & ~1ull};
     struct scenario_result result;
     run(&rule, &config, &result);

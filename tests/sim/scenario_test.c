@@ -21,7 +21,8 @@ static void run(uint64_t seed, struct scenario_result *result)
     const struct scenario_config config = {.seed = seed,
                                            .step_count = SCENARIO_STEPS,
                                            .worker_count = SCENARIO_WORKERS,
-                                           .store_count = 1};
+                                           .store_count = 1,
+                                           .receipt_count = 1};
     scenario_run(&config, result);
 }
 

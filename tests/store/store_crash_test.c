@@ -273,7 +273,7 @@ static void flip_each(struct store_fixture *f, size_t said_count)
             struct disk disk = disk_fake_disk(copy);
             disk_fake_file(copy, name)->bytes[at] ^= (uint8_t)(1u << at % 8);
             struct store_place place;
-            enum status walked = store_walk(&disk, ignore_record, NULL, &place);
+            enum status walked = store_walk(&disk, &f->world.name, ignore_record, NULL, &place);
             if (walked != (is_segment ? STATUS_DAMAGED : STATUS_OK)) {
                 fail_msg("of a flipped bit in %s at %zu it says %s", name, at, status_text(walked));
             }
@@ -324,7 +324,8 @@ static void a_missing_segment_is_damage(void **state)
     disk_fake_remove(f->fake, "segment-00000002");
     assert_int_equal(store_fixture_reopen(f), STATUS_DAMAGED);
     struct store_place place;
-    assert_int_equal(store_walk(&f->disk, ignore_record, NULL, &place), STATUS_DAMAGED);
+    assert_int_equal(store_walk(&f->disk, &f->world.name, ignore_record, NULL, &place),
+                     STATUS_DAMAGED);
     disk_fake_remove(f->fake, "segment-00000001");
     assert_int_equal(store_fixture_reopen(f), STATUS_DAMAGED);
 }

@@ -135,7 +135,8 @@ static void a_prune_frees_the_disk_and_the_log_still_verifies(void **state)
     assert_int_equal(store_fixture_reopen(&h->f), STATUS_OK);
     assert_true(judge(h, h->f.world.record_count) > PRUNED * 3 / 4);
     assert_int_equal(capsule_new(&capsule, buffer_bytes(&h->f.world.genesis_body)), STATUS_OK);
-    assert_int_equal(store_walk(&h->f.disk, accept_stored, capsule, &place), STATUS_OK);
+    assert_int_equal(store_walk(&h->f.disk, &h->f.world.name, accept_stored, capsule, &place),
+                     STATUS_OK);
     assert_true(capsule_is_pruned(capsule, &h->f.a->id, PRUNED));
     capsule_free(capsule);
 }

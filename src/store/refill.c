@@ -1,0 +1,365 @@
+#include "store/refill.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "store/store_internal.h"
+
+/* A branch of which a sibling holds more than this store. */
+struct wish {
+    struct writer_id writer;
+    uint64_t sequence;  // to be reached
+    uint32_t sibling;   // who says so
+    uint32_t attempts;  // in a row that led to nothing
+    uint64_t due_us;
+};
+
+/* Another store of the capsule. */
+struct sibling {
+    struct writer_id id;
+    uint32_t request;  // of the RECALL under way; 0: none
+    uint64_t asked_us;
+    bool has_answered;
+};
+
+struct refill {
+    struct store *store;
+    struct refill_output output;
+    struct sibling siblings[GENESIS_STORES_MAX];
+    uint32_t sibling_count;
+    struct wish *wishes;  // in order of their writers
+    size_t wish_count;
+    size_t wish_capacity;
+    size_t next;  // whose turn it is
+    uint32_t last_request;
+    uint64_t examined_us;  // when SYNC and CLOSE records were looked at last
+
+    // The FETCH under way.
+    uint32_t fetch_request;  // 0: none
+    struct writer_id fetch_writer;
+    uint64_t fetch_from;
+    uint64_t fetch_us;
+    struct buffer frame;
+};
+
+enum status refill_new(struct refill **made, struct store *store,
+                       const struct refill_output *output)
+{
+    struct refill *refill = calloc(1, sizeof *refill);
+    *made = refill;
+    if (refill == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    refill->store = store;
+    refill->output = *output;
+    const struct genesis *genesis = capsule_genesis(store_capsule(store));
+    for (uint32_t i = 0; i < genesis->store_count; i++) {
+        if (!writer_id_equal(&genesis->stores[i].id, store_id(store))) {
+            refill->siblings[refill->sibling_count++].id = genesis->stores[i].id;
+        }
+    }
+    return STATUS_OK;
+}
+
+void refill_free(struct refill *refill)
+{
+    if (refill != NULL) {
+        buffer_release(&refill->frame);
+        free(refill->wishes);
+        free(refill);
+    }
+}
+
+/* The sibling with this id; sibling_count when it is none. */
+static uint32_t sibling_find(const struct refill *refill, const struct writer_id *id)
+{
+    uint32_t i = 0;
+    while (i < refill->sibling_count && !writer_id_equal(&refill->siblings[i].id, id)) {
+        i++;
+    }
+    return i;
+}
+
+static uint32_t next_request(struct refill *refill)
+{
+    refill->last_request = refill->last_request == UINT32_MAX ? 1 : refill->last_request + 1;
+    return refill->last_request;
+}
+
+// ---- wishes ----
+
+/* Where this writer's wish is, or would be. */
+static size_t wish_place(const struct refill *refill, const struct writer_id *writer)
+{
+    size_t low = 0, high = refill->wish_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (writer_id_compare(&refill->wishes[middle].writer, writer) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static enum status wish_add(struct refill *refill, const struct branch_head *head, uint32_t sibling,
+                            uint64_t now_us)
+{
+    size_t place = wish_place(refill, &head->writer);
+    struct wish *wish = &refill->wishes[place];
+    if (place < refill->wish_count && writer_id_equal(&wish->writer, &head->writer)) {
+        if (wish->sequence < head->head.sequence) {
+            wish->sequence = head->head.sequence;
+            wish->sibling = sibling;
+        }
+        return STATUS_OK;
+    }
+    if (refill->wish_count == REFILL_WISHES_MAX) {
+        return STATUS_OK;
+    }
+    if (refill->wish_count == refill->wish_capacity) {
+        size_t capacity = refill->wish_capacity == 0 ? 16 : 2 * refill->wish_capacity;
+        struct wish *wishes = reallocarray(refill->wishes, capacity, sizeof *wishes);
+        if (wishes == NULL) {
+            return STATUS_NO_MEMORY;
+        }
+        refill->wishes = wishes;
+        refill->wish_capacity = capacity;
+    }
+    wish = &refill->wishes[place];
+    memmove(wish + 1, wish, (refill->wish_count - place) * sizeof *wish);
+    refill->wish_count++;
+    refill->next += place < refill->next;
+    *wish = (struct wish){
+        .writer = head->writer,
+        .sequence = head->head.sequence,
+        .sibling = sibling,
+        .due_us = now_us + REFILL_PATIENCE_US,
+    };
+    return STATUS_OK;
+}
+
+static void wish_drop(struct refill *refill, size_t place)
+{
+    struct wish *wish = &refill->wishes[place];
+    refill->wish_count--;
+    memmove(wish, wish + 1, (refill->wish_count - place) * sizeof *wish);
+}
+
+static uint64_t held_of(const struct refill *refill, const struct writer_id *writer)
+{
+    const struct capsule_member *member = capsule_member_find(store_capsule(refill->store), writer);
+    return member == NULL ? 0 : member->head.sequence;
+}
+
+/* What still has to be reached: nothing counts beyond a cut. */
+static uint64_t target_of(const struct refill *refill, const struct wish *wish)
+{
+    const struct capsule_member *member =
+        capsule_member_find(store_capsule(refill->store), &wish->writer);
+    bool is_cut = member != NULL && member->is_closed && member->cut.sequence < wish->sequence;
+    return is_cut ? member->cut.sequence : wish->sequence;
+}
+
+enum status refill_receive_receipt(struct refill *refill, struct bytes bytes, uint32_t request,
+                                   uint64_t now_us)
+{
+    struct receipt receipt;
+    enum status status = receipt_decode(&receipt, bytes);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint32_t sibling = sibling_find(refill, &receipt.store);
+    if (sibling == refill->sibling_count) {
+        return STATUS_OK;
+    }
+    for (uint32_t i = 0; i < receipt.head_count && status == STATUS_OK; i++) {
+        struct branch_head head = receipt_head(&receipt, i);
+        if (head.head.sequence > held_of(refill, &head.writer)) {
+            status = wish_add(refill, &head, sibling, now_us);
+        }
+    }
+    // Without room for what it said, it has not said it.
+    if (status != STATUS_OK && request != 0) {
+        refill->siblings[sibling].request = 0;
+    }
+    return status;
+}
+
+/* What SYNC and CLOSE records name, whoever has it. All branches are looked at: not every time. */
+static enum status wish_for_missing(struct refill *refill, uint64_t now_us)
+{
+    if (now_us < refill->examined_us + REFILL_PATIENCE_US) {
+        return STATUS_OK;
+    }
+    refill->examined_us = now_us;
+    struct branch_head wanted;
+    uint64_t from;
+    size_t index = 0;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && refill->sibling_count > 0 &&
+           capsule_missing(store_capsule(refill->store), &index, &wanted, &from) == STATUS_OK) {
+        status = wish_add(refill, &wanted, 0, now_us);
+    }
+    return status;
+}
+
+// ---- questions ----
+
+static void ask(struct refill *refill, enum frame_kind kind, uint32_t request, uint32_t sibling,
+                struct bytes body)
+{
+    buffer_clear(&refill->frame);
+    if (frame_encode(&refill->frame, kind, request, &refill->siblings[sibling].id, body) ==
+        STATUS_OK) {
+        refill->output.ask(refill->output.context, buffer_bytes(&refill->frame));
+    }
+}
+
+static void fetch(struct refill *refill, struct wish *wish, uint64_t to, uint64_t now_us)
+{
+    struct buffer body = BUFFER_EMPTY;
+    bool is_known = capsule_member_find(store_capsule(refill->store), &wish->writer) != NULL;
+    refill->fetch_writer = wish->writer;
+    refill->fetch_from = held_of(refill, &wish->writer) + 1;
+    refill->fetch_request = next_request(refill);
+    refill->fetch_us = now_us;
+    const struct frame_fetch question = {
+        .writer = wish->writer,
+        .from = refill->fetch_from,
+        // A leader introduces itself with its GENESIS or TERM; who else is unknown has to wait.
+        .to = is_known ? to : 2,
+        .max_bytes = wish->attempts == 0 ? REFILL_FETCH_BYTES : REFILL_PROBE_BYTES,
+    };
+    if (frame_fetch_encode(&body, &question) == STATUS_OK) {
+        ask(refill, FRAME_FETCH, refill->fetch_request, wish->sibling, buffer_bytes(&body));
+    }
+    buffer_release(&body);
+}
+
+/* What the last answer has led to decides when that branch is asked for again, and whom. */
+static void settle_fetch(struct refill *refill, uint64_t now_us)
+{
+    size_t place = wish_place(refill, &refill->fetch_writer);
+    bool has_grown = held_of(refill, &refill->fetch_writer) >= refill->fetch_from;
+    refill->fetch_request = 0;
+    if (has_grown) {
+        // What waited for these records may go on now.
+        for (size_t i = 0; i < refill->wish_count; i++) {
+            refill->wishes[i].due_us = now_us;
+        }
+    }
+    if (place == refill->wish_count ||
+        !writer_id_equal(&refill->wishes[place].writer, &refill->fetch_writer)) {
+        return;
+    }
+    struct wish *wish = &refill->wishes[place];
+    if (has_grown) {
+        wish->attempts = 0;
+        return;
+    }
+    uint64_t delay_us = (uint64_t)REFILL_PATIENCE_US << (wish->attempts < 6 ? wish->attempts : 6);
+    wish->attempts++;
+    wish->sibling = (wish->sibling + 1) % refill->sibling_count;
+    wish->due_us = now_us + (delay_us < REFILL_DELAY_US_MAX ? delay_us : REFILL_DELAY_US_MAX);
+}
+
+void refill_end_answer(struct refill *refill, uint32_t request)
+{
+    if (request == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < refill->sibling_count; i++) {
+        struct sibling *sibling = &refill->siblings[i];
+        if (sibling->request == request) {
+            sibling->request = 0;
+            sibling->has_answered = true;
+        }
+    }
+    if (refill->fetch_request == request) {
+        refill->fetch_us = 0;  // the next tick sees what has come of it
+    }
+}
+
+/* Ask each sibling once, until it has answered, what it holds. */
+static uint64_t recall(struct refill *refill, uint64_t now_us)
+{
+    uint64_t wake_us = UINT64_MAX;
+    for (uint32_t i = 0; i < refill->sibling_count; i++) {
+        struct sibling *sibling = &refill->siblings[i];
+        if (sibling->has_answered) {
+            continue;
+        }
+        if (sibling->asked_us == 0 || now_us >= sibling->asked_us + REFILL_ANSWER_US) {
+            sibling->request = next_request(refill);
+            sibling->asked_us = now_us == 0 ? 1 : now_us;
+            ask(refill, FRAME_RECALL, sibling->request, i, bytes_of(NULL, 0));
+        }
+        uint64_t due_us = sibling->asked_us + REFILL_ANSWER_US;
+        wake_us = due_us < wake_us ? due_us : wake_us;
+    }
+    return wake_us;
+}
+
+/*
+ * Whether all that this store may have signed for is here: of each record that W stores hold and
+ * it was one of, one of any N-W+1+f others is one too, and says so truly.
+ */
+static bool is_whole(const struct refill *refill)
+{
+    const struct genesis *genesis = capsule_genesis(store_capsule(refill->store));
+    uint32_t needed = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+    uint32_t answered = 0;
+    for (uint32_t i = 0; i < refill->sibling_count; i++) {
+        answered += refill->siblings[i].has_answered;
+    }
+    needed = needed < refill->sibling_count ? needed : refill->sibling_count;
+    return answered >= needed && refill->wish_count == 0;
+}
+
+/* The next wish that is due; the others say when they are. NULL: none is. */
+static struct wish *choose(struct refill *refill, uint64_t now_us, uint64_t *wake_us)
+{
+    for (size_t step = refill->wish_count; step > 0; step--) {
+        refill->next = refill->next < refill->wish_count ? refill->next : 0;
+        struct wish *wish = &refill->wishes[refill->next];
+        if (held_of(refill, &wish->writer) >= target_of(refill, wish)) {
+            wish_drop(refill, refill->next);
+            continue;
+        }
+        refill->next++;
+        if (wish->due_us <= now_us) {
+            return wish;
+        }
+        *wake_us = wish->due_us < *wake_us ? wish->due_us : *wake_us;
+    }
+    return NULL;
+}
+
+enum status refill_tick(struct refill *refill, uint64_t now_us, uint64_t *wake_us)
+{
+    *wake_us = recall(refill, now_us);
+    if (refill->fetch_request != 0 && refill->fetch_us != 0 &&
+        now_us < refill->fetch_us + REFILL_ANSWER_US) {
+        uint64_t due_us = refill->fetch_us + REFILL_ANSWER_US;
+        *wake_us = due_us < *wake_us ? due_us : *wake_us;
+        return STATUS_OK;
+    }
+    if (refill->fetch_request != 0) {
+        settle_fetch(refill, now_us);
+    }
+    enum status status = wish_for_missing(refill, now_us);
+    struct wish *wish = choose(refill, now_us, wake_us);
+    if (wish != NULL) {
+        fetch(refill, wish, target_of(refill, wish), now_us);
+        uint64_t due_us = now_us + REFILL_ANSWER_US;
+        *wake_us = due_us < *wake_us ? due_us : *wake_us;
+    }
+    if (store_is_refilling(refill->store) && is_whole(refill)) {
+        enum status ended = store_end_refill(refill->store);
+        status = ended == STATUS_IO ? ended : status;
+    }
+    return status == STATUS_NO_MEMORY ? STATUS_OK : status;
+}

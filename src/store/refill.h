@@ -1,0 +1,56 @@
+/* src/store/refill.h */
+#ifndef STORE_REFILL_H
+#define STORE_REFILL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "capsule/receipt.h"
+#include "store/store.h"
+
+/*
+ * refill: how a store gets from its siblings what it lacks: because it was down, stopped or slow
+ * when it was written, or has lost its disk. It hears what they hold (their receipts, and what they
+ * say when asked again), and what SYNC and CLOSE records name, and fetches it, one FETCH after the
+ * other. Nothing it is told is believed: what comes is verified as any record is.
+ *
+ * Sans-IO: what it hears and the time go in, frames for one sibling come out.
+ */
+struct refill;
+
+enum {
+    REFILL_WISHES_MAX = 65536,              // branches; more are noted when they are said again
+    REFILL_FETCH_BYTES = 4 << 20,           // of one answer
+    REFILL_PROBE_BYTES = 64 << 10,          // where the last answer led to nothing
+    REFILL_PATIENCE_US = 100 * 1000,        // what a sibling has may be under way to us
+    REFILL_ANSWER_US = 2000 * 1000,         // until an unanswered question is asked again
+    REFILL_DELAY_US_MAX = 4 * 1000 * 1000,  // between two questions that lead to nothing
+};
+
+/* `frame` goes to the sibling that its peer names; borrowed for the call. */
+struct refill_output {
+    void (*ask)(void *context, struct bytes frame);
+    void *context;
+};
+
+/* `store` is borrowed until refill_free(). */
+MUST_CHECK enum status refill_new(struct refill **refill, struct store *store,
+                                  const struct refill_output *output);
+void refill_free(struct refill *refill);
+
+/* A receipt of a sibling: live, or (`request`) an answer. STATUS_MALFORMED, STATUS_NO_MEMORY. */
+MUST_CHECK enum status refill_receive_receipt(struct refill *refill, struct bytes receipt,
+                                              uint32_t request, uint64_t now_us);
+
+/* The end of an answer, or its refusal. */
+void refill_end_answer(struct refill *refill, uint32_t request);
+
+/*
+ * Time passes, or records came: ask for the next. `*wake_us` receives when to call again at the
+ * latest. STATUS_IO: the store is dead.
+ */
+MUST_CHECK enum status refill_tick(struct refill *refill, uint64_t now_us, uint64_t *wake_us);
+
+#endif

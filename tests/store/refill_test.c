@@ -1,0 +1,483 @@
+/* tests/store/refill_test.c */
+
+/*
+ * Goal: what a store lacks it gets from its siblings, whatever kept it from taking it; one that has
+ * lost its disk promises nothing before it is whole again; what lies beyond a cut does not count;
+ * and nobody can make a store ask without end.
+ * Method: three real stores with their servers on disks in memory, and the frames between them,
+ * under a time that the test passes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "capsule/receipt.h"
+#include "crypto/crypto.h"
+#include "sim/disk_fake.h"
+#include "store/refill.h"
+#include "store/server.h"
+#include "tests/support/capsule_world.h"
+
+enum { STORES = 3, STEP_US = 20 * 1000, FRAMES_MAX = 4096 };
+
+struct fixture;
+
+struct one {
+    struct fixture *fixture;
+    uint32_t index;
+    struct writer_id id;
+    struct disk_fake *fake;
+    struct disk disk;
+    struct store *store;  // NULL: down
+    struct server *server;
+    uint64_t wake_us;
+    uint64_t question_count;
+    struct buffer fenced;  // the body of its newest FENCED
+    uint32_t gap_count;    // of REFUSED to the test, STATUS_GAP
+};
+
+struct letter {
+    uint32_t from;
+    uint32_t to;
+    struct buffer frame;
+};
+
+struct fixture {
+    struct capsule_world world;
+    struct capsule_world_writer *a;
+    struct capsule_world_writer *b;
+    struct one stores[STORES];
+    struct letter letters[FRAMES_MAX];
+    size_t letter_count;
+    uint64_t now_us;
+};
+
+enum { TEST_CLIENT = 99 };
+
+static void send(struct fixture *f, uint32_t from, uint32_t to, struct bytes frame)
+{
+    CHECK(f->letter_count < FRAMES_MAX);
+    struct letter *letter = &f->letters[f->letter_count++];
+    *letter = (struct letter){.from = from, .to = to};
+    CHECK(buffer_append(&letter->frame, frame.at, frame.length) == STATUS_OK);
+}
+
+static void on_send(void *context, uint64_t client, struct bytes bytes)
+{
+    struct one *one = context;
+    struct frame frame;
+    struct frame_refused refused;
+    if (client != TEST_CLIENT) {
+        send(one->fixture, one->index, (uint32_t)client, bytes);
+        return;
+    }
+    CHECK(frame_decode(&frame, bytes) == STATUS_OK);
+    if (frame.kind == FRAME_FENCED) {
+        buffer_clear(&one->fenced);
+        CHECK(buffer_append(&one->fenced, frame.body.at, frame.body.length) == STATUS_OK);
+    }
+    if (frame.kind == FRAME_REFUSED && frame_refused_decode(&refused, frame.body) == STATUS_OK) {
+        one->gap_count += refused.status == STATUS_GAP;
+    }
+}
+
+static void on_broadcast(void *context, struct bytes frame)
+{
+    struct one *one = context;
+    for (uint32_t i = 0; i < STORES; i++) {
+        if (i != one->index) {
+            send(one->fixture, one->index, i, frame);
+        }
+    }
+}
+
+static void on_ask(void *context, struct bytes bytes)
+{
+    struct one *one = context;
+    struct frame frame;
+    one->question_count++;
+    CHECK(frame_decode(&frame, bytes) == STATUS_OK);
+    for (uint32_t i = 0; i < STORES; i++) {
+        if (writer_id_equal(&one->fixture->stores[i].id, &frame.peer)) {
+            CHECK(i != one->index);
+            send(one->fixture, one->index, i, bytes);
+        }
+    }
+}
+
+static void stop(struct fixture *f, uint32_t index)
+{
+    server_free(f->stores[index].server);
+    store_close(f->stores[index].store);
+    f->stores[index].server = NULL;
+    f->stores[index].store = NULL;
+}
+
+static void start(struct fixture *f, uint32_t index)
+{
+    struct one *one = &f->stores[index];
+    const struct store_config config = {
+        .disk = &one->disk,
+        .genesis = buffer_bytes(&f->world.genesis_body),
+        .key = f->world.store_keys[index],
+        .segment_bytes = 4096,
+    };
+    const struct server_output output = {
+        .send = on_send, .broadcast = on_broadcast, .ask = on_ask, .context = one};
+    CHECK(store_open(&one->store, &config) == STATUS_OK);
+    CHECK(server_new(&one->server, one->store, &output) == STATUS_OK);
+    one->wake_us = 0;
+}
+
+static void lose_disk(struct fixture *f, uint32_t index)
+{
+    struct one *one = &f->stores[index];
+    stop(f, index);
+    disk_fake_free(one->fake);
+    one->fake = disk_fake_new();
+    one->disk = disk_fake_disk(one->fake);
+}
+
+/* All frames that wait, and one commit of each store. */
+static void step(struct fixture *f)
+{
+    size_t count = f->letter_count;
+    f->now_us += STEP_US;
+    for (size_t i = 0; i < count; i++) {
+        struct buffer frame = f->letters[i].frame;
+        struct one *to = &f->stores[f->letters[i].to];
+        if (to->server != NULL) {
+            CHECK(server_receive(to->server, f->letters[i].from, buffer_bytes(&frame)) ==
+                  STATUS_OK);
+        }
+        buffer_release(&frame);
+    }
+    f->letter_count -= count;
+    memmove(f->letters, f->letters + count, f->letter_count * sizeof *f->letters);
+    for (uint32_t i = 0; i < STORES; i++) {
+        struct one *one = &f->stores[i];
+        if (one->server != NULL) {
+            CHECK(server_commit(one->server) == STATUS_OK);
+            CHECK(server_tick(one->server, f->now_us, &one->wake_us) == STATUS_OK);
+        }
+    }
+}
+
+static void pass(struct fixture *f, uint64_t ms)
+{
+    for (uint64_t us = 0; us < ms * 1000; us += STEP_US) {
+        step(f);
+    }
+}
+
+static void lose_letters(struct fixture *f)
+{
+    for (size_t i = 0; i < f->letter_count; i++) {
+        buffer_release(&f->letters[i].frame);
+    }
+    f->letter_count = 0;
+}
+
+static uint64_t held(struct fixture *f, uint32_t index)
+{
+    struct store_counters counters;
+    store_count(f->stores[index].store, &counters);
+    return counters.record_count;
+}
+
+static void give(struct fixture *f, uint32_t index, struct bytes record)
+{
+    static const struct writer_id nobody;
+    struct buffer frame = BUFFER_EMPTY;
+    CHECK(frame_encode(&frame, FRAME_RECORD, 0, &nobody, record) == STATUS_OK);
+    CHECK(server_receive(f->stores[index].server, TEST_CLIENT, buffer_bytes(&frame)) == STATUS_OK);
+    buffer_release(&frame);
+}
+
+/* The world's records from `first` on, to the stores whose bits are set. */
+static void give_all(struct fixture *f, unsigned stores, size_t first)
+{
+    for (uint32_t i = 0; i < STORES; i++) {
+        for (size_t r = first; r < f->world.record_count && (stores & 1u << i) != 0; r++) {
+            give(f, i, capsule_world_record(&f->world, r));
+        }
+    }
+}
+
+static enum status ask_fence(struct fixture *f, uint32_t index)
+{
+    static const struct writer_id nobody;
+    struct buffer body = BUFFER_EMPTY, term_body = BUFFER_EMPTY, frame = BUFFER_EMPTY;
+    struct one *one = &f->stores[index];
+    const struct term term = {
+        .capsule = f->world.name, .number = 2, .leader = f->world.leader->public_key};
+    CHECK(term_encode(&term_body, &term, f->world.owner) == STATUS_OK);
+    CHECK(frame_fence_encode(&body, &f->world.name, 2, &nobody, buffer_bytes(&term_body),
+                             f->world.leader->key) == STATUS_OK);
+    CHECK(frame_encode(&frame, FRAME_FENCE, 0, &nobody, buffer_bytes(&body)) == STATUS_OK);
+    uint32_t gaps = one->gap_count;
+    buffer_clear(&one->fenced);
+    CHECK(server_receive(one->server, TEST_CLIENT, buffer_bytes(&frame)) == STATUS_OK);
+    buffer_release(&body);
+    buffer_release(&term_body);
+    buffer_release(&frame);
+    return one->fenced.length > 0 ? STATUS_OK : one->gap_count > gaps ? STATUS_GAP : STATUS_IO;
+}
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    f = (struct fixture){.now_us = 1};
+    crypto_init();
+    capsule_world_init(&f.world, 21, STORES, 2, 0);
+    capsule_world_start(&f.world);
+    f.a = capsule_world_admit(&f.world, MEMBER_WORKER);
+    f.b = capsule_world_admit(&f.world, MEMBER_WORKER);
+    for (uint32_t i = 0; i < STORES; i++) {
+        struct one *one = &f.stores[i];
+        const struct verify_key key = sign_key_public(f.world.store_keys[i]);
+        one->fixture = &f;
+        one->index = i;
+        one->id = writer_store_id_of(&key);
+        one->fake = disk_fake_new();
+        one->disk = disk_fake_disk(one->fake);
+        start(&f, i);
+    }
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t i = 0; i < STORES; i++) {
+        stop(f, i);
+        disk_fake_free(f->stores[i].fake);
+        buffer_release(&f->stores[i].fenced);
+    }
+    lose_letters(f);
+    capsule_world_release(&f->world);
+    return 0;
+}
+
+/* Enough for several answers, by both workers, with a SYNC in between. */
+static void write_much(struct fixture *f)
+{
+    static char value[2000];
+    memset(value, 'v', sizeof value - 1);
+    for (int i = 0; i < 40; i++) {
+        capsule_world_put(&f->world, f->a, "a", value);
+        capsule_world_put(&f->world, f->b, "b", value);
+        if (i == 20) {
+            capsule_world_sync(&f->world);
+        }
+    }
+}
+
+static void stores_that_begin_together_are_whole(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t i = 0; i < STORES; i++) {
+        assert_true(store_is_refilling(f->stores[i].store));
+        assert_int_equal(ask_fence(f, i), STATUS_GAP);
+    }
+    pass(f, 200);
+    for (uint32_t i = 0; i < STORES; i++) {
+        assert_false(store_is_refilling(f->stores[i].store));
+        assert_int_equal(ask_fence(f, i), STATUS_OK);
+    }
+}
+
+static void p4_what_a_store_missed_its_siblings_give_it(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    give_all(f, 7, 0);
+    pass(f, 100);
+    size_t before = f->world.record_count;
+    write_much(f);
+    give_all(f, 6, before);
+    pass(f, 3000);
+    assert_int_equal(held(f, 0), f->world.record_count);
+}
+
+static void p4_a_store_that_was_down_learns_what_it_missed_when_it_starts(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    give_all(f, 7, 0);
+    pass(f, 100);
+    stop(f, 1);
+    size_t before = f->world.record_count;
+    write_much(f);
+    give_all(f, 5, before);
+    pass(f, 200);
+    start(f, 1);
+    pass(f, 3000);
+    assert_int_equal(held(f, 1), f->world.record_count);
+    assert_false(store_is_refilling(f->stores[1].store));
+}
+
+static void p4_a_store_that_lost_its_disk_fences_nothing_until_it_is_whole(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    write_much(f);
+    give_all(f, 7, 0);
+    pass(f, 200);
+    lose_disk(f, 2);
+    start(f, 2);
+    assert_int_equal(ask_fence(f, 2), STATUS_GAP);
+    step(f);
+    // Begun, killed, begun again: it still knows that it is not whole.
+    pass(f, 400);
+    assert_true(held(f, 2) > 0);
+    stop(f, 2);
+    start(f, 2);
+    pass(f, 5000);
+    assert_int_equal(held(f, 2), f->world.record_count);
+    assert_int_equal(ask_fence(f, 2), STATUS_OK);
+}
+
+static void p4_one_sibling_is_not_enough_to_be_whole(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    write_much(f);
+    give_all(f, 7, 0);
+    pass(f, 200);
+    // A record that the lost disk and the dead store held: nobody else knows of it.
+    stop(f, 0);
+    lose_disk(f, 2);
+    start(f, 2);
+    pass(f, 5000);
+    assert_int_equal(held(f, 2), f->world.record_count);
+    assert_true(store_is_refilling(f->stores[2].store));
+    stop(f, 2);
+    start(f, 2);
+    assert_int_equal(ask_fence(f, 2), STATUS_GAP);
+    start(f, 0);
+    pass(f, 5000);
+    assert_int_equal(ask_fence(f, 2), STATUS_OK);
+}
+
+/* A CLOSE of `writer` at `cut`, fenced by all stores there. */
+static void close_at(struct fixture *f, struct capsule_world_writer *writer, struct head cut)
+{
+    struct capsule_world_close_plan plan;
+    const struct branch_head head = {.writer = writer->id, .head = cut};
+    capsule_world_plan_close(&f->world, &plan, writer);
+    buffer_clear(&plan.fences);
+    for (uint32_t i = 0; i < STORES - 1; i++) {
+        capsule_world_state(&f->world, &plan.fences, i, RECEIPT_FENCE, f->world.leader->term, &head,
+                            1);
+    }
+    plan.body.cut = head;
+    plan.body.fences = buffer_bytes(&plan.fences);
+    CHECK(capsule_world_try_close(&f->world, &plan) == STATUS_OK);
+}
+
+static enum status count_record(void *context, struct bytes record, const struct store_place *place)
+{
+    (void)record;
+    (void)place;
+    *(uint64_t *)context += 1;
+    return STATUS_OK;
+}
+
+static void p4_what_a_store_took_beyond_a_cut_does_not_count(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    capsule_world_put(&f->world, f->a, "k", "1");
+    struct head cut = f->a->head;
+    give_all(f, 7, 0);
+    pass(f, 100);
+    // Two more records reach one store alone, which then does not answer the fence.
+    size_t before = f->world.record_count;
+    capsule_world_put(&f->world, f->a, "k", "2");
+    capsule_world_put(&f->world, f->a, "k", "3");
+    give_all(f, 4, before);
+    CHECK(server_commit(f->stores[2].server) == STATUS_OK);
+    lose_letters(f);
+    size_t close = f->world.record_count;
+    close_at(f, f->a, cut);
+    capsule_world_put(&f->world, f->b, "k", "4");
+    give_all(f, 7, close);
+    pass(f, 200);
+
+    for (int life = 0; life < 2; life++) {
+        const struct capsule_member *a =
+            capsule_member_find(store_capsule(f->stores[2].store), &f->a->id);
+        assert_true(a->is_closed);
+        assert_int_equal(a->head.sequence, cut.sequence);
+        assert_false(capsule_is_overrun(store_capsule(f->stores[2].store)));
+        assert_int_equal(held(f, 2), f->world.record_count - 2);
+        stop(f, 2);
+        uint64_t walked = 0;
+        struct store_place place;
+        assert_int_equal(
+            store_walk(&f->stores[2].disk, &f->world.name, count_record, &walked, &place),
+            STATUS_OK);
+        assert_int_equal(walked, f->world.record_count - 2);
+        start(f, 2);
+    }
+    // It goes on.
+    before = f->world.record_count;
+    capsule_world_put(&f->world, f->b, "k", "5");
+    give_all(f, 4, before);
+    pass(f, 100);
+    assert_int_equal(held(f, 2), f->world.record_count - 2);
+}
+
+static void a_sibling_that_claims_what_it_does_not_have_is_not_asked_without_end(void **state)
+{
+    struct fixture *f = *state;
+    static const struct writer_id nobody;
+    struct buffer receipt = BUFFER_EMPTY, frame = BUFFER_EMPTY;
+    pass(f, 200);
+    give_all(f, 7, 0);
+    pass(f, 200);
+    stop(f, 0);
+    struct branch_head claims[50];
+    for (size_t i = 0; i < 50; i++) {
+        claims[i] = (struct branch_head){.head = {.sequence = 1000 + i, .hash = {{1}}}};
+        claims[i].writer.bytes[0] = (uint8_t)(i + 1);
+    }
+    claims[0].writer = f->a->id;
+    CHECK(receipt_encode(&receipt, RECEIPT_DURABLE, &f->world.name, 1, claims, 50,
+                         f->world.store_keys[0]) == STATUS_OK);
+    CHECK(frame_encode(&frame, FRAME_RECEIPT, 0, &nobody, buffer_bytes(&receipt)) == STATUS_OK);
+    for (int i = 0; i < 60; i++) {
+        CHECK(server_receive(f->stores[1].server, 0, buffer_bytes(&frame)) == STATUS_OK);
+        pass(f, 1000);
+    }
+    // At most each of 50 branches every 4 s, once the delays have grown.
+    assert_in_range(f->stores[1].question_count, 1, 1500);
+    buffer_release(&receipt);
+    buffer_release(&frame);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(stores_that_begin_together_are_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_what_a_store_missed_its_siblings_give_it, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_a_store_that_was_down_learns_what_it_missed_when_it_starts, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_a_store_that_lost_its_disk_fences_nothing_until_it_is_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_one_sibling_is_not_enough_to_be_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_what_a_store_took_beyond_a_cut_does_not_count, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            a_sibling_that_claims_what_it_does_not_have_is_not_asked_without_end, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
