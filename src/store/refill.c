@@ -20,6 +20,7 @@ struct sibling {
     struct writer_id id;
     uint32_t request;  // of the RECALL under way; 0: none
     uint64_t asked_us;
+    uint64_t named_count;  // branches, in what has come of its answer
     bool has_answered;
 };
 
@@ -163,6 +164,20 @@ static uint64_t target_of(const struct refill *refill, const struct wish *wish)
     return is_cut ? member->cut.sequence : wish->sequence;
 }
 
+/*
+ * A part of the answer to the RECALL under way. It decides whether this store is whole: one that
+ * was bent says nothing.
+ */
+static void count_named(struct refill *refill, struct sibling *sibling,
+                        const struct receipt *receipt)
+{
+    const struct genesis *genesis = capsule_genesis(store_capsule(refill->store));
+    const struct genesis_store *store = genesis_store_find(genesis, &sibling->id);
+    if (receipt_verify(receipt, RECEIPT_DURABLE, &genesis->capsule, &store->key) == STATUS_OK) {
+        sibling->named_count += receipt->head_count;
+    }
+}
+
 enum status refill_receive_receipt(struct refill *refill, struct bytes bytes, uint32_t request,
                                    uint64_t now_us)
 {
@@ -182,8 +197,8 @@ enum status refill_receive_receipt(struct refill *refill, struct bytes bytes, ui
         }
     }
     // Without room for what it said, it has not said it.
-    if (status != STATUS_OK && request != 0) {
-        refill->siblings[sibling].request = 0;
+    if (status == STATUS_OK && request != 0 && request == refill->siblings[sibling].request) {
+        count_named(refill, &refill->siblings[sibling], &receipt);
     }
     return status;
 }
@@ -266,7 +281,7 @@ static void settle_fetch(struct refill *refill, uint64_t now_us)
     wish->due_us = now_us + (delay_us < REFILL_DELAY_US_MAX ? delay_us : REFILL_DELAY_US_MAX);
 }
 
-void refill_end_answer(struct refill *refill, uint32_t request)
+void refill_end_answer(struct refill *refill, uint32_t request, uint64_t next)
 {
     if (request == 0) {
         return;
@@ -275,11 +290,18 @@ void refill_end_answer(struct refill *refill, uint32_t request)
         struct sibling *sibling = &refill->siblings[i];
         if (sibling->request == request) {
             sibling->request = 0;
-            sibling->has_answered = true;
+            sibling->has_answered = sibling->named_count == next;
         }
     }
     if (refill->fetch_request == request) {
         refill->fetch_us = 0;  // the next tick sees what has come of it
+    }
+}
+
+void refill_refuse_answer(struct refill *refill, uint32_t request)
+{
+    if (request != 0 && refill->fetch_request == request) {
+        refill->fetch_us = 0;
     }
 }
 
@@ -294,6 +316,7 @@ static uint64_t recall(struct refill *refill, uint64_t now_us)
         }
         if (sibling->asked_us == 0 || now_us >= sibling->asked_us + REFILL_ANSWER_US) {
             sibling->request = next_request(refill);
+            sibling->named_count = 0;
             sibling->asked_us = now_us == 0 ? 1 : now_us;
             ask(refill, FRAME_RECALL, sibling->request, i, bytes_of(NULL, 0));
         }

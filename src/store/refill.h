@@ -44,8 +44,14 @@ void refill_free(struct refill *refill);
 MUST_CHECK enum status refill_receive_receipt(struct refill *refill, struct bytes receipt,
                                               uint32_t request, uint64_t now_us);
 
-/* The end of an answer, or its refusal. */
-void refill_end_answer(struct refill *refill, uint32_t request);
+/*
+ * The end of an answer, FETCHED: `next` is what it says. After a RECALL that is how many branches
+ * were named: unless receipts that bear the sibling's signature named as many, it is asked again.
+ */
+void refill_end_answer(struct refill *refill, uint32_t request, uint64_t next);
+
+/* It was refused. */
+void refill_refuse_answer(struct refill *refill, uint32_t request);
 
 /*
  * Time passes, or records came: ask for the next. `*wake_us` receives when to call again at the

@@ -430,7 +430,6 @@ static void receive_fetch(struct server *server, uint64_t client, const struct f
 /* The budget of a FETCH holds here, too: what is held may be much to say. */
 static enum status receive_recall(struct server *server, uint64_t client, const struct frame *frame)
 {
-    const struct frame_fetched fetched = {.is_end = 1};
     struct budget *budget = budget_of(server, client);
     if (budget == NULL || budget->bytes >= SERVER_CLIENT_BYTES_MAX) {
         refuse(server, client, frame->request, STATUS_FULL, 0, "too much was fetched");
@@ -449,6 +448,7 @@ static enum status receive_recall(struct server *server, uint64_t client, const 
     if (status != STATUS_EMPTY) {
         return status;
     }
+    const struct frame_fetched fetched = {.next = index, .is_end = 1};
     buffer_clear(&server->body);
     if (frame_fetched_encode(&server->body, &fetched) == STATUS_OK) {
         answer(server, client, FRAME_FETCHED, frame->request);
@@ -500,9 +500,15 @@ enum status server_receive(struct server *server, uint64_t client, struct bytes 
             refill_receive_receipt(server->refill, frame.body, frame.request, server->now_us);
         return status == STATUS_NO_MEMORY ? status : STATUS_OK;
     }
-    case FRAME_FETCHED:
+    case FRAME_FETCHED: {
+        struct frame_fetched fetched;
+        if (frame_fetched_decode(&fetched, frame.body) == STATUS_OK) {
+            refill_end_answer(server->refill, frame.request, fetched.next);
+        }
+        return STATUS_OK;
+    }
     case FRAME_REFUSED:
-        refill_end_answer(server->refill, frame.request);
+        refill_refuse_answer(server->refill, frame.request);
         return STATUS_OK;
     default:
         return STATUS_OK;

@@ -116,6 +116,7 @@ MUST_CHECK enum status frame_fetch_decode(struct frame_fetch *fetch, struct byte
 
 /*
  * FETCHED: `next` is the first that was not sent; is_end: the store has nothing at or above it.
+ * After a RECALL `next` is how many branches the receipts have named.
  * Writer 16, next 8, is_end 1.
  */
 struct frame_fetched {

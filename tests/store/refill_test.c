@@ -366,6 +366,103 @@ static void p4_one_sibling_is_not_enough_to_be_whole(void **state)
     assert_int_equal(ask_fence(f, 2), STATUS_OK);
 }
 
+/* Of what waits, the frames of this kind from one store to another. */
+static void lose_frames(struct fixture *f, uint32_t from, uint32_t to, enum frame_kind kind)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < f->letter_count; i++) {
+        struct letter *letter = &f->letters[i];
+        struct frame frame;
+        CHECK(frame_decode(&frame, buffer_bytes(&letter->frame)) == STATUS_OK);
+        if (letter->from == from && letter->to == to && frame.kind == kind) {
+            buffer_release(&letter->frame);
+        } else {
+            f->letters[kept++] = *letter;
+        }
+    }
+    f->letter_count = kept;
+}
+
+/* Store 2 has lost its disk, and store 1 was down: only store 0 holds what 0 and 2 signed. */
+static void lose_all_but_one(struct fixture *f)
+{
+    pass(f, 200);
+    give_all(f, 7, 0);
+    pass(f, 200);
+    stop(f, 1);
+    size_t before = f->world.record_count;
+    write_much(f);
+    give_all(f, 5, before);
+    pass(f, 200);
+    lose_disk(f, 2);
+    start(f, 1);
+    start(f, 2);
+}
+
+static void p4_an_answer_of_which_a_part_is_lost_is_none(void **state)
+{
+    struct fixture *f = *state;
+    lose_all_but_one(f);
+    for (int i = 0; i < 20; i++) {
+        step(f);
+        lose_frames(f, 0, 1, FRAME_RECEIPT);
+        lose_frames(f, 0, 2, FRAME_RECEIPT);
+    }
+    assert_true(store_is_refilling(f->stores[2].store));
+    pass(f, 8000);
+    assert_int_equal(held(f, 2), f->world.record_count);
+    assert_int_equal(ask_fence(f, 2), STATUS_OK);
+}
+
+static void p4_an_answer_that_was_bent_is_none(void **state)
+{
+    struct fixture *f = *state;
+    lose_all_but_one(f);
+    for (int round = 0; round < 20; round++) {
+        step(f);
+        for (size_t l = 0; l < f->letter_count; l++) {
+            struct letter *letter = &f->letters[l];
+            struct frame frame;
+            struct receipt receipt;
+            CHECK(frame_decode(&frame, buffer_bytes(&letter->frame)) == STATUS_OK);
+            if (letter->from == 0 && frame.kind == FRAME_RECEIPT &&
+                receipt_decode(&receipt, frame.body) == STATUS_OK) {
+                // Of each branch it says now that only the first record is held.
+                size_t head = (size_t)(receipt.heads - letter->frame.bytes) + WRITER_ID_BYTES;
+                for (uint32_t i = 0; i < receipt.head_count; i++, head += BRANCH_HEAD_BYTES) {
+                    memset(letter->frame.bytes + head, 0, sizeof(uint64_t));
+                    letter->frame.bytes[head] = 1;
+                }
+            }
+        }
+    }
+    assert_true(store_is_refilling(f->stores[2].store));
+    pass(f, 8000);
+    assert_int_equal(ask_fence(f, 2), STATUS_OK);
+}
+
+static void p4_who_refuses_to_answer_has_not_answered(void **state)
+{
+    static const struct writer_id nobody;
+    struct fixture *f = *state;
+    lose_all_but_one(f);
+    stop(f, 0);
+    pass(f, 200);
+    struct buffer body = BUFFER_EMPTY, frame = BUFFER_EMPTY;
+    const struct frame_refused refused = {.status = STATUS_FULL, .text = bytes_text("too much")};
+    CHECK(frame_refused_encode(&body, &refused) == STATUS_OK);
+    for (uint32_t request = 1; request < 100; request++) {
+        buffer_clear(&frame);
+        CHECK(frame_encode(&frame, FRAME_REFUSED, request, &nobody, buffer_bytes(&body)) ==
+              STATUS_OK);
+        CHECK(server_receive(f->stores[2].server, 0, buffer_bytes(&frame)) == STATUS_OK);
+    }
+    pass(f, 5000);
+    assert_true(store_is_refilling(f->stores[2].store));
+    buffer_release(&body);
+    buffer_release(&frame);
+}
+
 /* A CLOSE of `writer` at `cut`, fenced by all stores there. */
 static void close_at(struct fixture *f, struct capsule_world_writer *writer, struct head cut)
 {
@@ -474,6 +571,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             p4_a_store_that_lost_its_disk_fences_nothing_until_it_is_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_one_sibling_is_not_enough_to_be_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_an_answer_of_which_a_part_is_lost_is_none, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p4_an_answer_that_was_bent_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_who_refuses_to_answer_has_not_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_what_a_store_took_beyond_a_cut_does_not_count, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
