@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/cursor.h"
+#include "store/checkpoint.h"
 #include "tests/support/store_fixture.h"
 
 static struct store_fixture *make_whole(void)
@@ -78,6 +79,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     CHECK(walked == STATUS_OK || walked == STATUS_DAMAGED);
     enum status status = store_fixture_reopen(f);
     CHECK(status == STATUS_OK || status == STATUS_DAMAGED);
+    if (status == STATUS_OK) {
+        // What a checkpoint vouches for is judged when it is read; without one, all is read now.
+        size_t count;
+        enum status read = store_fixture_read(f, &count);
+        CHECK(read == STATUS_OK || (read == STATUS_DAMAGED && walked == STATUS_DAMAGED));
+        CHECK(checkpoint_forget(&f->disk) == STATUS_OK);
+        status = store_fixture_reopen(f);
+        CHECK(status == STATUS_OK || (status == STATUS_DAMAGED && walked == STATUS_DAMAGED));
+        CHECK(status == STATUS_DAMAGED || read == STATUS_OK);
+    }
     if (status == STATUS_OK) {
         size_t held = store_fixture_held(f);
         CHECK(walked != STATUS_OK || length > 0 || held == f->world.record_count);
