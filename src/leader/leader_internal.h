@@ -157,6 +157,7 @@ struct leader {
     struct leader_closing all;  // the fence around everything
     uint32_t load_attempts;     // each with the log of another store to begin with
     bool is_log_loaded;         // then what the other stores hold beyond
+    bool awaits_cut;  // the next record of an ended leader is here, and cannot be accepted yet
     uint64_t load_next;
     struct head load_from;  // of the branch that is being fetched: where it was
     struct writer_id load_writer;

@@ -221,6 +221,7 @@ static enum status closing_receive_fence(struct leader *leader, struct leader_cl
 static enum status begin_load(struct leader *leader, uint64_t now_us)
 {
     leader->is_log_loaded = false;
+    leader->awaits_cut = false;
     leader->load_next = 1;
     leader->load_skip = 0;
     return send_load(leader, now_us);
@@ -346,6 +347,15 @@ static enum status load_member(struct leader *leader, const struct record *recor
                : STATUS_OK;  // a pruned body
 }
 
+/* Whether all that speaks against this record is that its leader has ended, at a cut not known. */
+static bool awaits_cut(const struct leader *leader, const struct record *record)
+{
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &record->writer);
+    return member != NULL && member->role == MEMBER_LEADER && !member->is_closed &&
+           record->sequence == member->head.sequence + 1 &&
+           record_verify(record, &member->key) == STATUS_OK;
+}
+
 static enum status load_one(struct leader *leader, const struct record *record, bool is_vouched)
 {
     enum status status = is_vouched ? capsule_accept_vouched(leader->capsule, record)
@@ -355,6 +365,8 @@ static enum status load_one(struct leader *leader, const struct record *record, 
                   "stored record refused sequence=%" PRIu64 " type=%s status=\"%s\" reason=\"%s\"",
                   record->sequence, record_type_text(record->type), status_text(status),
                   capsule_reason(leader->capsule));
+        leader->awaits_cut =
+            leader->awaits_cut || (status == STATUS_GAP && awaits_cut(leader, record));
         // What a store holds it has verified itself: this one lies, or is damaged.
         return status == STATUS_NO_MEMORY ? status : STATUS_CLOSED;
     }
@@ -768,9 +780,10 @@ static enum status load_rest(struct leader *leader, struct leader_time time)
         return load_again(leader, STATUS_DAMAGED, "the stores hold records beyond a cut",
                           time.now_us);
     }
-    bool has_predecessor = capsule_leader(leader->capsule) != NULL;
-    if (find_want(leader, 0, &want) && !leader->has_begun && has_predecessor) {
-        // What an ended leader wrote beyond what is here is accepted once its cut is known.
+    if (leader->awaits_cut && !leader->has_begun && find_want(leader, 0, &want)) {
+        // What an ended leader wrote beyond what is here is accepted once its cut is known. Nothing
+        // else is a reason to write before all is here: a term that then ends has made leaders
+        // void.
         enum status status = begin_branch(leader, time.now_us);
         leader->load_skip = 0;
         return status == STATUS_OK ? load_rest(leader, time)
