@@ -395,7 +395,8 @@ enum status report_host(const struct host *host, struct buffer *text)
 static bool has_ready_worker(const struct host *host)
 {
     for (uint32_t i = ROUTE_WORKER_FIRST; i < host->place_count; i++) {
-        if (host->places[i].guest.state == GUEST_READY) {
+        const struct guest *guest = &host->places[i].guest;
+        if (guest->role == MEMBER_WORKER && guest->state == GUEST_READY) {
             return true;
         }
     }

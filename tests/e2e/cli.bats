@@ -24,7 +24,7 @@ setup() {
     run "$paranoid" help kv
     [ "$status" = 0 ]
     echo "$output" | grep -q 'kv put'
-    ! echo "$output" | grep -q 'capsule'
+    ! echo "$output" | grep -q '^  capsule'
 }
 
 @test "wrong usage ends with 2 and says what is wrong" {

@@ -132,9 +132,11 @@ takes_writes() { [ "$(put 0 after-the-flood yes)" = 204 ]; }
     [ "$taken" -lt 100 ]
     [ "$(put 0 one-more value)" = 503 ]
     [ "$(error_code)" = no_space ]
-    # Reads go on, and the other worker says the same.
+    # Reads go on, and the other worker says the same of what does not fit.
     client filled --app "$app" --limit "$taken" --worker 1
-    [ "$(put 1 one-more value)" = 503 ]
+    head -c 1048576 /dev/zero >"$BATS_TEST_TMPDIR/large"
+    [ "$(put 1 one-more "@$BATS_TEST_TMPDIR/large")" = 503 ]
+    [ "$(error_code)" = no_space ]
     kill -0 "$up"
 
     mount -o remount,size=400m "$app/host/capsule"
