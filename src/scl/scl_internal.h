@@ -292,6 +292,8 @@ bool scl_tag_is_applied(const struct scl *scl, const struct writer_id *leader, u
 bool scl_tag_missing(const struct scl *scl, size_t *place, struct branch_head *wanted);
 /* Send LOCKs again whose receipts are missing here. Returns when to call again. */
 uint64_t scl_tag_tick(struct scl *scl, uint64_t now_us);
+/* Whether a LOCK names a record above what SYNCs and CLOSEs have named of its branch. */
+bool scl_tag_is_ahead(const struct scl *scl);
 uint64_t scl_tag_count(const struct scl *scl);
 void scl_tag_release(struct scl *scl);
 

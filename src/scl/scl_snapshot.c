@@ -16,6 +16,8 @@
  *     (scl_snapshot_note_sync). A LOCK or a CLOSE that comes later is read again by whoever starts.
  *  2. None is given away before a floor of a joined SYNC has reached its lamport: whatever a branch
  *     says up to where the snapshot ends lies in the tables (scl_snapshot_for).
+ *  3. No LOCK before it names a record behind it: whoever starts would read that record without
+ *     the LOCK, know the fence as decided, and take the record for void (scl_tag_is_ahead).
  */
 
 void scl_snapshot_release(struct scl_snapshots *snapshots)
@@ -138,7 +140,8 @@ void scl_snapshot_note_sync(struct scl *scl)
         buffer_clear(&snapshots->candidate);
     }
     // One that cannot be taken now is taken at a later SYNC: MANIFESTs go on with an older one.
-    if (snapshots->candidate.length == 0 && take(scl, &snapshots->candidate) == STATUS_OK) {
+    if (snapshots->candidate.length == 0 && !scl_tag_is_ahead(scl) &&
+        take(scl, &snapshots->candidate) == STATUS_OK) {
         snapshots->candidate_lamport = capsule_newest_sync(scl->capsule)->lamport;
     }
 }

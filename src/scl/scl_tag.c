@@ -274,6 +274,20 @@ bool scl_tag_missing(const struct scl *scl, size_t *place, struct branch_head *w
     return false;
 }
 
+bool scl_tag_is_ahead(const struct scl *scl)
+{
+    for (const struct scl_tagged *tagged = scl->tagged; tagged != NULL; tagged = tagged->next) {
+        const struct branch_head *record = &tagged->record;
+        // One that is gone was closed: all of it was named.
+        const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
+        if (tagged->decided != 0 && member != NULL &&
+            record->head.sequence > capsule_covered_sequence(scl->capsule, member)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint64_t scl_tag_count(const struct scl *scl)
 {
     uint64_t count = 0;

@@ -21,6 +21,7 @@
 #include "capsule/lock.h"
 #include "scl/outbox.h"
 #include "scl/scl.h"
+#include "scl/scl_internal.h"
 #include "scl/scl_lock.h"
 #include "tests/support/capsule_world.h"
 
@@ -64,6 +65,7 @@ static void start_scl(struct fixture *f)
         .key = f->own->key,
         .log = &f->log,
         .on_function = ignore_function,
+        .is_compactor = f->own->role == MEMBER_COMPACTOR,
     };
     CHECK(scl_new(&f->scl, &config) == STATUS_OK);
     CHECK(memtable_reader_new(&f->reader, scl_memtable(f->scl)) == STATUS_OK);
@@ -1539,6 +1541,34 @@ static void p7_what_is_undecided_ends_with_its_branch(void **state)
     fixture_free(f);
 }
 
+/* Whoever starts from a snapshot reads what lies behind it, and no LOCK before it. */
+static void p7_no_snapshot_is_taken_between_a_lock_and_what_it_names(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    stop_scl(f);
+    f->own = capsule_world_admit(&f->world, MEMBER_COMPACTOR);
+    start_scl(f);
+    get_ready(f);
+    struct capsule_world_sync_plan plan;
+    const struct head before = f->a->head;
+    const struct branch_head record = write_tagged(f, f->a, 1, "key", "1");
+    write_lock(f, 1, &record);
+    f->a->head = before;
+    capsule_world_plan_sync(&f->world, &plan);
+    f->a->head = record.head;
+    assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_OK);
+    feed_rest(f);
+    assert_int_equal(capsule_newest_sync(f->scl->capsule)->epoch, 1);
+    assert_int_equal(scl_snapshot_for(f->scl, UINT64_MAX).length, 0);
+
+    capsule_world_sync(&f->world);
+    feed_rest(f);
+    assert_int_equal(capsule_newest_sync(f->scl->capsule)->epoch, 2);
+    assert_int_not_equal(scl_snapshot_for(f->scl, UINT64_MAX).length, 0);
+    fixture_free(f);
+}
+
 static void a_lock_whose_receipts_are_lost_is_sent_again(void **state)
 {
     (void)state;
@@ -1733,6 +1763,7 @@ int main(void)
         cmocka_unit_test(p7_a_lock_may_come_before_what_it_names),
         cmocka_unit_test(p7_what_no_lock_names_is_void_for_ever),
         cmocka_unit_test(p7_what_is_undecided_ends_with_its_branch),
+        cmocka_unit_test(p7_no_snapshot_is_taken_between_a_lock_and_what_it_names),
         cmocka_unit_test(a_lock_whose_receipts_are_lost_is_sent_again),
         cmocka_unit_test(p7_a_lock_is_entered_when_what_its_grant_names_is_applied),
         cmocka_unit_test(p4_what_is_put_beside_a_lock_knows_its_record),
