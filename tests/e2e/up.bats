@@ -118,7 +118,7 @@ is_replaced() {  # ROLE INDEX OLD_PID
 
 # ---- a full disk ----
 
-takes_writes() { [ "$(put 0 after-the-flood yes)" = 204 ]; }
+takes_writes() { [ "$(put "$1" after-the-flood yes)" = 204 ]; }  # WORKER
 
 @test "p9 a full disk is an answer: 503 no_space, nothing damaged, and well again with space" {
     if ! mount -t tmpfs -o size=80m,mode=700 tmpfs "$app/host/capsule"; then
@@ -140,8 +140,8 @@ takes_writes() { [ "$(put 0 after-the-flood yes)" = 204 ]; }
     kill -0 "$up"
 
     mount -o remount,size=400m "$app/host/capsule"
-    until_true 30 takes_writes
-    [ "$(put 1 one-more value)" = 204 ]
+    until_true 30 takes_writes 0
+    until_true 30 takes_writes 1
     stop_app
     run paranoid capsule verify --app "$app"
     echo "$output"
