@@ -213,7 +213,15 @@ static bool pool_add(struct x509_pool *pool, size_t *index, struct bytes der)
 static bool chain_add(struct x509_pool *pool, struct x509_chain *chain, struct bytes der)
 {
     size_t index;
-    if (!pool_add(pool, &index, der) || chain->count == X509_CHAIN_COUNT_MAX) {
+    if (!pool_add(pool, &index, der)) {
+        return false;
+    }
+    for (size_t i = 0; i < chain->count; i++) {
+        if (chain->items[i] == index) {
+            return true;  // vendors serve the root beside whatever it signed
+        }
+    }
+    if (chain->count == X509_CHAIN_COUNT_MAX) {
         return false;
     }
     chain->items[chain->count++] = index;
@@ -505,6 +513,29 @@ static bool crl_verify(struct verdict *verdict, X509_CRL *list, struct bytes der
                        X509_CRL_get0_nextUpdate(list));
 }
 
+/* One list in PEM, and no more. */
+static bool crl_from_pem(struct buffer *der, struct bytes text)
+{
+    struct buffer more = BUFFER_EMPTY;
+    enum status first = pem_next(der, &text, LABEL_CRL);
+    enum status second = pem_next(&more, &text, LABEL_CRL);
+    buffer_release(&more);
+    return first == STATUS_OK && second == STATUS_EMPTY;
+}
+
+/* As Intel's caching service (PCCS) serves lists: the digits of the DER, and at most a newline. */
+static bool crl_from_hex(struct buffer *der, struct bytes text)
+{
+    size_t length = text.length;
+    length -= length > 0 && text.at[length - 1] == '\n';
+    if (buffer_reserve(der, length / 2) != STATUS_OK ||
+        !hex_decode(der->bytes, length / 2, (const char *)text.at, length)) {
+        return false;
+    }
+    der->length = length / 2;
+    return true;
+}
+
 struct x509_crl *x509_crl_new(struct verdict *verdict, const struct x509_pool *pool,
                               const struct x509_chain *chain, size_t issuer,
                               const struct x509_use *use, struct bytes bytes)
@@ -513,17 +544,15 @@ struct x509_crl *x509_crl_new(struct verdict *verdict, const struct x509_pool *p
     struct x509_crl *crl = NULL;
     struct bytes der = bytes;
     if (pem_is_text(bytes)) {
-        struct buffer more = BUFFER_EMPTY;
-        enum status first = pem_next(&decoded, &bytes, LABEL_CRL);
-        enum status second = pem_next(&more, &bytes, LABEL_CRL);
-        buffer_release(&more);
-        der = first == STATUS_OK && second == STATUS_EMPTY ? buffer_bytes(&decoded)
-                                                           : bytes_of(NULL, 0);
+        der = crl_from_pem(&decoded, bytes) ? buffer_bytes(&decoded) : bytes_of(NULL, 0);
+    } else if (bytes_start_with(bytes, bytes_text("30"))) {  // DER begins with 0x30 itself
+        der = crl_from_hex(&decoded, bytes) ? buffer_bytes(&decoded) : bytes_of(NULL, 0);
     }
     X509_CRL *list = crl_decode(der);
     if (list == NULL) {
-        verdict_refuse(verdict, use->broken, "%s: %zu bytes are no revocation list, PEM or DER",
-                       use->what, bytes.length);
+        verdict_refuse(verdict, use->broken,
+                       "%s: %zu bytes are no revocation list, PEM, DER or hexadecimal", use->what,
+                       bytes.length);
     } else if (crl_verify(verdict, list, der, pool->items[chain->items[issuer]].certificate, use)) {
         crl = calloc(1, sizeof *crl);
         CHECK(crl != NULL);

@@ -53,8 +53,8 @@ struct x509_use {
 };
 
 /*
- * Add the certificates in `bytes` to the chain: PEM or DER, one or several, in any order.
- * A refusal is use->broken.
+ * Add the certificates in `bytes` to the chain: PEM or DER, one or several, in any order; one that
+ * is there already counts once. A refusal is use->broken.
  */
 bool x509_chain_read(struct verdict *verdict, struct x509_pool *pool, struct x509_chain *chain,
                      const struct x509_use *use, struct bytes bytes);
@@ -87,8 +87,9 @@ bool x509_chain_extension(const struct x509_pool *pool, const struct x509_chain 
                           size_t index, struct bytes oid, struct bytes *content);
 
 /*
- * A revocation list, signed by number `issuer` of a verified chain, and in force. Freeing NULL does
- * nothing. NULL: the reason is in the verdict, use->broken, or use->expired for its dates.
+ * A revocation list (PEM, DER, or that in hexadecimal), signed by number `issuer` of a verified
+ * chain, and in force. Freeing NULL does nothing. NULL: the reason is in the verdict, use->broken,
+ * or use->expired for its dates.
  */
 struct x509_crl;
 

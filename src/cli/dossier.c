@@ -36,18 +36,25 @@ static enum status read_file(struct buffer *target, const char *directory, const
     return status;
 }
 
+/* With whichever ending it has. */
+static enum status read_named(struct buffer *target, const char *directory, const char *name)
+{
+    enum status status = STATUS_NOT_FOUND;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings && status == STATUS_NOT_FOUND; i++) {
+        status = read_file(target, directory, name, endings[i], DOCUMENT_BYTES_MAX);
+    }
+    return status;
+}
+
 static enum status read_document(struct dossier *dossier, const char *directory,
                                  enum collateral_kind kind)
 {
     struct buffer *target = &dossier->documents[kind];
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        enum status status =
-            read_file(target, directory, collateral_name(kind), endings[i], DOCUMENT_BYTES_MAX);
-        if (status != STATUS_NOT_FOUND) {
-            return status;
-        }
+    enum status status = read_named(target, directory, collateral_name(kind));
+    if (status == STATUS_NOT_FOUND && kind == COLLATERAL_ASK) {
+        status = read_named(target, directory, "cert_chain");  // as AMD serves it: with the ARK
     }
-    return STATUS_OK;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
 /* Whose quote it is, by the words it begins with. */

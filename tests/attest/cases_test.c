@@ -296,7 +296,41 @@ static void certificates_come_in_any_order_and_in_either_form(void **state)
     it.collateral.documents[COLLATERAL_ASK] = ark;
     it.collateral.documents[COLLATERAL_ARK] = ask;
     assert_int_equal(cases_judge_own(&it).reason, REASON_NONE);
+    // What AMD serves is both in one text, and a user may take it for either.
+    it.collateral.documents[COLLATERAL_ASK] = buffer_bytes(&both);
+    it.collateral.documents[COLLATERAL_ARK] = buffer_bytes(&both);
+    assert_int_equal(cases_judge_own(&it).reason, REASON_NONE);
     buffer_release(&both);
+    cases_release(&it);
+}
+
+/* The digits of a document, and a line end. */
+static struct buffer in_hex(struct bytes document)
+{
+    struct buffer text = BUFFER_EMPTY;
+    assert_int_equal(buffer_reserve(&text, 2 * document.length + 1), STATUS_OK);
+    hex_encode((char *)text.bytes, document.at, document.length);
+    text.length = 2 * document.length;
+    text.bytes[text.length++] = '\n';
+    return text;
+}
+
+static void revocation_lists_may_be_in_hexadecimal(void **state)
+{
+    (void)state;
+    struct cases_one it;
+    cases_load(&it, TDX_4);
+    struct buffer pck = in_hex(it.collateral.documents[COLLATERAL_PCK_CRL]);
+    struct buffer root = in_hex(it.collateral.documents[COLLATERAL_ROOT_CA_CRL]);
+    it.collateral.documents[COLLATERAL_PCK_CRL] = buffer_bytes(&pck);
+    it.collateral.documents[COLLATERAL_ROOT_CA_CRL] = buffer_bytes(&root);
+    assert_int_equal(cases_judge_own(&it).reason, REASON_NONE);
+    for (size_t length = 0; length + 1 < pck.length; length += 7) {
+        it.collateral.documents[COLLATERAL_PCK_CRL].length = length;
+        assert_int_equal(cases_judge_own(&it).reason, REASON_COLLATERAL);
+    }
+    buffer_release(&pck);
+    buffer_release(&root);
     cases_release(&it);
 }
 
@@ -355,6 +389,7 @@ int main(void)
         cmocka_unit_test(no_document_can_be_altered),
         cmocka_unit_test(a_document_of_another_platform_or_purpose_is_refused),
         cmocka_unit_test(certificates_come_in_any_order_and_in_either_form),
+        cmocka_unit_test(revocation_lists_may_be_in_hexadecimal),
         cmocka_unit_test(a_tee_is_not_judged_by_the_rules_of_another),
         cmocka_unit_test(a_root_that_lies_beside_the_evidence_proves_nothing),
     };
