@@ -4,8 +4,8 @@
  * Goal: one app admits members of four kinds of TEE side by side, by one policy; each is refused
  * when its line of the policy is gone; and a leader that trusts the vendors' own roots, as the
  * programs do, admits none whose vendor is ours.
- * Method: the whole join handshake in the leader's world, with evidence that is made for the report
- * data of each handshake.
+ * Method: the whole join handshake in the leader's world. Each member asks the interface that its
+ * machine has (Gramine or configfs-tsm, by fakes) for evidence of the report data of its handshake.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,8 @@
 #include <cmocka.h>
 
 #include "attest/evidence.h"
-#include "tests/support/forge.h"
+#include "tee/machine.h"
+#include "tests/support/fake_tee.h"
 #include "tests/support/leader_world.h"
 
 static const enum tee hardware[] = {TEE_SGX, TEE_TDX, TEE_SEV_SNP};
@@ -26,8 +27,9 @@ enum { HARDWARE_COUNT = sizeof hardware / sizeof *hardware, MEASUREMENT_BYTE = 0
 struct fixture {
     struct leader_world world;
     struct forge *forge;
-    struct forge_order order;  // of the next evidence
-    bool has_no_network;       // so it comes without collateral
+    struct fake_tee fake;  // of the machine that the next member runs on
+    struct files files;
+    bool has_no_network;  // so it comes without collateral
 };
 
 /* What `tee` says of its program: another value for each. */
@@ -38,28 +40,37 @@ static struct verdict_value measurement_of(enum tee tee)
     return verdict_value_of(bytes_of(bytes, tee == TEE_SGX ? 32 : 48));
 }
 
+/* What the host of a member does, or a member in Gramine itself. */
 static void make(void *context, const uint8_t *report_data, struct buffer *target)
 {
+    static const struct machine_roots roots = {.gramine = "/fake/sgx", .tsm = "/fake/tsm"};
     struct fixture *f = context;
-    memcpy(f->order.report_data, report_data, sizeof f->order.report_data);
+    struct machine machine;
+    struct buffer bundle = BUFFER_EMPTY;
+    struct collateral documents = {.documents = {{.at = NULL}}};
+    machine_look(&machine, &f->files, &roots);
+    assert_int_equal(machine.tee, f->fake.order.tee);
     if (!f->has_no_network) {
-        forge_evidence(f->forge, &f->order, target);
-        return;
+        fake_tee_collateral(&f->fake, &bundle);
+        assert_int_equal(collateral_decode(&documents, buffer_bytes(&bundle)), STATUS_OK);
     }
-    struct buffer quote = BUFFER_EMPTY, bundle = BUFFER_EMPTY;
-    forge_make(f->forge, &f->order, &quote, &bundle);
-    const struct evidence bare = {.tee = f->order.tee, .quote = buffer_bytes(&quote)};
-    assert_int_equal(evidence_encode(&bare, target), STATUS_OK);
-    buffer_release(&quote);
+    assert_int_equal(machine_evidence(&machine, report_data, &documents, target), STATUS_OK);
     buffer_release(&bundle);
 }
 
 /* The next member runs in this TEE. */
 static void run_in(struct fixture *f, enum tee tee)
 {
-    f->order = forge_order_of(tee, leader_world_start_s());
-    memset(f->order.measurement, MEASUREMENT_BYTE + (int)tee, sizeof f->order.measurement);
-    f->world.evidence.make = tee == TEE_SIMULATED ? NULL : make;
+    fake_tee_release(&f->fake);
+    f->world.evidence.make = NULL;
+    if (tee != TEE_SIMULATED) {
+        fake_tee_init(&f->fake, f->forge, tee, leader_world_start_s(),
+                      tee == TEE_SGX ? "/fake/sgx" : "/fake/tsm");
+        memset(f->fake.order.measurement, MEASUREMENT_BYTE + (int)tee,
+               sizeof f->fake.order.measurement);
+        f->files = fake_tee_files(&f->fake);
+        f->world.evidence.make = make;
+    }
     f->world.evidence.context = f;
 }
 
@@ -103,6 +114,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     leader_world_release(&f->world);
+    fake_tee_release(&f->fake);
     free(f);
     return 0;
 }
