@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (post_decode(&message, bytes_of(data, size), &at) == STATUS_OK) {
         CHECK(post_encode(&again, message.kind, message.client, message.rest) == STATUS_OK);
         CHECK(bytes_equal(buffer_bytes(&again), bytes_of(data, at)));
-        struct store_counters counters;
+        struct post_counters counters;
         if (message.kind == POST_COUNTERS &&
             post_counters_decode(&counters, message.rest) == STATUS_OK) {
             struct buffer rest = BUFFER_EMPTY;

@@ -152,6 +152,13 @@ enum status genesis_decode(struct genesis *genesis, struct bytes body)
     return STATUS_OK;
 }
 
+uint32_t genesis_refill_count(const struct genesis *genesis)
+{
+    uint32_t count = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+    uint32_t other_count = genesis->store_count - 1;
+    return count < other_count ? count : other_count;
+}
+
 const struct genesis_store *genesis_store_find(const struct genesis *genesis,
                                                const struct writer_id *id)
 {

@@ -44,6 +44,13 @@ MUST_CHECK enum status genesis_encode(struct buffer *body, const struct genesis 
  */
 MUST_CHECK enum status genesis_decode(struct genesis *genesis, struct bytes body);
 
+/*
+ * How many others must say what they hold before a store that lost its disk has all again that it
+ * may have signed for: of W stores that hold a record and it was one of, one of any N-W+1+f others
+ * is one too, and says so truly.
+ */
+uint32_t genesis_refill_count(const struct genesis *genesis);
+
 /* The store with this id, or NULL. */
 const struct genesis_store *genesis_store_find(const struct genesis *genesis,
                                                const struct writer_id *id);

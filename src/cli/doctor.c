@@ -17,7 +17,10 @@
 #include "base/check.h"
 #include "base/hex.h"
 #include "cli/app.h"
+#include "cli/file.h"
 #include "cli/measure.h"
+#include "host/home.h"
+#include "store/aside.h"
 
 enum { DOCTOR_TEXT_BYTES = 512, DOCTOR_DISK_MIB_MIN = 256 };
 
@@ -126,6 +129,49 @@ static void look_at_secret(struct findings *findings, const struct app *app, con
     }
 }
 
+/* What a store found damaged and set aside (store/aside.h). */
+static void look_at_aside(struct findings *findings, const char *directory, const char *store)
+{
+    uint32_t count = 0;
+    for (uint32_t number = 1; number <= ASIDE_MAX; number++) {
+        char path[FILE_PATH_BYTES];
+        struct buffer why = BUFFER_EMPTY;
+        int length = snprintf(path, sizeof path, "%s/" ASIDE_DIRECTORY, directory, number);
+        struct stat found;
+        if (stat(path, &found) != 0) {
+            continue;
+        }
+        snprintf(path + length, sizeof path - (size_t)length, "/" ASIDE_WHY);
+        if (file_read(&why, path, ASIDE_WHY_BYTES_MAX + 1) != STATUS_OK) {
+            buffer_clear(&why);
+        }
+        while (why.length > 0 && why.bytes[why.length - 1] == '\n') {
+            why.length--;
+        }
+        path[length] = '\0';
+        find(findings, BAD, store,
+             "was damaged, and has been filled again by the others: %.*s; what it held is kept in "
+             "'%.200s': look at its disk, then remove that",
+             (int)(why.length < 160 ? why.length : 160), (const char *)why.bytes, path);
+        buffer_release(&why);
+        count++;
+    }
+    if (count == 0) {
+        find(findings, GOOD, store, "never found damaged");
+    }
+}
+
+static void look_at_stores(struct findings *findings, const struct app *app)
+{
+    for (uint32_t i = 0; i < app->genesis.store_count; i++) {
+        char path[HOME_PATH_BYTES_MAX], host[FILE_PATH_BYTES];
+        app_path(app, APP_HOST, host);
+        if (home_store_path(path, host, i) == STATUS_OK) {
+            look_at_aside(findings, path, app->genesis.stores[i].name);
+        }
+    }
+}
+
 static void look_at_disk(struct findings *findings, const struct app *app)
 {
     struct statvfs disk;
@@ -174,6 +220,7 @@ static int run(const struct command_line *line)
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++) {
         look_at_secret(&findings, &app, secrets[i]);
     }
+    look_at_stores(&findings, &app);
     look_at_disk(&findings, &app);
     result = findings.is_well ? COMMAND_OK : COMMAND_NO;
 

@@ -67,13 +67,18 @@ static void print_status(const json_t *status)
     }
     json_array_foreach(json_object_get(status, "stores"), index, store)
     {
-        printf("%s: %s, %lld records, %lld bytes, %lld segments, %lld refused\n",
+        long long aside_count = json_integer_value(json_object_get(store, "set_aside"));
+        printf("%s: %s, %lld records, %lld bytes, %lld segments, %lld refused",
                json_string_value(json_object_get(store, "name")),
                json_string_value(json_object_get(store, "state")),
                (long long)json_integer_value(json_object_get(store, "records")),
                (long long)json_integer_value(json_object_get(store, "bytes")),
                (long long)json_integer_value(json_object_get(store, "segments")),
                (long long)json_integer_value(json_object_get(store, "refused")));
+        if (aside_count > 0) {
+            printf(", damaged and set aside %lld times: see 'paranoid doctor'", aside_count);
+        }
+        putchar('\n');
     }
     print_sandbox(status);
 }

@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/check.h"
+#include "store/aside.h"
 #include "store/post.h"
 #include "wire/frame.h"
 
@@ -42,6 +43,8 @@ struct life {
     int64_t exit_status;
     int signal;
     uint64_t started_ms;
+    bool sets_aside;
+    char said[ASIDE_WHY_BYTES_MAX + 1];  // last
 };
 
 /* A store's place. */
@@ -55,8 +58,10 @@ struct shelf {
     uv_timer_t restart;
     uint32_t quick_end_count;
     bool has_failed;
+    bool is_damaged;
+    char why[ASIDE_WHY_BYTES_MAX + 1];  // it is damaged
     uint64_t dropped_count;
-    struct store_counters counters;
+    struct post_counters counters;
 };
 
 struct depot {
@@ -69,6 +74,7 @@ struct depot {
     uv_timer_t stop;
     struct shelf shelves[GENESIS_STORES_MAX];
     uint32_t count;
+    uint32_t refill_count;
     uint32_t turn;  // which one is asked next
     uint32_t handle_count;
     bool is_closing;
@@ -210,14 +216,40 @@ static void take_question(struct shelf *shelf, struct bytes bytes)
     }
 }
 
+/* Whether its siblings can give it again all that it held. */
+static bool can_be_refilled(const struct shelf *shelf)
+{
+    const struct depot *depot = shelf->depot;
+    uint32_t whole_count = 0;
+    for (uint32_t i = 0; i < depot->count; i++) {
+        const struct shelf *other = &depot->shelves[i];
+        whole_count += other != shelf && other->life != NULL && other->life->is_open &&
+                       !other->is_damaged && !other->counters.is_refilling;
+    }
+    return depot->count > 1 && whole_count >= depot->refill_count;
+}
+
+/* One that found damage while it served, and serves on: its next life begins empty. */
+static void end_damaged(struct depot *depot)
+{
+    for (uint32_t i = 0; i < depot->count; i++) {
+        struct shelf *shelf = &depot->shelves[i];
+        if (shelf->is_damaged && shelf->life != NULL && shelf->life->is_open &&
+            !shelf->life->sets_aside && can_be_refilled(shelf)) {
+            uv_process_kill(&shelf->life->process, SIGTERM);
+        }
+    }
+}
+
 /* What is left of a store that ends is told, but to nobody any more when the depot closes. */
 static void take_message(struct life *life, const struct post_message *message)
 {
     struct shelf *shelf = life->shelf;
     struct depot *depot = shelf->depot;
     if (message->kind == POST_LOG) {
-        log_event(depot->log, "store=%u %.*s", shelf->index + 1, (int)message->rest.length,
-                  (const char *)message->rest.at);
+        (void)snprintf(life->said, sizeof life->said, "%.*s", (int)message->rest.length,
+                       (const char *)message->rest.at);
+        log_event(depot->log, "store=%u %s", shelf->index + 1, life->said);
         return;
     }
     if (depot->is_closing) {
@@ -227,6 +259,7 @@ static void take_message(struct life *life, const struct post_message *message)
     case POST_OPENED:
         life->is_open = true;
         shelf->has_failed = false;
+        shelf->is_damaged = shelf->is_damaged && !life->sets_aside;
         break;
     case POST_FRAME:
         take_answer(shelf, message);
@@ -241,6 +274,7 @@ static void take_message(struct life *life, const struct post_message *message)
         if (post_counters_decode(&shelf->counters, message->rest) != STATUS_OK) {
             log_event(depot->log, "store=%u says what is no number", shelf->index + 1);
         }
+        end_damaged(depot);
         break;
     default:
         break;
@@ -299,7 +333,8 @@ static void life_end(struct life *life)
 {
     struct shelf *shelf = life->shelf;
     struct depot *depot = shelf->depot;
-    bool was_open = life->is_open;
+    char said[sizeof life->said];
+    memcpy(said, life->said, sizeof said);
     int64_t exit_status = life->exit_status;
     int signal = life->signal;
     bool was_quick = uv_now(depot->loop) - life->started_ms < LIFE_MS_GOOD;
@@ -319,7 +354,11 @@ static void life_end(struct life *life)
     if (signal == 0 && exit_status != 0) {
         shelf->has_failed = true;
         enum status status = exit_status <= STATUS_IO ? (enum status)exit_status : STATUS_IO;
-        depot->events.failed(depot->events.context, shelf->index, status, was_open);
+        if (status == STATUS_DAMAGED) {
+            shelf->is_damaged = true;
+            memcpy(shelf->why, said, sizeof said);
+        }
+        depot->events.failed(depot->events.context, shelf->index, status, said);
     }
 }
 
@@ -389,7 +428,9 @@ static bool put_begin(struct shelf *shelf)
 static enum status spawn(struct life *life, int fd)
 {
     struct shelf *shelf = life->shelf;
-    char *arguments[] = {shelf->depot->program, shelf->directory, NULL};
+    life->sets_aside = shelf->is_damaged && can_be_refilled(shelf);
+    char *arguments[] = {shelf->depot->program, shelf->directory,
+                         life->sets_aside ? shelf->why : NULL, NULL};
     uv_stdio_container_t stdio[HOST_FD + 1] = {
         {.flags = UV_IGNORE},
         {.flags = UV_IGNORE},
@@ -429,6 +470,7 @@ static enum status life_start(struct shelf *shelf)
     life->pipe.data = life;
     life->started_ms = uv_now(depot->loop);
     shelf->life = life;
+    shelf->counters.is_refilling = true;  // until it says how it is
     CHECK(uv_pipe_init(depot->loop, &life->pipe, 0) == 0);
     CHECK(uv_pipe_open(&life->pipe, fds[0]) == 0);
     enum status status = spawn(life, fds[1]);
@@ -495,6 +537,7 @@ struct depot_view depot_view(const struct depot *depot, uint32_t index)
     return (struct depot_view){
         .is_open = shelf->life != NULL && shelf->life->is_open,
         .has_failed = shelf->has_failed,
+        .is_damaged = shelf->is_damaged,
         .pid = shelf->life != NULL ? shelf->life->process.pid : 0,
         .dropped_count = shelf->dropped_count,
         .counters = shelf->counters,
@@ -543,6 +586,7 @@ enum status depot_open(struct depot **made, const struct depot_config *config)
     depot->loop = config->loop;
     depot->events = config->events;
     depot->log = config->log;
+    depot->refill_count = config->refill_count;
     CHECK(strlen(config->program) < sizeof depot->program);
     memcpy(depot->program, config->program, strlen(config->program) + 1);
     CHECK(uv_prepare_init(depot->loop, &depot->before_sleep) == 0);

@@ -12,13 +12,14 @@
 #include "base/status.h"
 #include "capsule/genesis.h"
 #include "crypto/sign.h"
-#include "store/store.h"
+#include "store/post.h"
 
 /*
  * depot: the capsule's stores on this machine, each a process of its own (store/post.h), with its
  * own directory and key. Frames go to them by a bounded queue each: one that is dead, stopped or
  * slow loses frames, and holds up neither the others nor the loop. What it lost its siblings
- * give it. A process that ended is started again.
+ * give it. A process that ended is started again. What a damaged one held is set aside
+ * (store/aside.h) as soon as enough siblings are whole to give it all again.
  */
 struct depot;
 
@@ -33,10 +34,11 @@ struct depot_events {
     void (*answer)(void *context, uint64_t client, struct bytes frame);
     void (*broadcast)(void *context, struct bytes frame);
     /*
-     * Store number `index` could not read what it holds (not `was_open`), or not write: nothing it
-     * held before is trusted to it until it opens once more.
+     * Store number `index` could not read what it holds, or not write: nothing it held before is
+     * trusted to it until it opens once more. `why` is what it said last; STATUS_DAMAGED: then that
+     * names file and offset.
      */
-    void (*failed)(void *context, uint32_t index, enum status status, bool was_open);
+    void (*failed)(void *context, uint32_t index, enum status status, const char *why);
     void *context;
 };
 
@@ -50,7 +52,8 @@ struct depot_config {
     const char *program;                            // paranoid-store
     struct depot_place places[GENESIS_STORES_MAX];  // directories are copied
     uint32_t count;
-    struct bytes genesis;  // copied
+    uint32_t refill_count;  // siblings that have to be whole before a damaged store is set aside
+    struct bytes genesis;   // copied
     struct depot_events events;
     const struct log *log;  // borrowed; called in the loop's thread only
 };
@@ -71,9 +74,10 @@ MUST_CHECK enum status depot_put(struct depot *depot, uint64_t client, struct by
 struct depot_view {
     bool is_open;
     bool has_failed;
-    pid_t pid;  // 0: none
+    bool is_damaged;  // and not yet set aside
+    pid_t pid;        // 0: none
     uint64_t dropped_count;
-    struct store_counters counters;
+    struct post_counters counters;
 };
 struct depot_view depot_view(const struct depot *depot, uint32_t index);
 uint32_t depot_count(const struct depot *depot);

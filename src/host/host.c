@@ -398,7 +398,7 @@ static void on_store_broadcast(void *context, struct bytes bytes)
 }
 
 /* The others go on, as long as they are enough for a receipt. */
-static void on_store_failed(void *context, uint32_t index, enum status status, bool was_open)
+static void on_store_failed(void *context, uint32_t index, enum status status, const char *why)
 {
     struct host *host = context;
     char directory[HOME_PATH_BYTES_MAX] = "";
@@ -407,15 +407,19 @@ static void on_store_failed(void *context, uint32_t index, enum status status, b
     }
     host->status = status;
     (void)!home_store_path(directory, host->config->state_directory, index);
-    if (was_open) {
-        (void)snprintf(host->error, HOST_ERROR_BYTES_MAX,
-                       "cannot go on: the store in '%.256s' cannot write to its disk; look at the "
-                       "disk, then start the host again",
-                       directory);
+    if (status == STATUS_DAMAGED) {
+        (void)snprintf(
+            host->error, HOST_ERROR_BYTES_MAX,
+            "cannot open the store in '%.256s': %.256s; too few other stores can give it "
+            "again: put back a copy of that directory ('paranoid capsule log DIR' shows "
+            "what can still be read of it)",
+            directory, why);
     } else {
-        (void)snprintf(host->error, HOST_ERROR_BYTES_MAX,
-                       "cannot open the store in '%.256s': %s; the log says more", directory,
-                       status_text(status));
+        (void)snprintf(
+            host->error, HOST_ERROR_BYTES_MAX,
+            "cannot go on with the store in '%.256s': %s: %.256s; look at its disk, then "
+            "start the host again",
+            directory, status_text(status), why);
     }
     stop(host, "store");
 }
@@ -575,6 +579,7 @@ static enum status open_stores(struct host *host)
         .loop = &host->loop,
         .program = program,
         .genesis = buffer_bytes(&host->home.genesis),
+        .refill_count = genesis_refill_count(&host->home.content),
         .events = {.answer = on_store_answer,
                    .broadcast = on_store_broadcast,
                    .failed = on_store_failed,

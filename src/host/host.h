@@ -51,7 +51,7 @@
 enum {
     HOST_WORKER_COUNT_MAX = 64,
     HOST_LAMBDA_THREADS_MAX = 64,
-    HOST_ERROR_BYTES_MAX = 512,
+    HOST_ERROR_BYTES_MAX = 1024,
 };
 
 struct host_config {

@@ -56,32 +56,42 @@ static uint64_t store_open_value(const struct depot_view *view)
 
 static uint64_t store_records(const struct depot_view *view)
 {
-    return view->counters.record_count;
+    return view->counters.store.record_count;
 }
 
 static uint64_t store_record_bytes(const struct depot_view *view)
 {
-    return view->counters.record_bytes;
+    return view->counters.store.record_bytes;
 }
 
 static uint64_t store_commits(const struct depot_view *view)
 {
-    return view->counters.commit_count;
+    return view->counters.store.commit_count;
 }
 
 static uint64_t store_commit_us(const struct depot_view *view)
 {
-    return view->counters.commit_us_total;
+    return view->counters.store.commit_us_total;
 }
 
 static uint64_t store_refused(const struct depot_view *view)
 {
-    return view->counters.refused_count;
+    return view->counters.store.refused_count;
 }
 
 static uint64_t store_segments(const struct depot_view *view)
 {
-    return view->counters.segment_count;
+    return view->counters.store.segment_count;
+}
+
+static uint64_t store_refilling(const struct depot_view *view)
+{
+    return view->is_open && view->counters.is_refilling;
+}
+
+static uint64_t store_aside(const struct depot_view *view)
+{
+    return view->counters.aside_count;
 }
 
 static uint64_t store_dropped(const struct depot_view *view)
@@ -93,6 +103,8 @@ static void put_stores(struct page *page, const struct host *host)
 {
     static const struct store_family store_families[] = {
         {"paranoid_store_open", store_open_value},
+        {"paranoid_store_refilling", store_refilling},
+        {"paranoid_store_set_aside", store_aside},
         {"paranoid_store_records_total", store_records},
         {"paranoid_store_record_bytes_total", store_record_bytes},
         {"paranoid_store_commits_total", store_commits},
@@ -325,25 +337,31 @@ static json_t *json_of_guest(const struct host *host, const struct guest *guest)
         "sandbox", json_of_sandbox(guest), "metrics", json_of_metrics(&guest->metrics));
 }
 
+static const char *store_state_text(const struct depot_view *view)
+{
+    if (view->is_open) {
+        return view->is_damaged ? "damaged" : view->counters.is_refilling ? "refilling" : "open";
+    }
+    return view->is_damaged ? "damaged" : view->has_failed ? "failed" : "starting";
+}
+
 static json_t *json_of_stores(const struct host *host)
 {
     json_t *stores = json_array();
     for (uint32_t i = 0; i < depot_count(host->depot); i++) {
         struct depot_view view = depot_view(host->depot, i);
-        const struct store_counters *counters = &view.counters;
+        const struct store_counters *counters = &view.counters.store;
         json_array_append_new(
-            stores, json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
-                              host->home.content.stores[i].name, "state",
-                              view.is_open      ? "open"
-                              : view.has_failed ? "failed"
-                                                : "starting",
-                              "pid", view.pid > 0 ? json_integer(view.pid) : json_null(), "records",
-                              (json_int_t)counters->record_count, "bytes",
-                              (json_int_t)counters->record_bytes, "commits",
-                              (json_int_t)counters->commit_count, "refused",
-                              (json_int_t)counters->refused_count, "segments",
-                              (json_int_t)counters->segment_count, "dropped",
-                              (json_int_t)view.dropped_count));
+            stores,
+            json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "name",
+                      host->home.content.stores[i].name, "state", store_state_text(&view), "pid",
+                      view.pid > 0 ? json_integer(view.pid) : json_null(), "records",
+                      (json_int_t)counters->record_count, "bytes",
+                      (json_int_t)counters->record_bytes, "commits",
+                      (json_int_t)counters->commit_count, "refused",
+                      (json_int_t)counters->refused_count, "segments",
+                      (json_int_t)counters->segment_count, "dropped",
+                      (json_int_t)view.dropped_count, "set_aside", (int)view.counters.aside_count));
     }
     return stores;
 }

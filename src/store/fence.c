@@ -9,8 +9,6 @@
 #include "base/encoder.h"
 #include "store/crc32c.h"
 
-static const char FILE_NAME[] = "fence";
-
 enum {
     MAGIC = 0x31464350,  // "PCF1"
     FIXED_BYTES = 88,
@@ -58,7 +56,7 @@ enum status fence_load(struct fence *fence, const struct disk *disk, const struc
 {
     *fence = FENCE_EMPTY;
     uint64_t bytes = 0;
-    enum status status = disk->size(disk->context, FILE_NAME, &bytes);
+    enum status status = disk->size(disk->context, FENCE_FILE, &bytes);
     if (status == STATUS_NOT_FOUND) {
         return STATUS_OK;
     }
@@ -71,7 +69,7 @@ enum status fence_load(struct fence *fence, const struct disk *disk, const struc
     struct buffer file = BUFFER_EMPTY;
     status = buffer_reserve(&file, bytes);
     if (status == STATUS_OK && bytes > 0) {
-        status = disk->read(disk->context, FILE_NAME, 0, file.bytes, bytes);
+        status = disk->read(disk->context, FENCE_FILE, 0, file.bytes, bytes);
     }
     if (status == STATUS_OK) {
         status = fence_decode(fence, bytes_of(file.bytes, bytes), capsule);
@@ -100,7 +98,7 @@ enum status fence_save(const struct fence *fence, const struct disk *disk,
     }
     encoder_u32(&out, crc32c_extend(0, file, out.length));
     CHECK(!out.failed && out.length == bytes);
-    enum status status = disk->replace(disk->context, FILE_NAME, file, bytes);
+    enum status status = disk->replace(disk->context, FENCE_FILE, file, bytes);
     free(file);
     return status;
 }

@@ -23,6 +23,7 @@
  *         88    16n  ids of other writers that are fenced
  *         ..      4  CRC32C over everything before
  */
+#define FENCE_FILE "fence"
 enum { FENCE_WRITERS_MAX = 8192 };
 
 struct fence {

@@ -3,10 +3,12 @@
 /*
  * paranoid-store: one store of a capsule, started by its host as
  *
- *     paranoid-store DIRECTORY
+ *     paranoid-store DIRECTORY [WHY]
  *
- * with a socket to it as descriptor 3 (store/post.h). It ends when the socket does. Exit status: 0,
- * or the status that store_open() or a commit gave.
+ * with a socket to it as descriptor 3 (store/post.h). It ends when the socket does. WHY: what it
+ * holds is damaged, and is set aside first (store/aside.h). Exit status: 0, or the status that
+ * store_open() or a commit gave; STATUS_DAMAGED when its disk does not hold what was written, and
+ * there are other stores to be refilled from.
  */
 #include <errno.h>
 #include <poll.h>
@@ -21,6 +23,7 @@
 #include "base/buffer.h"
 #include "base/check.h"
 #include "crypto/crypto.h"
+#include "store/aside.h"
 #include "store/disk.h"
 #include "store/post.h"
 #include "store/server.h"
@@ -44,6 +47,8 @@ struct program {
     struct store *store;
     struct server *server;
     uint64_t wake_us;  // of the server; zero before it is there
+    const char *why;   // what is here is set aside; NULL: it is not
+    uint32_t aside_count;
     bool is_host_gone;
 };
 
@@ -95,9 +100,12 @@ static void on_line(void *context, const char *text)
 
 static void say_counters(struct program *program)
 {
-    struct store_counters counters;
     struct buffer rest = BUFFER_EMPTY;
-    store_count(program->store, &counters);
+    struct post_counters counters = {
+        .is_refilling = store_is_refilling(program->store),
+        .aside_count = program->aside_count,
+    };
+    store_count(program->store, &counters.store);
     if (post_counters_encode(&rest, &counters) == STATUS_OK) {
         say(program, POST_COUNTERS, 0, buffer_bytes(&rest));
     }
@@ -113,7 +121,17 @@ static enum status begin(struct program *program, const char *directory, struct 
         return STATUS_MALFORMED;
     }
     program->key = sign_key_new_from_seed(rest.at);
-    enum status status = disk_posix_open(&program->posix, &program->disk, directory);
+    struct bytes genesis = bytes_of(rest.at + SIGN_SEED_BYTES, rest.length - SIGN_SEED_BYTES);
+    const struct hash capsule = hash_of(genesis.at, genesis.length);
+    enum status status = STATUS_OK;
+    if (program->why != NULL) {
+        status = aside_move(directory, &capsule, program->why, &program->log);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    program->aside_count = aside_count(directory);
+    status = disk_posix_open(&program->posix, &program->disk, directory);
     if (status != STATUS_OK) {
         log_event(&program->log, "store not opened cause=\"its directory: %s\"",
                   status_text(status));
@@ -121,7 +139,7 @@ static enum status begin(struct program *program, const char *directory, struct 
     }
     const struct store_config config = {
         .disk = &program->disk,
-        .genesis = bytes_of(rest.at + SIGN_SEED_BYTES, rest.length - SIGN_SEED_BYTES),
+        .genesis = genesis,
         .key = program->key,
         .log = &program->log,
     };
@@ -142,6 +160,14 @@ static enum status begin(struct program *program, const char *directory, struct 
     return status;
 }
 
+/* With nobody to be refilled from, what is left is still served. */
+static bool is_to_be_refilled(const struct program *program)
+{
+    return store_is_damaged(program->store) &&
+           capsule_genesis(store_capsule(program->store))->store_count > 1;
+}
+
+/* STATUS_DAMAGED at once: what was logged last says where. */
 static enum status take(struct program *program, const char *directory,
                         const struct post_message *message)
 {
@@ -152,6 +178,9 @@ static enum status take(struct program *program, const char *directory,
         return STATUS_MALFORMED;
     }
     enum status status = server_receive(program->server, message->client, message->rest);
+    if (is_to_be_refilled(program)) {
+        return STATUS_DAMAGED;
+    }
     return status == STATUS_NO_MEMORY ? STATUS_OK : status;
 }
 
@@ -172,6 +201,9 @@ static enum status serve_group(struct program *program, const char *directory)
         return status == STATUS_EMPTY ? STATUS_OK : status;
     }
     status = server_commit(program->server);
+    if (is_to_be_refilled(program)) {
+        return STATUS_DAMAGED;
+    }
     if (status != STATUS_IO) {
         status = server_tick(program->server, program->disk.now_us(program->disk.context),
                              &program->wake_us);
@@ -219,14 +251,15 @@ static bool receive_group(struct program *program)
 int main(int argc, char *argv[])
 {
     static struct program program;
-    if (argc != 2) {
-        fprintf(stderr, "usage: paranoid-store DIRECTORY; 'paranoid up' starts it\n");
+    if (argc != 2 && argc != 3) {
+        fprintf(stderr, "usage: paranoid-store DIRECTORY [WHY]; 'paranoid up' starts it\n");
         return STATUS_MALFORMED;
     }
     // It ends with its host, whatever became of that; what was acknowledged is on the disk.
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     crypto_init();
     program.log = (struct log){.line = on_line, .context = &program};
+    program.why = argc == 3 ? argv[2] : NULL;
     enum status status = STATUS_OK;
     while (status == STATUS_OK && !program.is_host_gone && receive_group(&program)) {
         status = serve_group(&program, argv[1]);

@@ -4,7 +4,7 @@
 #include "base/cursor.h"
 #include "base/encoder.h"
 
-enum { LENGTH_BYTES = 4, COUNTERS_BYTES = 6 * 8 };
+enum { LENGTH_BYTES = 4, COUNTERS_BYTES = 8 * 8 };
 
 enum status post_encode(struct buffer *target, enum post_kind kind, uint64_t client,
                         struct bytes rest)
@@ -49,28 +49,35 @@ enum status post_decode(struct post_message *message, struct bytes bytes, size_t
     return STATUS_OK;
 }
 
-enum status post_counters_encode(struct buffer *target, const struct store_counters *counters)
+enum status post_counters_encode(struct buffer *target, const struct post_counters *counters)
 {
     uint8_t bytes[COUNTERS_BYTES];
     struct encoder out = encoder_over(bytes, sizeof bytes);
-    encoder_u64(&out, counters->record_count);
-    encoder_u64(&out, counters->record_bytes);
-    encoder_u64(&out, counters->commit_count);
-    encoder_u64(&out, counters->commit_us_total);
-    encoder_u64(&out, counters->refused_count);
-    encoder_u64(&out, counters->segment_count);
+    encoder_u64(&out, counters->store.record_count);
+    encoder_u64(&out, counters->store.record_bytes);
+    encoder_u64(&out, counters->store.commit_count);
+    encoder_u64(&out, counters->store.commit_us_total);
+    encoder_u64(&out, counters->store.refused_count);
+    encoder_u64(&out, counters->store.segment_count);
+    encoder_u64(&out, counters->is_refilling);
+    encoder_u64(&out, counters->aside_count);
     CHECK(!out.failed);
     return buffer_append(target, bytes, sizeof bytes);
 }
 
-enum status post_counters_decode(struct store_counters *counters, struct bytes rest)
+enum status post_counters_decode(struct post_counters *counters, struct bytes rest)
 {
     struct cursor in = cursor_over(rest.at, rest.length);
-    counters->record_count = cursor_u64(&in);
-    counters->record_bytes = cursor_u64(&in);
-    counters->commit_count = cursor_u64(&in);
-    counters->commit_us_total = cursor_u64(&in);
-    counters->refused_count = cursor_u64(&in);
-    counters->segment_count = cursor_u64(&in);
-    return cursor_done(&in) ? STATUS_OK : STATUS_MALFORMED;
+    counters->store.record_count = cursor_u64(&in);
+    counters->store.record_bytes = cursor_u64(&in);
+    counters->store.commit_count = cursor_u64(&in);
+    counters->store.commit_us_total = cursor_u64(&in);
+    counters->store.refused_count = cursor_u64(&in);
+    counters->store.segment_count = cursor_u64(&in);
+    uint64_t refilling = cursor_u64(&in);
+    uint64_t aside_count = cursor_u64(&in);
+    counters->is_refilling = refilling == 1;
+    counters->aside_count = (uint32_t)aside_count;
+    bool is_sound = refilling <= 1 && aside_count <= UINT32_MAX;
+    return cursor_done(&in) && is_sound ? STATUS_OK : STATUS_MALFORMED;
 }

@@ -2,6 +2,7 @@
 #ifndef STORE_POST_H
 #define STORE_POST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +28,7 @@
  *     ASK        store: a frame to the sibling whose id is the frame's peer; the answer comes as a
  *                FRAME
  *     LOG        store: a log line
- *     COUNTERS   store: struct store_counters, six integers of 8 bytes
+ *     COUNTERS   store: struct post_counters, eight integers of 8 bytes
  *
  * `client` is zero but in a FRAME.
  */
@@ -63,8 +64,15 @@ MUST_CHECK enum status post_encode(struct buffer *target, enum post_kind kind, u
  */
 MUST_CHECK enum status post_decode(struct post_message *message, struct bytes bytes, size_t *at);
 
+/* How a store is. */
+struct post_counters {
+    struct store_counters store;
+    bool is_refilling;
+    uint32_t aside_count;  // how often what it held was set aside (store/aside.h)
+};
+
 MUST_CHECK enum status post_counters_encode(struct buffer *target,
-                                            const struct store_counters *counters);
-MUST_CHECK enum status post_counters_decode(struct store_counters *counters, struct bytes rest);
+                                            const struct post_counters *counters);
+MUST_CHECK enum status post_counters_decode(struct post_counters *counters, struct bytes rest);
 
 #endif

@@ -326,20 +326,15 @@ static uint64_t recall(struct refill *refill, uint64_t now_us)
     return wake_us;
 }
 
-/*
- * Whether all that this store may have signed for is here: of each record that W stores hold and
- * it was one of, one of any N-W+1+f others is one too, and says so truly.
- */
+/* Whether all that this store may have signed for is here. */
 static bool is_whole(const struct refill *refill)
 {
     const struct genesis *genesis = capsule_genesis(store_capsule(refill->store));
-    uint32_t needed = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
     uint32_t answered = 0;
     for (uint32_t i = 0; i < refill->sibling_count; i++) {
         answered += refill->siblings[i].has_answered;
     }
-    needed = needed < refill->sibling_count ? needed : refill->sibling_count;
-    return answered >= needed && refill->wish_count == 0;
+    return answered >= genesis_refill_count(genesis) && refill->wish_count == 0;
 }
 
 /* The next wish that is due; the others say when they are. NULL: none is. */

@@ -57,9 +57,9 @@ struct store {
     size_t head_capacity;
     struct store_counters counters;
     bool is_dead;
+    bool is_damaged;
 };
 
-static const char REFILL_FILE[] = "refill";
 enum { REFILL_BYTES = 9 };
 
 static const struct genesis_store *store_self(const struct store *store)
@@ -67,11 +67,18 @@ static const struct genesis_store *store_self(const struct store *store)
     return genesis_store_find(capsule_genesis(store->capsule), &store->id);
 }
 
-/* Capsule and disk may disagree from here on: stop before anything wrong is signed. */
+/*
+ * Capsule and disk may disagree from here on: stop before anything wrong is signed. Who found
+ * damage has said where.
+ */
 static enum status die(struct store *store, enum status status, const char *what)
 {
-    log_event(store->log, "store stopped cause=\"%s: %s\"", what, status_text(status));
     store->is_dead = true;
+    if (status == STATUS_DAMAGED) {
+        store->is_damaged = true;
+    } else {
+        log_event(store->log, "store stopped cause=\"%s: %s\"", what, status_text(status));
+    }
     return status == STATUS_NO_MEMORY ? STATUS_NO_MEMORY : STATUS_IO;
 }
 
@@ -173,8 +180,12 @@ static enum status compare(struct store *store, const struct capsule_member *mem
     enum status status =
         record_index_find(&store->index, store->disk, &record->writer, record->sequence, &place);
     CHECK(status != STATUS_NOT_FOUND);
+    if (status == STATUS_DAMAGED) {
+        log_event(store->log, "segment damaged cause=\"it does not hold what its index names\"");
+        return die(store, status, "cannot read its index");
+    }
     if (status != STATUS_OK) {
-        return status == STATUS_DAMAGED ? die(store, status, "cannot read its index") : status;
+        return status;
     }
     // Another length, another record: a stranger's few bytes must not cost the reading of ours.
     if (record->whole.length != place.length && record_verify(record, &member->key) != STATUS_OK) {
@@ -570,12 +581,22 @@ static enum status read_log(struct store *store)
     return status == STATUS_OK ? save_new_cuts(store) : status;
 }
 
+static enum status write_refill(const struct disk *disk, bool is_refilling)
+{
+    return disk->replace(disk->context, STORE_REFILL_FILE, is_refilling ? "refilling" : "whole    ",
+                         REFILL_BYTES);
+}
+
 static enum status save_refill(struct store *store, bool is_refilling)
 {
-    enum status status = store->disk->replace(
-        store->disk->context, REFILL_FILE, is_refilling ? "refilling" : "whole    ", REFILL_BYTES);
+    enum status status = write_refill(store->disk, is_refilling);
     store->is_refilling = status == STATUS_OK ? is_refilling : store->is_refilling;
     return status;
+}
+
+enum status store_begin_refill(const struct disk *disk)
+{
+    return write_refill(disk, true);
 }
 
 /*
@@ -592,7 +613,7 @@ static enum status load_refill(struct store *store)
     if (record_index_count(&store->index) == 0 && store->genesis_record.length == 0) {
         return save_refill(store, true);
     }
-    enum status status = store->disk->size(store->disk->context, REFILL_FILE, &bytes);
+    enum status status = store->disk->size(store->disk->context, STORE_REFILL_FILE, &bytes);
     if (status == STATUS_NOT_FOUND) {
         return STATUS_OK;
     }
@@ -600,7 +621,7 @@ static enum status load_refill(struct store *store)
         return STATUS_DAMAGED;
     }
     if (status == STATUS_OK) {
-        status = store->disk->read(store->disk->context, REFILL_FILE, 0, text, REFILL_BYTES);
+        status = store->disk->read(store->disk->context, STORE_REFILL_FILE, 0, text, REFILL_BYTES);
     }
     store->is_refilling = status == STATUS_OK && memcmp(text, "refilling", REFILL_BYTES) == 0;
     return status;
@@ -850,6 +871,11 @@ bool store_is_refilling(const struct store *store)
     return store->is_refilling;
 }
 
+bool store_is_damaged(const struct store *store)
+{
+    return store->is_damaged;
+}
+
 enum status store_end_refill(struct store *store)
 {
     enum status status = save_refill(store, false);
@@ -941,6 +967,10 @@ static enum status rewrite_segment(struct store *store, uint32_t segment)
     if (status == STATUS_OK) {
         status = record_index_rewrite_end(walk.rewrite, &store->index, store->disk,
                                           capsule_name(store->capsule));
+    }
+    if (status == STATUS_DAMAGED) {
+        log_event(store->log, "segment damaged file=segment-%08u cause=\"cannot be pruned\"",
+                  segment);
     }
     if (found == STATUS_OK && (status == STATUS_OK || status == STATUS_NO_SPACE)) {
         enum status saved = checkpoint_save(&checkpoint, store->disk);
@@ -1171,6 +1201,7 @@ enum status store_read(struct store *store, const struct frame_fetch *asked, str
         }
         if (status != STATUS_OK) {
             records->length = before;
+            store->is_damaged = store->is_damaged || status == STATUS_DAMAGED;
             return status;
         }
     }

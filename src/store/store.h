@@ -89,6 +89,16 @@ bool store_is_refilling(const struct store *store);
 MUST_CHECK enum status store_end_refill(struct store *store);
 
 /*
+ * Note durably on a disk that no store is open on, in the file `refill`: what it held may be lost,
+ * whatever is left. STATUS_NO_SPACE, STATUS_IO.
+ */
+#define STORE_REFILL_FILE "refill"
+MUST_CHECK enum status store_begin_refill(const struct disk *disk);
+
+/* Whether bytes on its disk were found not to be what was written; the log named the place. */
+bool store_is_damaged(const struct store *store);
+
+/*
  * Ready the disk for what comes next: for when the receipts have left, or when there is nothing
  * else to do. Writes at most JOURNAL_SLICE_BYTES; without it an append does so when it must.
  * STATUS_IO: as above.

@@ -73,10 +73,10 @@ static void on_broadcast(void *context, struct bytes bytes)
     }
 }
 
-static void on_failed(void *context, uint32_t index, enum status status, bool was_open)
+static void on_failed(void *context, uint32_t index, enum status status, const char *why)
 {
     struct fixture *f = context;
-    CHECK(!was_open);
+    CHECK(status != STATUS_DAMAGED || strstr(why, "file=segment-00000001") != NULL);
     f->failed_count++;
     f->failed_index = index;
     f->failed_status = status;
@@ -88,6 +88,7 @@ static void open_depot(struct fixture *f)
         .loop = &f->loop,
         .program = f->program,
         .count = STORES,
+        .refill_count = 2,
         .genesis = buffer_bytes(&f->world.genesis_body),
         .events = {.answer = on_answer,
                    .broadcast = on_broadcast,
@@ -164,7 +165,7 @@ static void put_all_records(struct fixture *f)
 static bool has_all(struct fixture *f, uint32_t index)
 {
     struct depot_view view = depot_view(f->depot, index);
-    return view.is_open && view.counters.record_count == f->world.record_count;
+    return view.is_open && view.counters.store.record_count == f->world.record_count;
 }
 
 static void wait_for_all(struct fixture *f, uint32_t index)
@@ -238,21 +239,57 @@ static void p9_one_that_is_killed_is_started_again(void **state)
     assert_int_equal(f->failed_count, 0);
 }
 
-static void one_that_is_damaged_fails_and_the_others_serve(void **state)
+static void damage(const struct fixture *f, uint32_t index)
 {
-    struct fixture *f = *state;
     char path[PATH_BYTES + 32];
-    put_all_records(f);
-    for (uint32_t i = 0; i < STORES; i++) {
-        wait_for_all(f, i);
-    }
-    depot_close(f->depot);
-    uv_run(&f->loop, UV_RUN_DEFAULT);
-    (void)snprintf(path, sizeof path, "%s/segment-00000001", f->places[1]);
+    (void)snprintf(path, sizeof path, "%s/segment-00000001", f->places[index]);
     int fd = open(path, O_RDWR);
     CHECK(fd >= 0);
     CHECK(pwrite(fd, "damage", 6, 600) == 6);
     close(fd);
+}
+
+static bool has_aside(const struct fixture *f, uint32_t index, const char *file)
+{
+    char path[PATH_BYTES + 64];
+    (void)snprintf(path, sizeof path, "%s/damaged-1/%s", f->places[index], file);
+    return access(path, F_OK) == 0;
+}
+
+static void wait_until_whole(struct fixture *f, uint32_t index)
+{
+    while (!has_all(f, index) || depot_view(f->depot, index).counters.is_refilling) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
+static void wait_until_refilled(struct fixture *f, uint32_t index)
+{
+    while (depot_view(f->depot, index).counters.aside_count == 0) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    wait_until_whole(f, index);
+    assert_false(depot_view(f->depot, index).is_damaged);
+    assert_true(has_aside(f, index, "segment-00000001"));
+    assert_true(has_aside(f, index, "why"));
+}
+
+/* All has been taken and is on the disks; the stores have ended. */
+static void take_all_and_close(struct fixture *f)
+{
+    put_all_records(f);
+    for (uint32_t i = 0; i < STORES; i++) {
+        wait_until_whole(f, i);
+    }
+    depot_close(f->depot);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+}
+
+static void p9_one_that_is_damaged_is_set_aside_and_refilled(void **state)
+{
+    struct fixture *f = *state;
+    take_all_and_close(f);
+    damage(f, 1);
     open_depot(f);
     while (f->failed_count == 0) {
         uv_run(&f->loop, UV_RUN_ONCE);
@@ -260,8 +297,47 @@ static void one_that_is_damaged_fails_and_the_others_serve(void **state)
     assert_int_equal(f->failed_index, 1);
     assert_int_equal(f->failed_status, STATUS_DAMAGED);
     assert_int_equal(depot_usable_count(f->depot), 2);
+    assert_true(depot_view(f->depot, 1).is_damaged);
     wait_for_all(f, 0);
     wait_for_all(f, 2);
+    wait_until_refilled(f, 1);
+}
+
+static void p9_damage_found_while_it_serves_is_set_aside_and_refilled(void **state)
+{
+    struct fixture *f = *state;
+    put_all_records(f);
+    for (uint32_t i = 0; i < STORES; i++) {
+        wait_for_all(f, i);
+    }
+    damage(f, 2);
+    struct buffer body = BUFFER_EMPTY, frame = BUFFER_EMPTY;
+    const struct frame_fetch fetch = {.from = 1, .to = UINT64_MAX, .max_bytes = 1 << 20};
+    const struct verify_key key = sign_key_public(f->world.store_keys[2]);
+    const struct writer_id id = writer_store_id_of(&key);
+    CHECK(frame_fetch_encode(&body, &fetch) == STATUS_OK);
+    CHECK(frame_encode(&frame, FRAME_FETCH, 3, &id, buffer_bytes(&body)) == STATUS_OK);
+    assert_int_equal(depot_put(f->depot, CLIENT, buffer_bytes(&frame)), STATUS_OK);
+    buffer_release(&body);
+    buffer_release(&frame);
+    wait_until_refilled(f, 2);
+    assert_int_equal(f->failed_status, STATUS_DAMAGED);
+}
+
+static void two_that_are_damaged_are_left_as_they_are(void **state)
+{
+    struct fixture *f = *state;
+    take_all_and_close(f);
+    damage(f, 0);
+    damage(f, 1);
+    open_depot(f);
+    while (f->failed_count < 6) {  // both were started again
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    wait_for_all(f, 2);
+    assert_int_equal(depot_usable_count(f->depot), 1);
+    assert_false(has_aside(f, 0, "why"));
+    assert_false(has_aside(f, 1, "why"));
 }
 
 static void frames_beyond_the_bound_of_a_queue_are_dropped(void **state)
@@ -309,8 +385,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(p4_one_that_is_stopped_holds_up_nobody_and_catches_up,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(p9_one_that_is_killed_is_started_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(one_that_is_damaged_fails_and_the_others_serve, setup,
+        cmocka_unit_test_setup_teardown(p9_one_that_is_damaged_is_set_aside_and_refilled, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(p9_damage_found_while_it_serves_is_set_aside_and_refilled,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(two_that_are_damaged_are_left_as_they_are, setup, teardown),
         cmocka_unit_test_setup_teardown(frames_beyond_the_bound_of_a_queue_are_dropped, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_program_that_is_not_there_is_reported, setup, teardown),

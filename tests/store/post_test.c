@@ -75,13 +75,17 @@ static void more_than_a_frame_is_not_encoded(void **state)
 static void counters_come_back_and_nothing_shorter_or_longer_does(void **state)
 {
     (void)state;
-    const struct store_counters said = {.record_count = 1,
-                                        .record_bytes = 2,
-                                        .commit_count = 3,
-                                        .commit_us_total = 4,
-                                        .refused_count = 5,
-                                        .segment_count = 6};
-    struct store_counters heard;
+    struct post_counters said, heard;
+    memset(&said, 0, sizeof said);
+    memset(&heard, 0, sizeof heard);
+    said.store = (struct store_counters){.record_count = 1,
+                                         .record_bytes = 2,
+                                         .commit_count = 3,
+                                         .commit_us_total = 4,
+                                         .refused_count = 5,
+                                         .segment_count = 6};
+    said.is_refilling = true;
+    said.aside_count = 7;
     struct buffer rest = BUFFER_EMPTY;
     assert_int_equal(post_counters_encode(&rest, &said), STATUS_OK);
     assert_int_equal(post_counters_decode(&heard, buffer_bytes(&rest)), STATUS_OK);
