@@ -4,34 +4,60 @@
 # CHAOS_SECONDS is how long (`./run chaos` asks for 300), SEED repeats a run's choices.
 load helpers
 
-setup() {
-    make_app "$BATS_TEST_TMPDIR/app"
-    disks=
-    if mount -t tmpfs -o size=2g,mode=700 tmpfs "$app/host/capsule" 2>/dev/null; then
-        disks="--disk $app/host/capsule"  # only root may
-    fi
-}
+setup() { disks=; }
 
 teardown() {
     if [ -n "$disks" ]; then
-        umount "$app/host/capsule"
+        umount "$disks"
     fi
 }
 
-@test "p4 p5 p6 what was answered survives chaos, and all workers agree in the end" {
-    # shellcheck disable=SC2086
+# small_disk STORE: of its own, for a store that does not exist yet. Only root may mount one.
+small_disk() {
+    if mount -t tmpfs -o size=2g,mode=700 tmpfs "$app/host/$1" 2>/dev/null; then
+        disks=$app/host/$1
+    fi
+}
+
+# chaos SECONDS OPTION...
+chaos() {
+    local seconds=$1
+    shift
     run python3 "$BATS_TEST_DIRNAME/chaos.py" --app "$app" --history "$BATS_TEST_TMPDIR/history.jsonl" \
-        --seconds "${CHAOS_SECONDS:-30}" --workers 6 $disks ${SEED:+--seed "$SEED"}
+        --seconds "$seconds" --workers 6 ${disks:+--disk "$disks"} ${SEED:+--seed "$SEED"} "$@"
     echo "$output"
     echo "$output" | grep -v -e ' kill ' -e ' stop ' -e ' fill ' | sed 's/^/# /' >&3
     if [ "$status" != 0 ]; then
         mkdir -p "$source_directory/build/log"
         cp "$BATS_TEST_TMPDIR/history.jsonl" "$source_directory/build/log/chaos.jsonl"
-        echo "the history is build/log/chaos.jsonl"
+        cp "$app/host/host.log" "$source_directory/build/log/chaos_host.log"
+        echo "the history is build/log/chaos.jsonl, the host's log build/log/chaos_host.log"
         tail -n 100 "$up_log"
     fi
     [ "$status" = 0 ]
-    run paranoid capsule verify --app "$app"
+}
+
+verifies() {  # [DIR]
+    run paranoid capsule verify --app "$app" "$@"
     echo "$output"
     [ "$status" = 0 ]
+}
+
+@test "p4 p5 p6 p7 what was answered survives chaos and a damaged store of three, and all agree in the end" {
+    app=$BATS_TEST_TMPDIR/app
+    up_log=$app.log
+    paranoid init "$app" --name e2e --stores 3 --receipts 2
+    mkdir -p "$app/host/capsule-3"
+    small_disk capsule-3
+    chaos "${CHAOS_SECONDS:-30}" --flip "$app/host/capsule-2"
+    for store in capsule capsule-2 capsule-3; do
+        verifies "$app/host/$store"
+    done
+}
+
+@test "p4 p5 p6 p7 what was answered survives chaos with one store, and all agree in the end" {
+    make_app "$BATS_TEST_TMPDIR/app"
+    small_disk capsule
+    chaos 20
+    verifies
 }
