@@ -58,6 +58,10 @@ static enum status encode(struct buffer *target, const struct message *message)
         return lock_release_encode(target, &message->lock_release);
     case MESSAGE_LOCK_ANSWER:
         return message_lock_answer_encode(target, &message->lock_answer);
+    case MESSAGE_VOUCH_ASK:
+        return message_vouch_ask_encode(target, &message->vouch_ask);
+    case MESSAGE_VOUCH:
+        return message_vouch_encode(target, &message->vouch);
     }
     abort();  // message_decode() took a kind that there is not
 }

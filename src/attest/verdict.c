@@ -72,6 +72,16 @@ static const struct reason_text reason_texts[] = {
                             "the evidence was made for another connection: it is a replay",
                             "let the member join anew; if it stays so, someone in between "
                             "repeats old evidence"},
+    [REASON_OWNER] = {"owner", "the server belongs to another app, or to nobody",
+                      "check the address; if it is right, someone else answers there: send it "
+                      "nothing"},
+    [REASON_LEADER] = {"leader", "no leader of the app vouches for the server",
+                       "try again in a moment, the leader may be starting; if it stays so, the "
+                       "server is no member, or the app has no leader ('paranoid status')"},
+    [REASON_CERTIFICATE] = {"certificate",
+                            "the connection's certificate is not the app's: someone else ends TLS",
+                            "send it nothing: connect to the worker itself, without a proxy that "
+                            "ends TLS in between"},
     [REASON_NONE] = {"none", "nothing speaks against the evidence", "nothing to do"},
 };
 

@@ -68,6 +68,11 @@ enum reason {
     REASON_MEASUREMENT,
     REASON_REPORT_DATA,
 
+    // Admitted, and not who it has to be.
+    REASON_OWNER,
+    REASON_LEADER,
+    REASON_CERTIFICATE,
+
     REASON_NONE,  // nothing speaks against it
 };
 

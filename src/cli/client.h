@@ -2,6 +2,7 @@
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct client_target {
     const char *host;  // a name or an address
     uint16_t port;
     struct bytes root_pem;  // what its certificate has to chain to; empty: no TLS
+    bool is_stranger;       // TLS with whoever answers: the caller judges the certificate
     uint32_t timeout_ms;    // of each step
 };
 

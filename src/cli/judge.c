@@ -15,37 +15,37 @@
 #include "base/hex.h"
 #include "base/random.h"
 #include "cli/app.h"
-#include "cli/client.h"
 #include "cli/dossier.h"
+#include "cli/meet.h"
+#include "cli/policy_file.h"
 #include "cli/report.h"
 #include "cli/service.h"
+#include "cli/visit.h"
 #include "crypto/certificate.h"
+#include "crypto/hash512.h"
+#include "wire/vouch.h"
 
-enum { JUDGE_NONCE_BYTES = 32, JUDGE_HOST_BYTES = 200, JUDGE_FILE_BYTES_MAX = 1 << 20 };
-
-void judge_report_data(uint8_t target[HASH512_BYTES], struct bytes nonce,
-                       const struct p256_public *tls_key)
-{
-    const struct bytes parts[] = {
-        bytes_text("paranoid tls v1"),
-        nonce,
-        bytes_of(tls_key->bytes, sizeof tls_key->bytes),
-    };
-    hash512_of_parts(target, parts, 3);
-}
+enum { JUDGE_NONCE_BYTES = 32, JUDGE_FILE_BYTES_MAX = 4 << 20 };
 
 /* All that a judgement needs. */
 struct judgement {
     struct app app;
     bool has_app;
-    struct buffer root_pem;
+    struct buffer policy_text;
     struct policy *policy;
+    struct verify_key owner;  // with has_owner
+    struct hash capsule;      // likewise
+    bool has_owner;
+    struct buffer root;  // DER; empty: none is known
     enum policy_role role;
     uint64_t now_s;
     uint8_t report_data[HASH512_BYTES];
+    uint8_t nonce[VOUCH_NONCE_BYTES_MAX];
+    size_t nonce_bytes;
+    struct hash code;
+    bool has_code;
     struct buffer evidence;
-    struct certificate_claims claims;
-    bool has_claims;
+    struct buffer presented;  // the certificate of the connection, DER
 };
 
 static enum status read_named(const char *path, struct buffer *target)
@@ -57,149 +57,83 @@ static enum status read_named(const char *path, struct buffer *target)
     return status;
 }
 
+/* A policy that its owner has signed says who that is; a bare one does not. */
 static enum status read_policy(struct judgement *it, const char *path)
 {
     char error[POLICY_ERROR_BYTES_MAX];
-    struct buffer text = BUFFER_EMPTY;
-    enum status status = read_named(path, &text);
+    enum status status = read_named(path, &it->policy_text);
+    struct bytes text = buffer_bytes(&it->policy_text);
+    if (status == STATUS_OK && policy_file_is(text)) {
+        struct policy_file file;
+        status = policy_file_decode(&file, text);
+        if (status != STATUS_OK) {
+            report_error("cannot use policy '%s': it is %s; ask the owner for it again", path,
+                         status_text(status));
+            return status;
+        }
+        it->owner = file.owner;
+        it->capsule = file.capsule;
+        it->has_owner = true;
+        text = file.policy;
+    }
     if (status == STATUS_OK) {
-        status = policy_parse(it->policy, buffer_bytes(&text), error);
+        status = policy_parse(it->policy, text, error);
         if (status != STATUS_OK) {
             report_error("cannot use policy '%s': %s", path, error);
         }
     }
-    buffer_release(&text);
     return status;
 }
 
-/* The policy and the root: the app's, or those that the line names, and then no app is needed. */
-static enum status load(struct judgement *it, const struct command_line *line, bool needs_root)
+static enum status read_root(struct judgement *it, const char *path)
+{
+    struct buffer pem = BUFFER_EMPTY;
+    enum status status =
+        path != NULL ? read_named(path, &pem) : app_read(&it->app, APP_TLS_ROOT, &pem);
+    if (status == STATUS_OK) {
+        status = certificate_from_pem(&it->root, buffer_bytes(&pem));
+        if (status != STATUS_OK) {
+            report_error("cannot use the root certificate '%s': it is %s",
+                         path != NULL ? path : APP_TLS_ROOT, status_text(status));
+        }
+    }
+    buffer_release(&pem);
+    return status;
+}
+
+/*
+ * Policy, owner and root: the app's, or those that the line names. A policy signed by its owner is
+ * enough; a bare one needs a root, or an app.
+ */
+static enum status load(struct judgement *it, const struct command_line *line, bool is_app_meant)
 {
     const char *root = command_text(line, "root", NULL);
     const char *policy = command_text(line, "policy", NULL);
-    enum status status = STATUS_OK;
-    it->has_app = policy == NULL || (needs_root && root == NULL);
-    if (it->has_app) {
+    enum status status = policy == NULL ? STATUS_OK : read_policy(it, policy);
+    it->has_app = policy == NULL || (is_app_meant && !it->has_owner && root == NULL);
+    if (status == STATUS_OK && it->has_app) {
         status = app_open(&it->app, line);
+        it->has_owner = status == STATUS_OK;
     }
-    if (status == STATUS_OK && policy == NULL) {
-        status = app_policy(&it->app, it->policy);
-    } else if (status == STATUS_OK) {
-        status = read_policy(it, policy);
+    if (status == STATUS_OK && it->has_app) {
+        it->owner = it->app.genesis.owner;
+        it->capsule = it->app.genesis.capsule;
+        status = policy == NULL ? app_policy(&it->app, it->policy) : STATUS_OK;
     }
-    if (status == STATUS_OK && needs_root) {
-        status = root != NULL ? read_named(root, &it->root_pem)
-                              : app_read(&it->app, APP_TLS_ROOT, &it->root_pem);
+    if (status == STATUS_OK && is_app_meant && (it->has_app || root != NULL)) {
+        status = read_root(it, root);
     }
-    return status;
-}
-
-/* "https://HOST[:PORT][/]" */
-static bool split_url(const char *url, char host[JUDGE_HOST_BYTES], uint16_t *port)
-{
-    static const char scheme[] = "https://";
-    uint64_t number = 443;
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0) {
-        return false;
-    }
-    const char *start = url + sizeof scheme - 1;
-    size_t length = strcspn(start, ":/");
-    if (length == 0 || length >= JUDGE_HOST_BYTES) {
-        return false;
-    }
-    snprintf(host, JUDGE_HOST_BYTES, "%.*s", (int)length, start);
-    if (start[length] == ':') {
-        char digits[8];
-        size_t count = strcspn(start + length + 1, "/");
-        snprintf(digits, sizeof digits, "%.*s", count < sizeof digits ? (int)count : 0,
-                 start + length + 1);
-        if (!command_read_number(digits, 1, UINT16_MAX, &number)) {
-            return false;
-        }
-        length += 1 + count;
-    }
-    *port = (uint16_t)number;
-    return start[length] == '\0' || strcmp(start + length, "/") == 0;
-}
-
-/* The certificate of this very connection: the app's, and then its key counts. */
-static enum status take_certificate(struct judgement *it, const struct client *client,
-                                    struct p256_public *tls_key)
-{
-    struct buffer leaf = BUFFER_EMPTY, root = BUFFER_EMPTY;
-    enum status status = client_certificate(client, &leaf);
-    if (status == STATUS_OK) {
-        status = certificate_from_pem(&root, buffer_bytes(&it->root_pem));
-    }
-    if (status == STATUS_OK) {
-        status = certificate_verify_leaf(&it->claims, tls_key, buffer_bytes(&leaf),
-                                         buffer_bytes(&root), (uint64_t)time(NULL));
-    }
-    if (status != STATUS_OK) {
-        report_error("refusing the worker's certificate: it is %s", status_text(status));
-    } else if (it->has_app && !hash_equal(&it->claims.capsule, &it->app.genesis.capsule)) {
-        report_error("refusing the worker's certificate: it names another capsule");
-        status = STATUS_FORGED;
-    }
-    it->has_claims = status == STATUS_OK;
-    buffer_release(&leaf);
-    buffer_release(&root);
     return status;
 }
 
 /* Ask a worker for evidence over a nonce of our own. */
-static enum status fetch(struct judgement *it, const char *host, uint16_t port)
-{
-    const struct random random = random_kernel();
-    uint8_t nonce[JUDGE_NONCE_BYTES];
-    char digits[2 * JUDGE_NONCE_BYTES + 1], target[128], error[CLIENT_ERROR_BYTES] = "";
-    struct client *client = NULL;
-    struct client_response response = {.status = 0};
-    struct p256_public tls_key;
-    const struct client_target where = {
-        .host = host,
-        .port = port,
-        .root_pem = buffer_bytes(&it->root_pem),
-        .timeout_ms = CLIENT_TIMEOUT_MS,
-    };
-    random_fill(&random, nonce, sizeof nonce);
-    hex_encode(digits, nonce, sizeof nonce);
-    snprintf(target, sizeof target, "/evidence?nonce=%s", digits);
-    const struct client_request request = {.method = "GET", .target = target, .headers = ""};
-    enum status status = client_open(&client, &where, error);
-    if (status == STATUS_OK) {
-        status = client_ask(client, &request, &response, error);
-    }
-    if (status != STATUS_OK) {
-        report_error("%s https://%s:%u: %s",
-                     status == STATUS_FORGED ? "refusing the certificate of" : "cannot ask", host,
-                     port, error);
-        goto done;
-    }
-    if (response.status != 200) {
-        service_report(&response, "get evidence from", host);
-        status = STATUS_IO;
-        goto done;
-    }
-    status = take_certificate(it, client, &tls_key);
-    if (status == STATUS_OK) {
-        judge_report_data(it->report_data, bytes_of(nonce, sizeof nonce), &tls_key);
-        it->evidence = response.body;
-        response.body = BUFFER_EMPTY;
-    }
-
-done:
-    client_response_release(&response);
-    client_close(client);
-    return status;
-}
-
 static enum status fetch_by_line(struct judgement *it, const struct command_line *line)
 {
-    char host[JUDGE_HOST_BYTES] = "localhost";
+    char host[VISIT_HOST_BYTES] = "localhost";
+    const struct random random = random_kernel();
     uint16_t port = 0;
     const char *url = command_text(line, "url", NULL);
-    if (url != NULL && !split_url(url, host, &port)) {
+    if (url != NULL && !visit_split_url(url, host, &port)) {
         report_error("cannot use '%s': write https://HOST:PORT", url);
         return STATUS_MALFORMED;
     }
@@ -214,7 +148,10 @@ static enum status fetch_by_line(struct judgement *it, const struct command_line
             return STATUS_NOT_FOUND;
         }
     }
-    return fetch(it, host, port);
+    it->nonce_bytes = JUDGE_NONCE_BYTES;
+    random_fill(&random, it->nonce, it->nonce_bytes);
+    return visit_ask(host, port, bytes_of(it->nonce, it->nonce_bytes), &it->evidence,
+                     &it->presented);
 }
 
 static bool read_report_data(struct judgement *it, const struct command_line *line)
@@ -247,7 +184,7 @@ static void print_value(const char *name, const struct verdict_value *value)
     printf("%-12s %s\n", name, value->length == 0 ? "-" : text);
 }
 
-static void print_verdict(const struct judgement *it, const struct verdict *verdict)
+static void print_verdict(const struct verdict *verdict)
 {
     const char *tcb = verdict_tcb_text(verdict->tcb_status);
     bool is_valid = verdict->reason == REASON_NONE;
@@ -262,16 +199,6 @@ static void print_verdict(const struct judgement *it, const struct verdict *verd
         printf("%-12s %.*s\n", "advisories", (int)strlen(verdict->advisories) - 1,
                verdict->advisories);
     }
-    if (it->has_claims) {
-        char writer[2 * sizeof it->claims.writer_id + 1];
-        hex_encode(writer, it->claims.writer_id, sizeof it->claims.writer_id);
-        printf("%-12s %s\n", "writer", writer);
-        if (is_valid) {
-            printf(
-                "the certificate of this connection is the enclave's: its key is in the "
-                "evidence, with our nonce\n");
-        }
-    }
     if (!is_valid) {
         printf("%-12s %s: %s%s%s\n", "reason", verdict_code(verdict->reason),
                verdict_sentence(verdict->reason), verdict->detail[0] != '\0' ? ": " : "",
@@ -280,7 +207,7 @@ static void print_verdict(const struct judgement *it, const struct verdict *verd
     }
 }
 
-static int give_verdict(const struct judgement *it, const struct verdict *verdict, bool is_json)
+static int give_verdict(const struct verdict *verdict, bool is_json)
 {
     if (is_json) {
         struct buffer text = BUFFER_EMPTY;
@@ -291,28 +218,121 @@ static int give_verdict(const struct judgement *it, const struct verdict *verdic
         printf("%.*s\n", (int)text.length, (const char *)text.bytes);
         buffer_release(&text);
     } else {
-        print_verdict(it, verdict);
+        print_verdict(verdict);
     }
     return verdict->reason == REASON_NONE ? COMMAND_OK : COMMAND_NO;
 }
 
-/* The app's own evidence: a worker's, or a container in a file. The policy always decides. */
-static int judge_evidence(struct judgement *it, const struct command_line *line, const char *file)
+/* Keep the root for curl and browsers: nobody but the app's workers has certificates under it. */
+static enum status save_root(const struct meet_result *met, const char *path)
 {
-    if (file != NULL && !read_report_data(it, line)) {
-        return COMMAND_USAGE;
-    }
-    enum status status = load(it, line, file == NULL);
+    struct buffer pem = BUFFER_EMPTY;
+    enum status status = certificate_to_pem(&pem, met->root);
     if (status == STATUS_OK) {
-        status = file != NULL ? read_named(file, &it->evidence) : fetch_by_line(it, line);
+        status = file_replace(path, buffer_bytes(&pem), 0644);
     }
     if (status != STATUS_OK) {
-        return status == STATUS_FORGED ? COMMAND_NO : COMMAND_COULD_NOT;
+        report_error("cannot write '%s': %s", path, file_reason(status));
+    }
+    buffer_release(&pem);
+    return status;
+}
+
+static int give_meeting(const struct meet_result *met, const struct command_line *line)
+{
+    bool is_json = command_has(line, "json");
+    const char *path = command_text(line, "save", NULL);
+    int result = give_verdict(&met->verdict, is_json);
+    if (met->has_claims && !is_json) {
+        char writer[2 * sizeof met->claims.writer_id + 1], joined[2 * HASH_BYTES + 1];
+        hex_encode(writer, met->claims.writer_id, sizeof met->claims.writer_id);
+        hex_encode(joined, met->claims.evidence_hash.bytes, HASH_BYTES);
+        printf("%-12s %s\n", "writer", writer);
+        printf("%-12s %s\n", "joined by", joined);
+    }
+    if (result == COMMAND_OK && !is_json) {
+        printf(
+            "the certificate of this connection is the enclave's: its key is in the evidence, "
+            "with our nonce\n");
+    }
+    if (result == COMMAND_OK && path != NULL) {
+        result = save_root(met, path) == STATUS_OK ? COMMAND_OK : COMMAND_COULD_NOT;
+        if (result == COMMAND_OK && !is_json) {
+            printf("the app's root is in %s: curl --cacert %s\n", path, path);
+        }
+    }
+    return result;
+}
+
+/* What a worker says of itself: of this connection, or of a function in a file. */
+static int judge_vouch(const struct judgement *it, const struct command_line *line)
+{
+    struct meet_result met;
+    const struct meet meet = {
+        .policy = it->policy,
+        .owner = it->has_owner ? &it->owner : NULL,
+        .capsule = it->has_owner ? &it->capsule : NULL,
+        .root = buffer_bytes(&it->root),
+        .nonce = bytes_of(it->nonce, it->nonce_bytes),
+        .presented = buffer_bytes(&it->presented),
+        .code = it->has_code ? &it->code : NULL,
+        .now_s = it->now_s,
+        .vendors = vendor_pinned(),
+    };
+    meet_judge(&met, &meet, buffer_bytes(&it->evidence));
+    return give_meeting(&met, line);
+}
+
+/* The app's own evidence of the running app. The policy always decides. */
+static int judge_worker(struct judgement *it, const struct command_line *line)
+{
+    enum status status = load(it, line, true);
+    if (status == STATUS_OK) {
+        status = fetch_by_line(it, line);
+    }
+    return status == STATUS_OK ? judge_vouch(it, line) : COMMAND_COULD_NOT;
+}
+
+/* The nonce that a function was asked with, and the function. */
+static bool read_question(struct judgement *it, const struct command_line *line)
+{
+    const char *digits = command_text(line, "nonce", NULL);
+    const char *code = command_text(line, "code", NULL);
+    struct buffer text = BUFFER_EMPTY;
+    it->nonce_bytes = digits == NULL ? 0 : strlen(digits) / 2;
+    if (it->nonce_bytes == 0 || it->nonce_bytes > VOUCH_NONCE_BYTES_MAX ||
+        !hex_decode(it->nonce, it->nonce_bytes, digits, strlen(digits))) {
+        report_error("cannot judge this file without --nonce: 2 to 128 hexadecimal digits");
+        return false;
+    }
+    if (code != NULL && read_named(code, &text) == STATUS_OK) {
+        it->code = hash_of(text.bytes, text.length);
+        it->has_code = true;
+    }
+    buffer_release(&text);
+    return it->has_code || code == NULL;
+}
+
+/* Evidence in a file: what GET /evidence or ctx.attest() gave, or the bare container. */
+static int judge_file(struct judgement *it, const struct command_line *line, const char *file)
+{
+    if (read_named(file, &it->evidence) != STATUS_OK) {
+        return COMMAND_COULD_NOT;
+    }
+    bool is_vouch = bytes_start_with(buffer_bytes(&it->evidence), bytes_text("PVO1"));
+    if (is_vouch ? !read_question(it, line) : !read_report_data(it, line)) {
+        return COMMAND_USAGE;
+    }
+    if (load(it, line, is_vouch) != STATUS_OK) {
+        return COMMAND_COULD_NOT;
+    }
+    if (is_vouch) {
+        return judge_vouch(it, line);
     }
     const struct evidence_roots roots = policy_roots(it->policy, vendor_pinned());
     const struct verdict genuine = evidence_verify(buffer_bytes(&it->evidence), it->now_s, &roots);
     const struct verdict verdict = policy_judge(it->policy, &genuine, it->report_data, it->role);
-    return give_verdict(it, &verdict, command_has(line, "json"));
+    return give_verdict(&verdict, command_has(line, "json"));
 }
 
 /* A vendor's evidence in a directory. Without a policy it is judged for being genuine alone. */
@@ -344,7 +364,7 @@ static int judge_directory(struct judgement *it, const struct command_line *line
         } else if (verdict.reason == REASON_NONE && has_report_data) {
             verdict = policy_judge_report_data(&verdict, report_data);
         }
-        result = give_verdict(it, &verdict, command_has(line, "json"));
+        result = give_verdict(&verdict, command_has(line, "json"));
     }
     dossier_release(&dossier);
     return result;
@@ -391,26 +411,35 @@ static int run(const struct command_line *line)
         report_error("cannot read '%s': %s", path, strerror(errno));
         result = COMMAND_COULD_NOT;
     } else if (read_role(&it, line) && read_time(&it, line) && options_fit(line, path)) {
-        result = path != NULL && dossier_is_directory(path) ? judge_directory(&it, line, path)
-                                                            : judge_evidence(&it, line, path);
+        result = path == NULL                 ? judge_worker(&it, line)
+                 : dossier_is_directory(path) ? judge_directory(&it, line, path)
+                                              : judge_file(&it, line, path);
     }
     free(it.policy);
     buffer_release(&it.evidence);
-    buffer_release(&it.root_pem);
+    buffer_release(&it.presented);
+    buffer_release(&it.policy_text);
+    buffer_release(&it.root);
     app_release(&it.app);
     return result;
 }
 
 static const struct command_option options[] = {
     {.name = "url", .value = "URL", .text = "the worker to ask (default: one of the running app)"},
-    {.name = "root", .value = "FILE", .text = "the app's TLS root, PEM (default: the app's)"},
     {.name = "policy",
      .value = "FILE",
-     .text = "judge by this policy (default: policy.json; for a DIR none)"},
+     .text = "judge by this policy (default: policy.json; for a DIR none); one of\n"
+             "'paranoid policy export' says whose app it has to be"},
+    {.name = "save", .value = "FILE", .text = "valid: write the app's TLS root to FILE, PEM"},
+    {.name = "root", .value = "FILE", .text = "the app's TLS root, PEM, when it is known already"},
     {.name = "role", .value = "ROLE", .text = "leader, worker or compactor (default: worker)"},
     {.name = "report-data",
      .value = "HEX",
-     .text = "the 64 bytes it has to carry (needed for a FILE)"},
+     .text = "the 64 bytes it has to carry (needed for a FILE of bare evidence)"},
+    {.name = "nonce",
+     .value = "HEX",
+     .text = "of a FILE that ctx.attest() gave: what it was asked"},
+    {.name = "code", .value = "FILE", .text = "and the function that has to have asked"},
     {.name = "at",
      .value = "TIME",
      .text = "judge a DIR or FILE for this time, as 2026-06-08T13:24:22Z (default: now)"},
@@ -431,11 +460,17 @@ const struct command judge_command = {
         "ask.pem, ark.pem and, if there is one, crl.der. It is judged by the vendors' own roots;\n"
         "without --policy, TCB status and debug mode are shown and do not decide.\n"
         "\n"
-        "A worker's evidence has to name the key of the very TLS connection it came by, and the\n"
-        "certificate to chain to the app's root. A FILE holds such evidence.",
+        "A worker's evidence has to name the key of the very TLS connection it came by. Its "
+        "leader's\n"
+        "evidence has to name the app's TLS root and the worker; and the policy's owner has to "
+        "have\n"
+        "signed that leader's term. So the policy file alone tells the app's servers from others,\n"
+        "and --save keeps a root for curl and browsers. A FILE holds such evidence.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .status = "0 valid, 1 invalid, with reason and remedy, 2 wrong usage, 3 could not be had",
-    .example = "paranoid attest verify --url https://localhost:7700",
+    .example =
+        "paranoid attest verify --url https://localhost:7700 --policy orders.policy --save "
+        "orders.pem",
     .run = run,
 };

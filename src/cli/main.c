@@ -19,6 +19,7 @@
 #include "cli/kv.h"
 #include "cli/logs.h"
 #include "cli/measure.h"
+#include "cli/policy_file.h"
 #include "cli/report.h"
 #include "cli/show.h"
 #include "cli/simulate.h"
@@ -33,7 +34,8 @@ static const struct command *const commands[] = {
     &kv_put_command,         &kv_delete_command,    &kv_list_command,        &kv_history_command,
     &show_command,           &inspect_info_command, &inspect_verify_command, &inspect_log_command,
     &inspect_export_command, &judge_command,        &fetch_command,          &measure_command,
-    &doctor_command,         &token_command,        &simulate_command,       &hosting_command,
+    &policy_file_command,    &doctor_command,       &token_command,          &simulate_command,
+    &hosting_command,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "capsule/function.h"
+#include "crypto/hash512.h"
 #include "crypto/p256.h"
 #include "enclave/enclave.h"
 #include "lambda/lambda.h"
@@ -21,6 +22,8 @@
 #include "serve/token.h"
 #include "wire/channel.h"
 #include "wire/join.h"
+#include "wire/message.h"
+#include "wire/vouch.h"
 
 /*
  * A worker's actors, one thread each (DESIGN 3):
@@ -39,10 +42,30 @@ enum {
     WORKER_LOG_LINES = 1024,               // of functions, kept for GET /logs
     WORKER_DURABLE_US = 10 * 1000 * 1000,  // how long an answer waits for receipts
     WORKER_CACHE_BYTES_MIN = 4 << 20,
-    WORKER_COLD_US = 5 * 1000 * 1000,    // how long a read waits for a block
-    WORKER_BEHIND_US = 5 * 1000 * 1000,  // DESIGN 8.2: X-Paranoid-After
-    WORKER_LOCK_US = 3 * 1000 * 1000,    // how long a lock is waited for
-    WORKER_LOCKS_MAX = 8,                // held at once by one thread
+    WORKER_COLD_US = 5 * 1000 * 1000,           // how long a read waits for a block
+    WORKER_BEHIND_US = 5 * 1000 * 1000,         // DESIGN 8.2: X-Paranoid-After
+    WORKER_LOCK_US = 3 * 1000 * 1000,           // how long a lock is waited for
+    WORKER_LOCKS_MAX = 8,                       // held at once by one thread
+    WORKER_ATTEST_US = 5 * 1000 * 1000,         // how long evidence is waited for
+    WORKER_ATTEST_LEADER_US = 3 * 1000 * 1000,  // and the leader's in that time
+};
+
+/* Evidence that somebody waits for (worker_attest.c). Its asker keeps it until it is released. */
+enum worker_attest_state { ATTEST_WAITS, ATTEST_HOST, ATTEST_LEADER, ATTEST_DONE };
+
+struct worker_attest {
+    // Filled in by the asker: what the enclave's own evidence carries, and the leader's is over.
+    uint8_t report_data[HASH512_BYTES];
+    uint8_t nonce[VOUCH_NONCE_BYTES_MAX];
+    size_t nonce_bytes;
+
+    // Under `lock` from there on.
+    struct worker_attest *next;
+    enum worker_attest_state state;
+    uint32_t request;
+    uint64_t leader_us;   // until when the leader is waited for
+    uint64_t due_us;      // and all of it
+    struct buffer vouch;  // once DONE; before that the evidence alone
 };
 
 /* One request on its way: serve → lambda → serve, or straight back to where it waits for receipts.
@@ -55,6 +78,7 @@ struct worker_task {
     uint64_t deadline_us;  // of what it waits for at present
     struct dependency dependency;
     bool needs_receipts;
+    struct worker_attest *attest;  // of GET /evidence
 
     // The answer.
     unsigned status;
@@ -99,7 +123,7 @@ struct worker {
 
     struct p256_key *tls_key;
     struct token_set tokens;
-    struct buffer certificate;  // DER
+    struct buffer certificate;  // DER; the newest, under `lock` once serving
     struct buffer renewed;      // under `lock`: the next one, for the serve thread
     uint64_t renew_us;
     struct channel *channel;  // to the leader
@@ -116,9 +140,8 @@ struct worker {
     struct worker_list queue;     // for the lambda threads
     struct worker_list finished;  // back to the serve thread
 
-    // Evidence for GET /evidence, answered by the host to the opener, handed to the serve thread.
-    struct buffer evidence;     // under `lock`
-    uint32_t evidence_request;  // its number; 0: none
+    struct worker_attest *attests;  // under `lock`: asked for, oldest first
+    uint32_t attest_request;        // the last number
 
     _Atomic uint64_t invocations;
     _Atomic uint64_t invocation_errors;
@@ -222,6 +245,22 @@ const struct overlay_entry *worker_lock_find(const struct worker_kv *kv, struct 
 /* The first key at or after `from` that any has written: its newest entry. */
 const struct overlay_entry *worker_lock_seek(const struct worker_kv *kv, struct bytes from,
                                              bool is_after);
+
+/* ---- worker_attest.c: fresh evidence, for clients and for functions ---- */
+void worker_attest_ask(struct worker *worker, struct worker_attest *attest);
+bool worker_attest_is_done(struct worker *worker, const struct worker_attest *attest);
+/* Ask and wait. STATUS_TIMEOUT: the platform gives none. Release it whatever comes back. */
+MUST_CHECK enum status worker_attest_wait(struct worker *worker, struct worker_attest *attest);
+void worker_attest_release(struct worker *worker, struct worker_attest *attest);
+/* Of the opener. STATUS_OK: `plain` is for the leader. STATUS_EMPTY: nobody waits for this. */
+MUST_CHECK enum status worker_attest_receive_evidence(struct worker *worker,
+                                                      const struct frame *frame,
+                                                      struct buffer *plain);
+MUST_CHECK enum status worker_attest_receive_vouch(struct worker *worker,
+                                                   const struct message_vouch *message);
+/* Begin the next one; give up on a leader that does not answer. */
+MUST_CHECK enum status worker_attest_tick(struct worker *worker, uint64_t now_us, uint64_t *wake_us,
+                                          bool *has_news);
 
 /* ---- worker_functions.c ---- */
 MUST_CHECK enum status worker_functions_new(struct worker_functions **functions);

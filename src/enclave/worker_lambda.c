@@ -198,6 +198,24 @@ static enum status call_swap(void *context, const struct lambda_function *functi
     return worker_kv_swap(&thread->kv, &tuple, expected, &thread->task->dependency, is_done);
 }
 
+static enum status call_attest(void *context, const struct lambda_function *function,
+                               struct bytes nonce, struct buffer *evidence)
+{
+    struct thread *thread = context;
+    struct worker *worker = thread->kv.worker;
+    const struct worker_function *source = lambda_function_owner(function);
+    const struct p256_public tls_key = p256_key_public(worker->tls_key);
+    struct worker_attest attest = {.nonce_bytes = nonce.length};
+    memcpy(attest.nonce, nonce.at, nonce.length);
+    vouch_function_data(attest.report_data, nonce, &source->manifest.code_hash, &tls_key);
+    enum status status = worker_attest_wait(worker, &attest);
+    if (status == STATUS_OK) {
+        status = buffer_append(evidence, attest.vouch.bytes, attest.vouch.length);
+    }
+    worker_attest_release(worker, &attest);
+    return status;
+}
+
 static void call_log(void *context, const struct lambda_function *function, enum lambda_level level,
                      struct bytes text)
 {
@@ -222,6 +240,7 @@ static const struct lambda_calls calls = {
     .abandon = call_abandon,
     .version = call_version,
     .swap = call_swap,
+    .attest = call_attest,
     .log = call_log,
     .find = call_find,
 };

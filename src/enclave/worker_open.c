@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "enclave/worker_internal.h"
-#include "wire/message.h"
 
 enum {
     OPEN_JOIN_TIMEOUT_US = 15 * 1000 * 1000,
@@ -22,8 +21,9 @@ struct opener {
     uint64_t metrics_us;   // when they were sent last
     bool has_old_metrics;  // something has happened since
     uint64_t begun_us;
-    uint64_t locks_us;  // when there may be something to say about locks
-    bool has_news;      // something was received that others may wait for
+    uint64_t locks_us;   // when there may be something to say about locks
+    uint64_t attest_us;  // when a leader that was to vouch is given up
+    bool has_news;       // something was received that others may wait for
 };
 
 /* ---- joining (DESIGN 6.3) ---- */
@@ -85,17 +85,35 @@ static enum status receive_join(struct worker *worker, struct bytes body)
     return STATUS_OK;
 }
 
-/* Evidence from the host: for the join, or (numbered) for GET /evidence. */
+static enum status tell_leader(struct worker *worker, struct bytes plain)
+{
+    struct buffer sealed = BUFFER_EMPTY;
+    enum status status = channel_seal(worker->channel, &sealed, plain);
+    if (status == STATUS_OK) {
+        status = enclave_send_body(worker->enclave, FRAME_CHANNEL, 0, &frame_to_leader,
+                                   buffer_bytes(&sealed));
+    }
+    buffer_release(&sealed);
+    return status;
+}
+
+/* Numbered evidence is for somebody who asked for it; the leader adds its own. */
+static enum status receive_fresh_evidence(struct worker *worker, const struct frame *frame)
+{
+    struct buffer plain = BUFFER_EMPTY;
+    enum status status = worker_attest_receive_evidence(worker, frame, &plain);
+    if (status == STATUS_OK) {
+        status = tell_leader(worker, buffer_bytes(&plain));
+    }
+    buffer_release(&plain);
+    return status == STATUS_EMPTY ? STATUS_OK : status;
+}
+
+/* Evidence from the host: for the join, or (numbered) for somebody who asked. */
 static enum status receive_evidence(struct worker *worker, const struct frame *frame)
 {
     if (frame->request != 0) {
-        pthread_mutex_lock(&worker->lock);
-        buffer_clear(&worker->evidence);
-        enum status status = buffer_append(&worker->evidence, frame->body.at, frame->body.length);
-        worker->evidence_request = frame->request;
-        pthread_mutex_unlock(&worker->lock);
-        port_wake(&worker->enclave->wall.stream);
-        return status;
+        return receive_fresh_evidence(worker, frame);
     }
     if (worker->applicant == NULL || worker->channel != NULL) {
         return STATUS_OK;
@@ -147,7 +165,11 @@ static enum status receive_renewed(struct worker *worker, struct bytes certifica
 {
     pthread_mutex_lock(&worker->lock);
     buffer_clear(&worker->renewed);
+    buffer_clear(&worker->certificate);
     enum status status = buffer_append(&worker->renewed, certificate.at, certificate.length);
+    if (status == STATUS_OK) {
+        status = buffer_append(&worker->certificate, certificate.at, certificate.length);
+    }
     pthread_mutex_unlock(&worker->lock);
     worker->renew_us = enclave_now_us() + OPEN_RENEW_US;
     port_wake(&worker->enclave->wall.stream);
@@ -178,20 +200,10 @@ static enum status receive_channel(struct worker *worker, struct bytes body)
     } else if (is_genuine &&
                (message.kind == MESSAGE_LOCK_GRANT || message.kind == MESSAGE_LOCK_ANSWER)) {
         status = receive_lock(worker, &message);
+    } else if (is_genuine && message.kind == MESSAGE_VOUCH) {
+        status = worker_attest_receive_vouch(worker, &message.vouch);
     }
     buffer_release(&plain);
-    return status;
-}
-
-static enum status tell_leader(struct worker *worker, struct bytes plain)
-{
-    struct buffer sealed = BUFFER_EMPTY;
-    enum status status = channel_seal(worker->channel, &sealed, plain);
-    if (status == STATUS_OK) {
-        status = enclave_send_body(worker->enclave, FRAME_CHANNEL, 0, &frame_to_leader,
-                                   buffer_bytes(&sealed));
-    }
-    buffer_release(&sealed);
     return status;
 }
 
@@ -450,6 +462,7 @@ static uint64_t wake_us(const struct opener *opener)
     }
     uint64_t due_us = opener->tick_us < worker->renew_us ? opener->tick_us : worker->renew_us;
     due_us = opener->locks_us < due_us ? opener->locks_us : due_us;
+    due_us = opener->attest_us < due_us ? opener->attest_us : due_us;
     uint64_t metrics_us = opener->metrics_us + OPEN_METRICS_US;
     return opener->has_old_metrics && metrics_us < due_us ? metrics_us : due_us;
 }
@@ -457,8 +470,12 @@ static uint64_t wake_us(const struct opener *opener)
 void worker_open_run(struct worker *worker)
 {
     static struct opener opener;
-    opener =
-        (struct opener){.worker = worker, .begun_us = enclave_now_us(), .locks_us = UINT64_MAX};
+    opener = (struct opener){
+        .worker = worker,
+        .begun_us = enclave_now_us(),
+        .locks_us = UINT64_MAX,
+        .attest_us = UINT64_MAX,
+    };
     enum status status = apply(worker);
     while (status == STATUS_OK) {
         status = receive_all(&opener);
@@ -473,6 +490,10 @@ void worker_open_run(struct worker *worker)
         }
         if (status == STATUS_OK && atomic_load(&worker->is_ready)) {
             status = tell_of_locks(worker, &opener.locks_us);
+        }
+        if (status == STATUS_OK && atomic_load(&worker->is_ready)) {
+            status =
+                worker_attest_tick(worker, enclave_now_us(), &opener.attest_us, &opener.has_news);
         }
         if (status == STATUS_OK) {
             status = become_ready(worker);

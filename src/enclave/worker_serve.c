@@ -4,13 +4,11 @@
 #include <string.h>
 
 #include "base/encoder.h"
-#include "crypto/hash512.h"
 #include "enclave/worker_internal.h"
 
 enum {
     SERVE_CHUNK_BYTES = 64 * 1024,  // of one STREAM frame
     SERVE_HEADERS_MAX = RESPONSE_HEADER_COUNT_MAX,
-    SERVE_EVIDENCE_US = 5 * 1000 * 1000,
 };
 
 static const struct writer_id everyone;
@@ -20,12 +18,10 @@ struct server {
     struct worker *worker;
     struct serve *serve;
     struct worker_kv kv;
-    struct worker_list behind;     // wait until this replica reaches X-Paranoid-After
-    struct worker_list full;       // writes for which there is no room yet, oldest first
-    struct worker_list held;       // answered, wait for receipts
-    struct worker_task *evidence;  // waits for the host's answer, one at a time
-    struct worker_list asking;     // wait for that
-    uint32_t evidence_request;
+    struct worker_list behind;  // wait until this replica reaches X-Paranoid-After
+    struct worker_list full;    // writes for which there is no room yet, oldest first
+    struct worker_list held;    // answered, wait for receipts
+    struct worker_list asking;  // wait for evidence
     char worker_text[WRITER_ID_TEXT_BYTES];
 };
 
@@ -177,64 +173,52 @@ static void settle_held(struct server *server)
 
 static void ask_evidence(struct server *server, struct worker_task *task)
 {
-    const struct p256_public public_key = p256_key_public(server->worker->tls_key);
-    uint8_t report_data[HASH512_BYTES];
-    const struct bytes parts[] = {
-        bytes_text("paranoid tls v1"),
-        bytes_of(task->route.nonce, task->route.nonce_bytes),
-        bytes_of(public_key.bytes, sizeof public_key.bytes),
-    };
-    hash512_of_parts(report_data, parts, 3);
-    server->evidence = task;
-    server->evidence_request++;
-    pthread_mutex_lock(&server->worker->lock);
-    server->worker->evidence_request = 0;  // what came unasked is no answer
-    pthread_mutex_unlock(&server->worker->lock);
-    if (enclave_send_body(server->worker->enclave, FRAME_EVIDENCE, server->evidence_request,
-                          &everyone, bytes_of(report_data, sizeof report_data)) != STATUS_OK) {
-        worker_end(server->worker, "the wall is broken", STATUS_IO);
+    struct worker *worker = server->worker;
+    const struct p256_public public_key = p256_key_public(worker->tls_key);
+    const struct bytes nonce = bytes_of(task->route.nonce, task->route.nonce_bytes);
+    task->attest = calloc(1, sizeof *task->attest);
+    if (task->attest == NULL) {
+        worker_end(worker, "a request cannot be taken", STATUS_NO_MEMORY);
     }
+    memcpy(task->attest->nonce, nonce.at, nonce.length);
+    task->attest->nonce_bytes = nonce.length;
+    vouch_worker_data(task->attest->report_data, nonce, &public_key);
+    worker_attest_ask(worker, task->attest);
+    atomic_fetch_add(&worker->serve_waits, 1);
+    worker_list_add(&server->asking, task);
 }
 
-static void refuse_evidence(struct server *server, struct worker_task *task)
+static void answer_evidence(struct server *server, struct worker_task *task, bool is_done)
 {
-    worker_serve_refuse(task, 503, "no_evidence", "the platform gives no evidence");
+    struct worker *worker = server->worker;
+    atomic_fetch_sub(&worker->serve_waits, 1);
+    if (is_done) {
+        task->status = 200;
+        task->content_type = "application/octet-stream";
+        task->body = task->attest->vouch;
+        task->attest->vouch = BUFFER_EMPTY;
+    } else {
+        worker_serve_refuse(task, 503, "no_evidence", "the platform gives no evidence");
+    }
+    worker_attest_release(worker, task->attest);
+    free(task->attest);
+    task->attest = NULL;
     respond(server, task);
 }
 
 static void settle_evidence(struct server *server)
 {
-    struct worker *worker = server->worker;
-    struct worker_task *task = server->evidence;
+    struct worker_list waiting = server->asking;
     uint64_t now_us = enclave_now_us();
-    if (task != NULL) {
-        pthread_mutex_lock(&worker->lock);
-        bool is_here = worker->evidence_request == server->evidence_request;
-        if (is_here) {
-            struct buffer taken = task->body;
-            task->body = worker->evidence;
-            worker->evidence = taken;
-            worker->evidence_request = 0;
-        }
-        pthread_mutex_unlock(&worker->lock);
-        if (!is_here && now_us < task->deadline_us) {
-            return;
-        }
-        server->evidence = NULL;
-        if (is_here) {
-            task->status = 200;
-            task->content_type = "application/octet-stream";
-            respond(server, task);
+    worker_list_init(&server->asking);
+    for (struct worker_task *task = waiting.first, *next; task != NULL; task = next) {
+        next = task->next;
+        bool is_done = worker_attest_is_done(server->worker, task->attest);
+        if (is_done || now_us >= task->attest->due_us) {
+            answer_evidence(server, task, is_done);
         } else {
-            refuse_evidence(server, task);
+            worker_list_add(&server->asking, task);
         }
-    }
-    // Whoever waited behind one that got none has waited as long itself.
-    while ((task = worker_list_take(&server->asking)) != NULL && now_us >= task->deadline_us) {
-        refuse_evidence(server, task);
-    }
-    if (task != NULL) {
-        ask_evidence(server, task);
     }
 }
 
@@ -310,9 +294,7 @@ static void act(struct server *server, struct worker_task *task)
         enqueue(server, task);
         break;
     case ROUTE_EVIDENCE:
-        task->deadline_us = enclave_now_us() + SERVE_EVIDENCE_US;
-        worker_list_add(&server->asking, task);
-        settle_evidence(server);
+        ask_evidence(server, task);
         break;
     case ROUTE_HEALTHZ:
         answer_healthz(server, task);
@@ -550,7 +532,7 @@ static int timeout_ms(struct server *server)
 {
     uint64_t tick_ms = serve_tick(server->serve, now_ms());
     bool waits = server->held.count > 0 || server->full.count > 0 || server->behind.count > 0 ||
-                 server->evidence != NULL;
+                 server->asking.count > 0;
     uint64_t due_us = tick_ms == UINT64_MAX ? UINT64_MAX : tick_ms * 1000;
     uint64_t soon_us = enclave_now_us() + 250 * 1000;  // deadlines of what waits
     return enclave_timeout_ms(waits && soon_us < due_us ? soon_us : due_us, enclave_now_us());

@@ -32,6 +32,7 @@ enum {
     LAMBDA_KEY_BYTES_MAX = 1024,
     LAMBDA_VALUE_BYTES_MAX = 1 << 20,
     LAMBDA_LIST_LIMIT_MAX = 1000,
+    LAMBDA_NONCE_BYTES_MAX = 64,
     LAMBDA_CALL_DEPTH_MAX = 8,
     LAMBDA_HEADER_COUNT_MAX = 64,
     LAMBDA_HEADER_BYTES_MAX = 16 * 1024,  // names and values of one response together
@@ -96,6 +97,10 @@ struct lambda_calls {
     // whether it had. STATUS_TIMEOUT, STATUS_FULL as of lock; STATUS_STALE as of unlock.
     enum status (*swap)(void *context, const struct lambda_function *function, struct bytes key,
                         struct bytes expected, struct bytes value, uint64_t ttl_ms, bool *is_done);
+    // Append fresh evidence of the enclave that names this function's code, over 1 to
+    // LAMBDA_NONCE_BYTES_MAX bytes. Waits, as sync does.
+    enum status (*attest)(void *context, const struct lambda_function *function, struct bytes nonce,
+                          struct buffer *evidence);
     void (*log)(void *context, const struct lambda_function *function, enum lambda_level level,
                 struct bytes text);
     // The function of that name, of the same app and engine; it stays alive until

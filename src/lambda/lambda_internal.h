@@ -13,10 +13,11 @@
 
 /*
  * What lies where: prelude.js says in JavaScript what functions see. Beneath it are the natives
- * of lambda_native.c, lambda_kv.c and lambda_answer.c, each a JavaScript object whose private
- * data says which native it is and whose function it belongs to, so that a host call knows who
- * asks. lambda_engine.c and lambda_function.c make and free what their names say, lambda_limit.c
- * stops what runs wild, lambda_value.c takes text and bytes in and out of the engine.
+ * of lambda_native.c, lambda_kv.c, lambda_lock.c, lambda_enclave.c and lambda_answer.c, each a
+ * JavaScript object whose private data says which native it is and whose function it belongs to, so
+ * that a host call knows who asks. lambda_engine.c and lambda_function.c make and free what their
+ * names say, lambda_limit.c stops what runs wild, lambda_value.c takes text and bytes in and out of
+ * the engine.
  */
 
 struct lambda_invocation {
@@ -107,6 +108,7 @@ struct lambda_native {
 /* Each ends with an entry without a name. */
 extern const struct lambda_native lambda_kv_natives[];
 extern const struct lambda_native lambda_lock_natives[];
+extern const struct lambda_native lambda_enclave_natives[];
 extern const struct lambda_native lambda_answer_natives[];
 
 /* What the engine calls for each of them. */

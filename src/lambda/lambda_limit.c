@@ -121,6 +121,7 @@ const struct lambda_calls lambda_limit_closed = {
     .abandon = closed_abandon,
     .version = closed_get,
     .swap = closed_swap,
+    .attest = closed_get,
     .log = closed_log,
     .find = closed_find,
 };

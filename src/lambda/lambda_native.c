@@ -147,10 +147,7 @@ static const struct lambda_native NATIVES[] = {
 };
 
 static const struct lambda_native *const TABLES[] = {
-    NATIVES,
-    lambda_kv_natives,
-    lambda_lock_natives,
-    lambda_answer_natives,
+    NATIVES, lambda_kv_natives, lambda_lock_natives, lambda_enclave_natives, lambda_answer_natives,
 };
 enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
 

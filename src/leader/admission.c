@@ -131,7 +131,7 @@ enum status admission_receive_evidence(struct leader *leader, const struct frame
         buffer_release(&message);
         return status == STATUS_NO_MEMORY ? status : STATUS_OK;
     }
-    return STATUS_OK;
+    return witness_receive_evidence(leader, frame);
 }
 
 /* Keys, certificate and token that follow from the seed. */
@@ -622,6 +622,8 @@ static enum status receive_member_message(struct leader *leader, const struct fr
         status = lock_receive_release(leader, member, &message.lock_release, time);
     } else if (is_genuine && message.kind == MESSAGE_PRUNE) {
         status = retention_receive(leader, member, message.prune.body);
+    } else if (is_genuine && message.kind == MESSAGE_VOUCH_ASK) {
+        status = witness_receive_ask(leader, member, &message.vouch_ask);
     }
     buffer_release(&plain);
     return status;

@@ -94,6 +94,7 @@ void leader_free(struct leader *leader)
     admission_release(leader);
     takeover_release(leader);
     retention_release(leader);
+    witness_release(leader);
     while (leader->output != NULL) {
         output_drop_first(leader);
     }

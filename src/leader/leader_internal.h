@@ -21,8 +21,9 @@ enum {
     LEADER_CLOSINGS_MAX = 64,  // branches being closed one by one
     LEADER_FUNCTIONS_MAX = 1024,
     LEADER_WAITING_DEPLOYS_MAX = 64,
-    LEADER_LOCKS_MAX = 4096,  // asked for or held
-    LEADER_RUN_MAX = 64,      // records vouched for by one signature while loading
+    LEADER_LOCKS_MAX = 4096,    // asked for or held
+    LEADER_WITNESSES_MAX = 64,  // members that wait for evidence of the leader's
+    LEADER_RUN_MAX = 64,        // records vouched for by one signature while loading
 };
 
 enum leader_stage {
@@ -116,6 +117,16 @@ struct leader_lock {
     uint64_t floor_max;  // what is written under it has a version above this
 };
 
+/* A member that wants to be vouched for: the leader's own evidence is under way. */
+struct leader_witness {
+    bool is_used;
+    struct writer_id member;
+    uint32_t request;  // the member's number
+    uint64_t order;    // of arrival
+    uint32_t evidence_request;
+    struct buffer evidence;  // the member's, complete
+};
+
 struct leader_frame {
     struct leader_frame *next;
     struct buffer bytes;
@@ -195,6 +206,9 @@ struct leader {
     size_t lock_count;
     uint64_t lock_order;
     uint32_t fence_count;  // of this term
+
+    struct leader_witness witnesses[LEADER_WITNESSES_MAX];
+    uint64_t witness_order;
 
     uint32_t last_request;
     struct leader_frame *output;
@@ -313,5 +327,14 @@ MUST_CHECK enum status lock_drop_writer(struct leader *leader, const struct writ
                                         uint64_t now_us);
 /* No version above this is decided for ever: something undecided may have the next one. */
 uint64_t lock_floor_max(const struct leader *leader);
+
+/* ---- witness.c ---- */
+
+/* A member wants a client of its own to know who it is. */
+MUST_CHECK enum status witness_receive_ask(struct leader *leader,
+                                           const struct capsule_member *member,
+                                           const struct message_vouch_ask *ask);
+MUST_CHECK enum status witness_receive_evidence(struct leader *leader, const struct frame *frame);
+void witness_release(struct leader *leader);
 
 #endif

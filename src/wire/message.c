@@ -385,6 +385,58 @@ static enum status lock_answer_decode(struct message_lock_answer *answer, struct
     return answer->request != 0 && answer->status <= STATUS_IO ? STATUS_OK : STATUS_MALFORMED;
 }
 
+enum status message_vouch_ask_encode(struct buffer *target, const struct message_vouch_ask *ask)
+{
+    CHECK(ask->request != 0 && ask->nonce.length > 0);
+    CHECK(ask->nonce.length <= VOUCH_NONCE_BYTES_MAX);
+    CHECK(ask->evidence.length <= VOUCH_EVIDENCE_BYTES_MAX);
+    struct encoder out;
+    size_t length =
+        1 + 4 + RUN_PREFIX_BYTES + ask->nonce.length + RUN_PREFIX_BYTES + ask->evidence.length;
+    enum status status = message_begin(&out, target, length, MESSAGE_VOUCH_ASK);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u32(&out, ask->request);
+    run_encode(&out, ask->nonce);
+    run_encode(&out, ask->evidence);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+static enum status vouch_ask_decode(struct message_vouch_ask *ask, struct cursor *in)
+{
+    ask->request = cursor_u32(in);
+    ask->nonce = run_decode(in);
+    ask->evidence = run_decode(in);
+    bool is_sized = ask->nonce.length > 0 && ask->nonce.length <= VOUCH_NONCE_BYTES_MAX &&
+                    ask->evidence.length <= VOUCH_EVIDENCE_BYTES_MAX;
+    return ask->request != 0 && is_sized ? STATUS_OK : STATUS_MALFORMED;
+}
+
+enum status message_vouch_encode(struct buffer *target, const struct message_vouch *vouch)
+{
+    CHECK(vouch->request != 0 && vouch->vouch.length <= MESSAGE_VOUCH_BYTES_MAX);
+    struct encoder out;
+    size_t length = 1 + 4 + RUN_PREFIX_BYTES + vouch->vouch.length;
+    enum status status = message_begin(&out, target, length, MESSAGE_VOUCH);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u32(&out, vouch->request);
+    run_encode(&out, vouch->vouch);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+static enum status vouch_message_decode(struct message_vouch *vouch, struct cursor *in)
+{
+    vouch->request = cursor_u32(in);
+    vouch->vouch = run_decode(in);
+    return vouch->request != 0 && vouch->vouch.length <= MESSAGE_VOUCH_BYTES_MAX ? STATUS_OK
+                                                                                 : STATUS_MALFORMED;
+}
+
 static enum status fields_decode(struct message *message, uint8_t kind, struct cursor *in)
 {
     switch (kind) {
@@ -411,6 +463,10 @@ static enum status fields_decode(struct message *message, uint8_t kind, struct c
         return lock_release_decode(&message->lock_release, in);
     case MESSAGE_LOCK_ANSWER:
         return lock_answer_decode(&message->lock_answer, in);
+    case MESSAGE_VOUCH_ASK:
+        return vouch_ask_decode(&message->vouch_ask, in);
+    case MESSAGE_VOUCH:
+        return vouch_message_decode(&message->vouch, in);
     default:
         return STATUS_MALFORMED;
     }

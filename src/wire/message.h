@@ -12,6 +12,7 @@
 #include "crypto/secret.h"
 #include "wire/channel.h"
 #include "wire/frame.h"
+#include "wire/vouch.h"
 
 /*
  * message: what is said inside a channel (docs/format/message.md). One byte of
@@ -32,6 +33,8 @@ enum message_kind {
     MESSAGE_LOCK_RELEASE = 8,  // worker → leader: done with it, or no longer wanted
     MESSAGE_LOCK_ANSWER = 9,   // leader → worker: it is settled
     MESSAGE_PRUNE = 10,        // compactor → leader: these bodies have become dispensable
+    MESSAGE_VOUCH_ASK = 11,    // worker → leader: say who you are, and that I am your member
+    MESSAGE_VOUCH = 12,        // leader → worker
 };
 
 enum {
@@ -39,6 +42,7 @@ enum {
     MESSAGE_TOKENS_MAX = 16,
     MESSAGE_HEADS_MAX = 8192,
     MESSAGE_LOCK_NAME_BYTES_MAX = 1024 + 8,
+    MESSAGE_VOUCH_BYTES_MAX = 3 << 20,
     MESSAGE_BYTES_MAX = FRAME_BYTES_MAX - FRAME_HEADER_BYTES - CHANNEL_OVERHEAD_BYTES,
 };
 
@@ -170,6 +174,26 @@ struct message_lock_answer {
 MUST_CHECK enum status message_lock_answer_encode(struct buffer *target,
                                                   const struct message_lock_answer *answer);
 
+/*
+ * VOUCH_ASK: the worker's fresh evidence over the client's nonce. `request` is the worker's number,
+ * never 0.
+ */
+struct message_vouch_ask {
+    uint32_t request;
+    struct bytes nonce;     // borrowed; 1 to VOUCH_NONCE_BYTES_MAX
+    struct bytes evidence;  // borrowed; at most VOUCH_EVIDENCE_BYTES_MAX
+};
+MUST_CHECK enum status message_vouch_ask_encode(struct buffer *target,
+                                                const struct message_vouch_ask *ask);
+
+/* VOUCH: the whole of wire/vouch.h, with that evidence in it. */
+struct message_vouch {
+    uint32_t request;
+    struct bytes vouch;  // borrowed; at most MESSAGE_VOUCH_BYTES_MAX
+};
+MUST_CHECK enum status message_vouch_encode(struct buffer *target,
+                                            const struct message_vouch *vouch);
+
 struct message {
     enum message_kind kind;
     union {
@@ -183,6 +207,8 @@ struct message {
         struct message_lock_grant lock_grant;
         struct message_lock_release lock_release;
         struct message_lock_answer lock_answer;
+        struct message_vouch_ask vouch_ask;
+        struct message_vouch vouch;
     };
 };
 

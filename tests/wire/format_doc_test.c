@@ -23,6 +23,7 @@
 #include "wire/frame.h"
 #include "wire/join.h"
 #include "wire/message.h"
+#include "wire/vouch.h"
 
 enum { PAGE_BYTES_MAX = 64 * 1024 };
 
@@ -423,6 +424,38 @@ static void make_message_lock_answer(struct buffer *target)
     assert_int_equal(message_lock_answer_encode(target, &answer), STATUS_OK);
 }
 
+static void make_message_vouch_ask(struct buffer *target)
+{
+    const struct message_vouch_ask ask = {
+        .request = 5, .nonce = bytes_text("nonce"), .evidence = bytes_text("quote")};
+    assert_int_equal(message_vouch_ask_encode(target, &ask), STATUS_OK);
+}
+
+static void make_message_vouch(struct buffer *target)
+{
+    const struct message_vouch vouch = {.request = 5, .vouch = bytes_text("PVO1")};
+    assert_int_equal(message_vouch_encode(target, &vouch), STATUS_OK);
+}
+
+static void make_vouch(struct buffer *target)
+{
+    const struct vouch vouch = {
+        .worker = example_writer(),
+        .certificate = bytes_text("leaf"),
+        .evidence = bytes_text("quote"),
+        .term_body = bytes_text("TERM"),
+        .root = bytes_text("root"),
+        .leader_evidence = bytes_text("its quote"),
+    };
+    assert_int_equal(vouch_encode(target, &vouch), STATUS_OK);
+}
+
+static enum status take_vouch(struct bytes bytes)
+{
+    struct vouch vouch;
+    return vouch_decode(&vouch, bytes);
+}
+
 static enum status take_message(struct bytes bytes)
 {
     struct message message;
@@ -458,6 +491,9 @@ static const struct example {
     {"message", "message lock grant", make_message_lock_grant, take_message},
     {"message", "message lock release", make_message_lock_release, take_message},
     {"message", "message lock answer", make_message_lock_answer, take_message},
+    {"message", "message vouch ask", make_message_vouch_ask, take_message},
+    {"message", "message vouch", make_message_vouch, take_message},
+    {"vouch", "vouch", make_vouch, take_vouch},
 };
 enum { EXAMPLE_COUNT = sizeof examples / sizeof *examples };
 
@@ -482,7 +518,7 @@ static void every_example_is_what_the_code_makes_and_takes(void **state)
 static void every_block_of_the_pages_is_an_example_here(void **state)
 {
     (void)state;
-    const char *const pages[] = {"frame", "channel", "join", "message"};
+    const char *const pages[] = {"frame", "channel", "join", "message", "vouch"};
     size_t block_count = 0;
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         char *page = page_read(pages[i]);

@@ -360,6 +360,45 @@ static void a_proposal_to_prune_comes_out_as_it_went_in(void **state)
     bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
 }
 
+static void what_vouches_for_a_worker_comes_out_as_it_went_in(void **state)
+{
+    struct fixture *f = *state;
+    const struct message_vouch_ask ask = {
+        .request = 7, .nonce = bytes_text("a nonce"), .evidence = bytes_text("evidence")};
+    assert_int_equal(message_vouch_ask_encode(&f->bytes, &ask), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(f->message.kind, MESSAGE_VOUCH_ASK);
+    assert_int_equal(f->message.vouch_ask.request, 7);
+    assert_true(bytes_equal(f->message.vouch_ask.nonce, ask.nonce));
+    assert_true(bytes_equal(f->message.vouch_ask.evidence, ask.evidence));
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+    f->bytes.bytes[1] = 0;  // no number
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
+
+    buffer_clear(&f->bytes);
+    const struct message_vouch vouch = {.request = 7, .vouch = bytes_text("a vouch")};
+    assert_int_equal(message_vouch_encode(&f->bytes, &vouch), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(f->message.kind, MESSAGE_VOUCH);
+    assert_int_equal(f->message.vouch.request, 7);
+    assert_true(bytes_equal(f->message.vouch.vouch, vouch.vouch));
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+}
+
+static void a_nonce_has_1_to_64_bytes(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t nonce[VOUCH_NONCE_BYTES_MAX];
+    const struct message_vouch_ask ask = {.request = 1, .nonce = bytes_of(nonce, sizeof nonce)};
+    assert_int_equal(message_vouch_ask_encode(&f->bytes, &ask), STATUS_OK);
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(buffer_append(&f->bytes, "", 1), STATUS_OK);
+    f->bytes.bytes[5]++;
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
+    const uint8_t none[] = {MESSAGE_VOUCH_ASK, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    assert_int_equal(take(bytes_of(none, sizeof none)), STATUS_MALFORMED);
+}
+
 static void unknown_kinds_are_refused(void **state)
 {
     (void)state;
@@ -367,7 +406,7 @@ static void unknown_kinds_are_refused(void **state)
         // A length that a grant, an answer and a renewal of zeroes have.
         for (size_t length = 1; length < 128; length++) {
             const uint8_t bytes[128] = {(uint8_t)kind};
-            if (kind < MESSAGE_GRANT || kind > MESSAGE_PRUNE) {
+            if (kind < MESSAGE_GRANT || kind > MESSAGE_VOUCH) {
                 assert_int_equal(take(bytes_of(bytes, length)), STATUS_MALFORMED);
             }
         }
@@ -415,6 +454,8 @@ int main(void)
         TEST(a_proposal_to_prune_comes_out_as_it_went_in),
         TEST(what_became_of_a_lock_comes_out_as_it_went_in),
         TEST(a_short_renewal_is_refused_at_every_other_length),
+        TEST(what_vouches_for_a_worker_comes_out_as_it_went_in),
+        TEST(a_nonce_has_1_to_64_bytes),
         TEST(unknown_kinds_are_refused),
         TEST(what_fits_no_frame_is_neither_made_nor_taken),
     };

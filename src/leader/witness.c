@@ -1,0 +1,131 @@
+#include "leader/leader_internal.h"
+
+#include "wire/vouch.h"
+
+/*
+ * The leader speaks for a member before a client of that member: fresh evidence over the client's
+ * nonce that names the app's TLS root, the leader's key and the member (wire/vouch.h). It does so
+ * for members that are open at that time, and for nobody else.
+ */
+
+static void witness_drop(struct leader_witness *witness)
+{
+    buffer_release(&witness->evidence);
+    *witness = (struct leader_witness){.is_used = false};
+}
+
+void witness_release(struct leader *leader)
+{
+    for (size_t i = 0; i < LEADER_WITNESSES_MAX; i++) {
+        witness_drop(&leader->witnesses[i]);
+    }
+}
+
+/* The member's own place (it asks for one thing at a time), a free one, or the oldest. */
+static struct leader_witness *witness_place(struct leader *leader, const struct writer_id *member)
+{
+    struct leader_witness *place = &leader->witnesses[0];
+    for (size_t i = 0; i < LEADER_WITNESSES_MAX; i++) {
+        struct leader_witness *witness = &leader->witnesses[i];
+        if (witness->is_used && writer_id_equal(&witness->member, member)) {
+            return witness;
+        }
+        bool is_better = !witness->is_used || witness->order < place->order;
+        place = place->is_used && is_better ? witness : place;
+    }
+    return place;
+}
+
+enum status witness_receive_ask(struct leader *leader, const struct capsule_member *member,
+                                const struct message_vouch_ask *ask)
+{
+    if (member->is_closed || leader->stage != LEADER_LEADING) {
+        return STATUS_OK;
+    }
+    struct leader_witness *witness = witness_place(leader, &member->id);
+    witness_drop(witness);
+    enum status status = buffer_append(&witness->evidence, ask->evidence.at, ask->evidence.length);
+    if (status == STATUS_OK) {
+        status = shelf_complete(&leader->shelf, &witness->evidence);
+    }
+    if (status != STATUS_OK) {
+        witness_drop(witness);
+        return status;
+    }
+    witness->is_used = true;
+    witness->member = member->id;
+    witness->request = ask->request;
+    witness->order = ++leader->witness_order;
+    witness->evidence_request = leader_next_request(leader);
+
+    uint8_t report_data[HASH512_BYTES];
+    const struct vouch_statement statement = {
+        .nonce = ask->nonce,
+        .capsule = capsule_name(leader->capsule),
+        .leader = &leader->public_key,
+        .root = buffer_bytes(&leader->root),
+        .worker = &member->id,
+    };
+    vouch_leader_data(report_data, &statement);
+    return leader_send(leader, FRAME_EVIDENCE, witness->evidence_request, &member->id,
+                       bytes_of(report_data, sizeof report_data));
+}
+
+static enum status answer(struct leader *leader, const struct leader_witness *witness,
+                          const struct buffer *own)
+{
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &witness->member);
+    struct channel *channel =
+        member == NULL || member->is_closed ? NULL : leader_peer_of(leader, member)->channel;
+    const struct vouch vouch = {
+        .worker = witness->member,
+        .evidence = buffer_bytes(&witness->evidence),
+        .term_body = buffer_bytes(&leader->term_body),
+        .root = buffer_bytes(&leader->root),
+        .leader_evidence = buffer_bytes(own),
+    };
+    bool is_sized = vouch.evidence.length <= VOUCH_EVIDENCE_BYTES_MAX &&
+                    vouch.leader_evidence.length > 0 &&
+                    vouch.leader_evidence.length <= VOUCH_EVIDENCE_BYTES_MAX &&
+                    vouch.term_body.length <= VOUCH_TERM_BYTES_MAX;
+    if (channel == NULL || !is_sized) {
+        return STATUS_OK;
+    }
+    struct buffer encoded = BUFFER_EMPTY, plain = BUFFER_EMPTY;
+    enum status status = vouch_encode(&encoded, &vouch);
+    if (status == STATUS_OK) {
+        const struct message_vouch message = {
+            .request = witness->request,
+            .vouch = buffer_bytes(&encoded),
+        };
+        status = message_vouch_encode(&plain, &message);
+    }
+    if (status == STATUS_OK) {
+        status = leader_send_sealed(leader, channel, &witness->member, buffer_bytes(&plain));
+    }
+    buffer_release(&encoded);
+    buffer_release(&plain);
+    return status;
+}
+
+enum status witness_receive_evidence(struct leader *leader, const struct frame *frame)
+{
+    for (size_t i = 0; i < LEADER_WITNESSES_MAX; i++) {
+        struct leader_witness *witness = &leader->witnesses[i];
+        if (!witness->is_used || frame->request != witness->evidence_request) {
+            continue;
+        }
+        struct buffer own = BUFFER_EMPTY;
+        enum status status = buffer_append(&own, frame->body.at, frame->body.length);
+        if (status == STATUS_OK) {
+            status = shelf_complete(&leader->shelf, &own);
+        }
+        if (status == STATUS_OK) {
+            status = answer(leader, witness, &own);
+        }
+        buffer_release(&own);
+        witness_drop(witness);
+        return status;
+    }
+    return STATUS_OK;
+}
