@@ -1,7 +1,7 @@
 /* fuzz/capsule/owner_fuzz.c */
 
 /*
- * What the owner signs: GENESIS, TERM, POLICY and FUNCTION. The first byte
+ * What the owner signs: GENESIS, TERM, POLICY, FUNCTION and REVOKE. The first byte
  * chooses; then JSON up to a NUL, then the payload. Signed with a key of the
  * fuzzer's, so that the JSON is read; what is read encodes to something that
  * reads the same and encodes to the same bytes.
@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "capsule/function.h"
 #include "capsule/genesis.h"
+#include "capsule/revoke.h"
 #include "capsule/term.h"
 #include "crypto/crypto.h"
 
@@ -68,14 +69,19 @@ static enum status again_function(struct buffer *again, struct bytes body)
     return status;
 }
 
+static enum status again_revoke(struct buffer *again, struct bytes body)
+{
+    struct writer_id writer;
+    enum status status = revoke_decode(&writer, body, &owner_public, &CAPSULE);
+    return status == STATUS_OK ? revoke_encode(again, &CAPSULE, &writer, owner) : status;
+}
+
 static const struct {
     enum record_type type;
     enum status (*again)(struct buffer *again, struct bytes body);
 } KINDS[] = {
-    {RECORD_GENESIS, again_genesis},
-    {RECORD_TERM, again_term},
-    {RECORD_POLICY, again_policy},
-    {RECORD_FUNCTION, again_function},
+    {RECORD_GENESIS, again_genesis},   {RECORD_TERM, again_term},     {RECORD_POLICY, again_policy},
+    {RECORD_FUNCTION, again_function}, {RECORD_REVOKE, again_revoke},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)

@@ -125,6 +125,18 @@ struct bytes capsule_policy(const struct capsule *capsule)
     return capsule->policy_version == 1 ? capsule->genesis.policy : buffer_bytes(&capsule->policy);
 }
 
+uint32_t capsule_key_epoch(const struct capsule *capsule)
+{
+    const struct capsule_sync *newest = capsule_newest_sync(capsule);
+    return newest == NULL ? CAPSULE_KEY_EPOCH_FIRST : newest->key_epoch;
+}
+
+bool capsule_must_rotate(const struct capsule *capsule)
+{
+    const struct capsule_sync *newest = capsule_newest_sync(capsule);
+    return capsule->revoke_epoch > (newest == NULL ? 0 : newest->epoch);
+}
+
 bool capsule_is_overrun(const struct capsule *capsule)
 {
     return capsule->is_overrun;
@@ -373,8 +385,11 @@ static enum status find_join(struct capsule *capsule, const struct branch *branc
                               "it joins epoch %" PRIu64 " after %" PRIu64, sync->epoch,
                               branch->member.joined_epoch);
     }
-    *join = sync;
-    return STATUS_OK;
+    enum status status = capsule_keys_verify_join(capsule, branch, record, sync);
+    if (status == STATUS_OK) {
+        *join = sync;
+    }
+    return status;
 }
 
 static enum status verify_epoch(struct capsule *capsule, const struct record *record,
@@ -394,6 +409,7 @@ static void join(struct branch *branch, const struct capsule_sync *sync)
         branch->member.joined = sync->hash;
         branch->member.joined_epoch = sync->epoch;
         branch->member.joined_lamport = sync->lamport;
+        branch->member.joined_key_epoch = sync->key_epoch;
     }
 }
 
@@ -406,6 +422,10 @@ static enum status apply_sealed(struct capsule *capsule, struct branch *branch,
     if (status == STATUS_OK) {
         status = verify_epoch(capsule, record,
                               joined == NULL ? branch->member.joined_epoch : joined->epoch);
+    }
+    if (status == STATUS_OK) {
+        status = capsule_keys_verify_sealed(
+            capsule, record, joined == NULL ? branch->member.joined_key_epoch : joined->key_epoch);
     }
     if (status == STATUS_OK) {
         join(branch, joined);
@@ -496,6 +516,9 @@ static enum status apply_leap(struct capsule *capsule, struct branch *branch,
     }
     status = verify_epoch(capsule, record, said->epoch);
     if (status == STATUS_OK) {
+        status = capsule_keys_verify_join(capsule, branch, record, said);
+    }
+    if (status == STATUS_OK) {
         join(branch, said);
     }
     return status;
@@ -507,10 +530,8 @@ static enum status apply_leap(struct capsule *capsule, struct branch *branch,
 static enum status apply_function(struct capsule *capsule, struct branch *leader,
                                   const struct record *record)
 {
-    (void)capsule;
     (void)leader;
-    (void)record;
-    return STATUS_OK;
+    return capsule_keys_verify_sealed(capsule, record, capsule_key_epoch(capsule));
 }
 
 static enum status deny_late(struct capsule *capsule, struct branch *leader,
@@ -519,13 +540,6 @@ static enum status deny_late(struct capsule *capsule, struct branch *leader,
     (void)leader;
     return capsule_refuse(capsule, record, STATUS_DENIED,
                           "its place is at the beginning of a leader's branch");
-}
-
-static enum status deny_unsupported(struct capsule *capsule, struct branch *branch,
-                                    const struct record *record)
-{
-    (void)branch;
-    return capsule_refuse(capsule, record, STATUS_DENIED, "not supported by this version");
 }
 
 // ---- accepting ----
@@ -555,7 +569,7 @@ static const struct rule {
     [RECORD_POLICY] = {LEADER, capsule_term_apply_policy},
     [RECORD_LOCK] = {LEADER, capsule_lock_apply},
     [RECORD_CLOSE] = {LEADER, capsule_sync_apply_close},
-    [RECORD_REVOKE] = {LEADER, deny_unsupported},
+    [RECORD_REVOKE] = {LEADER, capsule_keys_apply_revoke},
 };
 
 enum proof { PROOF_SIGNATURE, PROOF_RUN, PROOF_LEAP };
@@ -636,6 +650,12 @@ static enum status verify_type(struct capsule *capsule, const struct branch *bra
     if (record_type_is_sealed(record->type) && !record->is_pruned &&
         record->body.length < AEAD_TAG_BYTES) {
         return capsule_refuse(capsule, record, STATUS_MALFORMED, "its body was never sealed");
+    }
+    bool may_name_keys = record_type_is_sealed(record->type) || record->type == RECORD_SYNC;
+    if (!may_name_keys && record->key_epoch != 0) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "it names key epoch %" PRIu32 ", and nothing in it is sealed",
+                              record->key_epoch);
     }
     if (role != MEMBER_LEADER) {
         return STATUS_OK;

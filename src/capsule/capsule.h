@@ -46,6 +46,11 @@
  *     and neither that MANIFEST nor the one in effect before it (capsule/prune.h).
  * 11. Fences rise: of each lock, from one LOCK to the next. A LOCK names a record of a worker's
  *     branch that its leader has not closed before.
+ * 12. A sealed record names the key epoch in force where it stands: that of the SYNC its branch has
+ *     joined, of a leader that of the newest SYNC. Key epochs begin with 1 and rise by one, each
+ *     with a SYNC.
+ * 13. The SYNC after a REVOKE begins a key epoch, and a revoked branch joins neither it nor a later
+ *     one. Only what the owner has revoked is closed for that reason.
  */
 struct capsule;
 
@@ -53,6 +58,7 @@ enum {
     CAPSULE_MEMBERS_MAX = 65536,
     CAPSULE_SYNCS_MAX = 1 << 24,
     CAPSULE_LOCKS_MAX = 1 << 20,  // names of one term
+    CAPSULE_KEY_EPOCH_FIRST = 1,  // in force before the first SYNC
 };
 
 /* One writer. Read-only for others. */
@@ -68,7 +74,9 @@ struct capsule_member {
     struct head head;
     struct hash joined;  // the SYNC this branch last named as parent (or its MEMBER's)
     uint64_t joined_epoch;
-    uint64_t joined_lamport;  // L of that SYNC
+    uint64_t joined_lamport;    // L of that SYNC
+    uint32_t joined_key_epoch;  // in force from that SYNC on: what the branch seals with
+    uint64_t revoked_epoch;     // it may join no SYNC from this epoch on; 0: not revoked
     bool is_closed;
     struct head cut;  // meaningful when closed
     bool is_void;     // of a leader: a later one took over without knowing what it wrote, so that
@@ -86,6 +94,7 @@ struct capsule_sync {
     uint64_t floor;
     uint64_t time_ms;
     struct branch_head manifest;  // in effect; all zeroes: none
+    uint32_t key_epoch;           // in force from it on
     uint32_t unmet_count;         // heads it names that have not been reached here
 };
 
@@ -174,6 +183,11 @@ const struct capsule_member *capsule_leader(const struct capsule *capsule);
 uint64_t capsule_term(const struct capsule *capsule);
 uint64_t capsule_policy_version(const struct capsule *capsule);
 struct bytes capsule_policy(const struct capsule *capsule);  // the policy in force; owned
+
+/* The key epoch in force after the newest SYNC; 1 before the first. */
+uint32_t capsule_key_epoch(const struct capsule *capsule);
+/* Whether the next SYNC must begin a key epoch: a member was revoked. */
+bool capsule_must_rotate(const struct capsule *capsule);
 
 /* The newest SYNC accepted; the newest whose heads are all reached here (joined); NULL for none. */
 const struct capsule_sync *capsule_newest_sync(const struct capsule *capsule);

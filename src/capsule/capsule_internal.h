@@ -51,6 +51,8 @@ struct capsule {
     size_t gone_count;
     struct lookup gone_by_id;
 
+    uint64_t revoke_epoch;  // of the newest REVOKE; 0: none
+
     uint64_t policy_version;
     struct buffer policy;  // empty while the GENESIS's is in force
 
@@ -134,6 +136,19 @@ void capsule_prune_set_manifest(struct capsule *capsule, const struct branch_hea
 /* Judge a compactor's record by what a SYNC has said of its place. */
 MUST_CHECK enum status capsule_prune_verify_place(struct capsule *capsule,
                                                   const struct record *record);
+
+/* capsule_keys.c: key epochs, and who gets no more keys. */
+enum status capsule_keys_apply_revoke(struct capsule *capsule, struct branch *leader,
+                                      const struct record *record);
+/* Judge the key epoch of a sealed record; the one that a SYNC begins; whether a branch may join. */
+MUST_CHECK enum status capsule_keys_verify_sealed(struct capsule *capsule,
+                                                  const struct record *record, uint32_t expected);
+MUST_CHECK enum status capsule_keys_verify_sync(struct capsule *capsule,
+                                                const struct record *record);
+MUST_CHECK enum status capsule_keys_verify_join(struct capsule *capsule,
+                                                const struct branch *branch,
+                                                const struct record *record,
+                                                const struct capsule_sync *sync);
 
 /* capsule_lock.c: what becomes of the grants of locks. */
 enum status capsule_lock_apply(struct capsule *capsule, struct branch *leader,

@@ -12,7 +12,7 @@
 
 /*
  *     offset  bytes  field
- *          0      4  magic "PSN1"
+ *          0      4  magic "PSN2"
  *          4      1  kind: WHOLE 1, JOINED 2
  *          5      3  reserved, zero
  *          8     32  capsule name
@@ -20,9 +20,10 @@
  *         48      4  policy_bytes, then the policy; none while it is the GENESIS's
  *         ..      8  no SYNC up to this epoch is listed
  *                 8  greatest term that has begun
- *                 4  sync_count, then the SYNCs in the order of epochs, each 104:
+ *                 8  epoch of the newest REVOKE
+ *                 4  sync_count, then the SYNCs in the order of epochs, each 156:
  *                    hash 32, epoch 8, sequence 8, leader 16, term 8, lamport 8, floor 8, time 8,
- * zero 8
+ * MANIFEST 56, key epoch 4
  *         ..      4  branch_count, then the branches in the order in which they were admitted:
  *                32  public key
  *                 1  role
@@ -34,7 +35,8 @@
  *                65  TLS public key
  *                40  head: sequence 8, hash 32
  *                40  SYNC joined at the head: hash 32, epoch 8
- *                 8  lamport of that SYNC
+ *                 8  lamport of that SYNC, 4 its key epoch
+ *                 8  epoch of the REVOKE that names it; 0: none does
  *                40  covered: the head that a SYNC or CLOSE named last
  *                 8  epoch joined there
  *                 8  sequence of its TERM, of a leader
@@ -48,7 +50,7 @@
  *                 8  term of the locks, 4 lock_count, then each: name 32, fence 8, LOCK's sequence
  * 8
  */
-#define SNAPSHOT_MAGIC 0x314e5350u
+#define SNAPSHOT_MAGIC 0x324e5350u
 
 enum {
     KIND_WHOLE = 1,
@@ -60,9 +62,9 @@ enum {
     FLAG_LEAPT = 16,
     FLAGS_ALL = 31,
     HEADER_BYTES = 40,
-    SYNC_BYTES = 96 + BRANCH_HEAD_BYTES,
+    SYNC_BYTES = 96 + BRANCH_HEAD_BYTES + 4,
     HEAD_BYTES = 40,
-    BRANCH_BYTES = 32 + 1 + 1 + 2 + 8 + 40 + 32 + P256_PUBLIC_BYTES + HEAD_BYTES + 40 + 8 +
+    BRANCH_BYTES = 32 + 1 + 1 + 2 + 8 + 40 + 32 + P256_PUBLIC_BYTES + HEAD_BYTES + 40 + 8 + 4 + 8 +
                    HEAD_BYTES + 8 + 8 + HEAD_BYTES + HEAD_BYTES,
     RANGE_BYTES = 16,
     RECENT_BYTES = 40,
@@ -122,7 +124,7 @@ static enum status encode_header(struct buffer *target, const struct capsule *ca
     struct encoder out;
     struct bytes policy = buffer_bytes(&capsule->policy);
     enum status status = encoder_begin(
-        &out, target, HEADER_BYTES + 8 + 4 + policy.length + 8 + 8 + 2 * BRANCH_HEAD_BYTES + 4);
+        &out, target, HEADER_BYTES + 8 + 4 + policy.length + 8 + 8 + 8 + 2 * BRANCH_HEAD_BYTES + 4);
     if (status != STATUS_OK) {
         return status;
     }
@@ -134,6 +136,7 @@ static enum status encode_header(struct buffer *target, const struct capsule *ca
     encoder_bytes(&out, policy.at, policy.length);
     encoder_u64(&out, forgotten_epoch);
     encoder_u64(&out, capsule->begun_term);
+    encoder_u64(&out, capsule->revoke_epoch);
     writer_head_encode(&out, &capsule->manifest);
     writer_head_encode(&out, &capsule->manifest_before);
     encoder_u32(&out, (uint32_t)sync_count);
@@ -157,6 +160,7 @@ static enum status encode_sync(struct buffer *target, const struct capsule_sync 
     encoder_u64(&out, sync->floor);
     encoder_u64(&out, sync->time_ms);
     writer_head_encode(&out, &sync->manifest);
+    encoder_u32(&out, sync->key_epoch);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -191,6 +195,8 @@ static enum status encode_branch(struct buffer *target, const struct capsule *ca
     encoder_bytes(&out, member->joined.bytes, HASH_BYTES);
     encoder_u64(&out, member->joined_epoch);
     encoder_u64(&out, member->joined_lamport);
+    encoder_u32(&out, member->joined_key_epoch);
+    encoder_u64(&out, member->revoked_epoch);
     encode_head(&out, &branch->covered);
     encoder_u64(&out, is_unknown ? 0 : branch->covered_joined_epoch);
     encoder_u64(&out, branch->term_sequence);
@@ -242,6 +248,7 @@ static struct branch joined_branch(const struct capsule *capsule, const struct b
         joined.member.joined_epoch = branch->covered_joined_epoch;
         joined.member.joined = sync == NULL ? (struct hash){.bytes = {0}} : sync->hash;
         joined.member.joined_lamport = sync == NULL ? 0 : sync->lamport;
+        joined.member.joined_key_epoch = sync == NULL ? CAPSULE_KEY_EPOCH_FIRST : sync->key_epoch;
     }
     return joined;
 }
@@ -405,6 +412,7 @@ static enum status decode_header(struct capsule *capsule, struct cursor *in, boo
     struct bytes policy = cursor_bytes(in, policy_bytes);
     capsule->forgotten_epoch = cursor_u64(in);
     capsule->begun_term = cursor_u64(in);
+    capsule->revoke_epoch = cursor_u64(in);
     capsule->manifest = writer_head_decode(in);
     capsule->manifest_before = writer_head_decode(in);
     *is_whole = kind == KIND_WHOLE;
@@ -421,7 +429,8 @@ static bool follows(const struct capsule_sync *sync, const struct capsule_sync *
 {
     return sync->epoch > previous->epoch && sync->time_ms >= previous->time_ms &&
            sync->lamport >= previous->lamport && sync->floor >= previous->floor &&
-           sync->term >= previous->term && sync->floor <= sync->lamport;
+           sync->term >= previous->term && sync->floor <= sync->lamport &&
+           sync->key_epoch >= previous->key_epoch;
 }
 
 static enum status decode_syncs(struct capsule *capsule, struct cursor *in)
@@ -435,7 +444,8 @@ static enum status decode_syncs(struct capsule *capsule, struct cursor *in)
         return STATUS_NO_MEMORY;
     }
     capsule->sync_capacity = count == 0 ? 1 : count;
-    struct capsule_sync previous = {.epoch = capsule->forgotten_epoch};
+    struct capsule_sync previous = {.epoch = capsule->forgotten_epoch,
+                                    .key_epoch = CAPSULE_KEY_EPOCH_FIRST};
     for (uint32_t i = 0; i < count; i++) {
         struct capsule_sync *sync = &capsule->syncs[i];
         cursor_copy(in, sync->hash.bytes, HASH_BYTES);
@@ -447,6 +457,7 @@ static enum status decode_syncs(struct capsule *capsule, struct cursor *in)
         sync->floor = cursor_u64(in);
         sync->time_ms = cursor_u64(in);
         sync->manifest = writer_head_decode(in);
+        sync->key_epoch = cursor_u32(in);
         if (!follows(sync, &previous) || hash_is_zero(&sync->hash) ||
             capsule_sync_find(capsule, &sync->hash) != NULL) {
             return STATUS_MALFORMED;
@@ -545,7 +556,8 @@ static bool join_is_sound(const struct capsule *capsule, const struct branch *br
 {
     const struct capsule_member *member = &branch->member;
     if (hash_is_zero(&member->joined)) {
-        return member->joined_epoch == 0 && member->joined_lamport == 0;
+        return member->joined_epoch == 0 && member->joined_lamport == 0 &&
+               member->joined_key_epoch == CAPSULE_KEY_EPOCH_FIRST;
     }
     const struct capsule_sync *sync = capsule_sync_find(capsule, &member->joined);
     if (sync == NULL) {
@@ -553,8 +565,9 @@ static bool join_is_sound(const struct capsule *capsule, const struct branch *br
         // word of what the leader has yet to prove.
         return !may_join(member);
     }
-    return sync->epoch == member->joined_epoch &&
-           (sync->lamport == member->joined_lamport || member->role == MEMBER_LEADER);
+    return sync->epoch == member->joined_epoch && ((sync->lamport == member->joined_lamport &&
+                                                    sync->key_epoch == member->joined_key_epoch) ||
+                                                   member->role == MEMBER_LEADER);
 }
 
 static bool branch_is_sound(const struct capsule *capsule, const struct branch *branch,
@@ -564,7 +577,8 @@ static bool branch_is_sound(const struct capsule *capsule, const struct branch *
     bool is_leader = member->role == MEMBER_LEADER;
     const struct head *head = &member->head;
     return (is_leader || member->role == MEMBER_WORKER || member->role == MEMBER_COMPACTOR) &&
-           member->term > 0 && writer_head_is_sound(head) &&
+           member->term > 0 && member->revoked_epoch <= capsule->revoke_epoch &&
+           (!is_leader || member->revoked_epoch == 0) && writer_head_is_sound(head) &&
            writer_head_is_sound(&branch->covered) && writer_head_is_sound(&member->cut) &&
            (member->is_closed || member->cut.sequence == 0) &&
            (!branch->is_listed_closed || member->is_closed) &&
@@ -594,6 +608,8 @@ static enum status decode_branch(struct capsule *capsule, struct cursor *in, boo
     cursor_copy(in, member->joined.bytes, HASH_BYTES);
     member->joined_epoch = cursor_u64(in);
     member->joined_lamport = cursor_u64(in);
+    member->joined_key_epoch = cursor_u32(in);
+    member->revoked_epoch = cursor_u64(in);
     read.covered = decode_head(in);
     read.covered_joined_epoch = cursor_u64(in);
     read.term_sequence = cursor_u64(in);

@@ -294,6 +294,9 @@ enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,
     }
     status = verify_progress(capsule, leader, record, &body);
     if (status == STATUS_OK) {
+        status = capsule_keys_verify_sync(capsule, record);
+    }
+    if (status == STATUS_OK) {
         status = verify_parents(capsule, record, &body);
     }
     if (status == STATUS_OK) {
@@ -314,6 +317,7 @@ enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,
     }
 
     uint32_t position = (uint32_t)capsule->sync_count;
+    uint32_t key_epoch = record->key_epoch == 0 ? capsule_key_epoch(capsule) : record->key_epoch;
     struct capsule_sync *sync = &capsule->syncs[position];
     *sync = (struct capsule_sync){
         .hash = record->hash,
@@ -325,6 +329,7 @@ enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,
         .floor = body.floor,
         .time_ms = body.time_ms,
         .manifest = body.manifest,
+        .key_epoch = key_epoch,
     };
     for (uint32_t i = 0; i < body.head_count; i++) {
         struct sync_head listed = sync_head_at(&body, i);
@@ -336,6 +341,7 @@ enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,
     leader->member.joined = sync->hash;
     leader->member.joined_epoch = sync->epoch;
     leader->member.joined_lamport = sync->lamport;
+    leader->member.joined_key_epoch = sync->key_epoch;
     return STATUS_OK;
 }
 
@@ -407,7 +413,8 @@ static enum status verify_fences(struct capsule *capsule, const struct record *r
 }
 
 static enum status verify_target(struct capsule *capsule, const struct branch *leader,
-                                 const struct branch *target, const struct record *record)
+                                 const struct branch *target, const struct record *record,
+                                 enum sync_close_reason reason)
 {
     const struct capsule_member *member = &target->member;
     struct capsule_digits writer = capsule_digits_of(member->id.bytes);
@@ -426,6 +433,10 @@ static enum status verify_target(struct capsule *capsule, const struct branch *l
     if (member->role == MEMBER_LEADER && member->term >= leader->member.term) {
         return capsule_refuse(capsule, record, STATUS_DENIED,
                               "the leader %s is no predecessor of this one", writer.text);
+    }
+    if (reason == SYNC_CLOSE_REVOKED && member->revoked_epoch == 0) {
+        return capsule_refuse(capsule, record, STATUS_FORGED, "the owner has not revoked %s",
+                              writer.text);
     }
     return STATUS_OK;
 }
@@ -449,7 +460,7 @@ enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *lea
         return capsule_refuse(capsule, record, STATUS_GAP, "it closes the unknown writer %s",
                               capsule_digits_of(body.cut.writer.bytes).text);
     }
-    status = verify_target(capsule, leader, target, record);
+    status = verify_target(capsule, leader, target, record, body.reason);
     if (status == STATUS_OK) {
         status = verify_head(capsule, record, target, &body.cut.head);
     }

@@ -126,6 +126,7 @@ enum status capsule_term_accept(struct capsule *capsule, const struct record *re
     branch->member.evidence_hash = hash_of(term.evidence.at, term.evidence.length);
     branch->member.joined = term.sync;
     branch->member.joined_epoch = term.sync_epoch;
+    branch->member.joined_key_epoch = CAPSULE_KEY_EPOCH_FIRST;
     branch->member.head = (struct head){.sequence = record->sequence, .hash = record->hash};
     branch->term_sequence = record->sequence;
     if (term.number > capsule->term) {
@@ -264,7 +265,7 @@ enum status capsule_term_apply_member(struct capsule *capsule, struct branch *le
         return capsule_refuse(capsule, record, status, "its body is no MEMBER");
     }
     struct writer_id id = writer_id_of(&body.key);
-    if (capsule_branch_find(capsule, &id) != NULL) {
+    if (capsule_branch_find(capsule, &id) != NULL || capsule_gone_find(capsule, &id) != NULL) {
         return capsule_refuse(capsule, record, STATUS_FORGED, "it admits %s a second time",
                               capsule_digits_of(id.bytes).text);
     }
@@ -294,6 +295,7 @@ enum status capsule_term_apply_member(struct capsule *capsule, struct branch *le
     branch->member.joined = body.sync;
     branch->member.joined_epoch = sync == NULL ? 0 : sync->epoch;
     branch->member.joined_lamport = sync == NULL ? 0 : sync->lamport;
+    branch->member.joined_key_epoch = sync == NULL ? CAPSULE_KEY_EPOCH_FIRST : sync->key_epoch;
     branch->covered_joined_epoch = branch->member.joined_epoch;
     return STATUS_OK;
 }

@@ -19,7 +19,10 @@
  *     m/3'      bearer token of the owner   "paranoid token v1"
  *     m/4'      names of locks              "paranoid lock v1"
  */
-enum { KEYS_TOKEN_TEXT_BYTES = 65 };
+enum {
+    KEYS_TOKEN_TEXT_BYTES = 65,
+    KEYS_EPOCHS_MAX = 1024,  // key epochs of one app: a newcomer is given all keys
+};
 
 /* The caller's. */
 struct secret *keys_data(const struct secret *seed, const struct hash *capsule, uint32_t key_epoch);

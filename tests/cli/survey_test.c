@@ -84,7 +84,7 @@ static void make_world(struct fixture *f, const struct policy *policy)
     struct capsule_world *world = &f->world;
     capsule_world_init_attested(world, 7, 1, buffer_bytes(&text), buffer_bytes(&f->evidence));
     secret_free(world->data_key);
-    world->data_key = keys_data(f->seed, &world->name, 0);
+    world->data_key = keys_data(f->seed, &world->name, 1);
     capsule_world_start(world);
     struct capsule_world_writer *a = capsule_world_admit(world, MEMBER_WORKER);
     struct capsule_world_writer *b = capsule_world_admit(world, MEMBER_WORKER);

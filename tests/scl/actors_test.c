@@ -304,7 +304,7 @@ static void start_scl(struct actors *actors)
         .on_function = ignore_function,
     };
     assert_int_equal(scl_new(&actors->scl, &config), STATUS_OK);
-    assert_int_equal(scl_add_key(actors->scl, 0, secret_bytes(actors->world.data_key)), STATUS_OK);
+    assert_int_equal(scl_add_key(actors->scl, 1, secret_bytes(actors->world.data_key)), STATUS_OK);
     pthread_mutex_init(&actors->lock, NULL);
     pthread_cond_init(&actors->work, NULL);
     pthread_cond_init(&actors->changed, NULL);

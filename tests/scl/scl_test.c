@@ -230,7 +230,7 @@ static void end_log(struct fixture *f)
 /* What the leader's GRANT brings, and all records so far. */
 static void get_ready(struct fixture *f)
 {
-    assert_int_equal(scl_add_key(f->scl, 0, secret_bytes(f->world.data_key)), STATUS_OK);
+    assert_int_equal(scl_add_key(f->scl, 1, secret_bytes(f->world.data_key)), STATUS_OK);
     feed_rest(f);
     end_log(f);
     assert_true(scl_is_ready(f->scl));
@@ -338,7 +338,7 @@ static void p5_a_tie_is_decided_alike_in_every_order_of_arrival(void **state)
     for (size_t i = 0; i < 6; i++) {
         stop_scl(f);
         start_scl(f);
-        assert_int_equal(scl_add_key(f->scl, 0, secret_bytes(f->world.data_key)), STATUS_OK);
+        assert_int_equal(scl_add_key(f->scl, 1, secret_bytes(f->world.data_key)), STATUS_OK);
         for (size_t record = 0; record < first; record++) {
             assert_int_equal(feed(f, record), STATUS_OK);
         }
@@ -396,7 +396,7 @@ static void a_record_waits_for_its_member_and_its_key(void **state)
         assert_int_equal(feed(f, i), STATUS_OK);
     }
     assert_value(f, "key", NULL);
-    assert_int_equal(scl_add_key(f->scl, 0, secret_bytes(f->world.data_key)), STATUS_OK);
+    assert_int_equal(scl_add_key(f->scl, 1, secret_bytes(f->world.data_key)), STATUS_OK);
     assert_int_equal(open_all(f), STATUS_OK);
     assert_value(f, "key", "value");
     fixture_free(f);
@@ -411,7 +411,7 @@ static void the_beginning_may_come_in_any_order(void **state)
     struct capsule_world_writer *old = f->world.leader;
     capsule_world_restart(&f->world);
     capsule_world_close(&f->world, old);
-    assert_int_equal(scl_add_key(f->scl, 0, secret_bytes(f->world.data_key)), STATUS_OK);
+    assert_int_equal(scl_add_key(f->scl, 1, secret_bytes(f->world.data_key)), STATUS_OK);
     for (size_t i = f->world.record_count; i > 0; i--) {
         assert_int_equal(feed(f, i - 1), STATUS_OK);
     }
@@ -981,7 +981,7 @@ static void a_newcomer_begins_at_the_sync_that_its_member_names(void **state)
     capsule_world_sync(&f->world);
     stop_scl(f);
     start_scl(f);
-    assert_int_equal(scl_add_key(f->scl, 0, secret_bytes(f->world.data_key)), STATUS_OK);
+    assert_int_equal(scl_add_key(f->scl, 1, secret_bytes(f->world.data_key)), STATUS_OK);
     struct record record;
     for (size_t i = 0; i < f->world.record_count; i++) {
         struct bytes bytes = capsule_world_record(&f->world, i);
@@ -1049,7 +1049,7 @@ static void p6_a_token_is_reached_by_who_has_seen_as_much(void **state)
     stop_scl(f);
     f->own = f->b;
     start_scl(f);
-    assert_int_equal(scl_add_key(f->scl, 0, secret_bytes(f->world.data_key)), STATUS_OK);
+    assert_int_equal(scl_add_key(f->scl, 1, secret_bytes(f->world.data_key)), STATUS_OK);
     for (size_t i = 0; i < first; i++) {
         assert_int_equal(feed(f, i), STATUS_OK);
     }
@@ -1273,7 +1273,7 @@ static void the_log_is_fetched_in_pages(void **state)
     assert_true(take_fetch(f, &fetch, &again));
     assert_int_equal(fetch.from, 3);
     assert_int_equal(answer_fetch(f, request, 4, 1), STATUS_STALE);
-    assert_int_equal(scl_add_key(f->scl, 0, secret_bytes(f->world.data_key)), STATUS_OK);
+    assert_int_equal(scl_add_key(f->scl, 1, secret_bytes(f->world.data_key)), STATUS_OK);
     feed_rest(f);
     assert_false(scl_is_ready(f->scl));
     assert_int_equal(answer_fetch(f, again, 4, 1), STATUS_OK);
@@ -1405,7 +1405,7 @@ static void p6_serves_only_when_it_has_reached_what_the_leader_named(void **stat
     capsule_world_put(&f->world, f->a, "key", "1");
     size_t data = f->world.record_count - 1;
     const struct branch_head head = {.writer = f->a->id, .head = f->a->head};
-    assert_int_equal(scl_add_key(f->scl, 0, secret_bytes(f->world.data_key)), STATUS_OK);
+    assert_int_equal(scl_add_key(f->scl, 1, secret_bytes(f->world.data_key)), STATUS_OK);
     assert_int_equal(scl_require(f->scl, &head), STATUS_OK);
     for (size_t i = 0; i < data; i++) {
         assert_int_equal(feed(f, i), STATUS_OK);

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/encoder.h"
+#include "capsule/revoke.h"
 #include "crypto/crypto.h"
 
 static void must(const struct capsule_world *world, enum status status)
@@ -123,6 +124,12 @@ void capsule_world_draft(struct capsule_world *world, struct capsule_world_draft
     }
     if (writer->names_join && writer->role != MEMBER_LEADER) {
         draft->parents[draft->fields.parent_count++] = writer->joined;
+    }
+    if (record_type_is_sealed(type)) {
+        const struct capsule_sync *joined = capsule_sync_find(world->capsule, &writer->joined);
+        draft->fields.key_epoch = writer->role == MEMBER_LEADER ? capsule_key_epoch(world->capsule)
+                                  : joined == NULL              ? CAPSULE_KEY_EPOCH_FIRST
+                                                                : joined->key_epoch;
     }
 }
 
@@ -342,6 +349,7 @@ enum status capsule_world_try_sync(struct capsule_world *world,
 {
     struct capsule_world_draft draft;
     capsule_world_draft(world, &draft, world->leader, RECORD_SYNC);
+    draft.fields.key_epoch = plan->key_epoch;
     for (uint32_t i = 0; i < plan->body.head_count; i++) {
         if (plan->heads[i].branch.head.sequence > 0) {
             CHECK(draft.fields.parent_count < CAPSULE_WORLD_PARENTS_MAX);
@@ -376,6 +384,29 @@ void capsule_world_sync(struct capsule_world *world)
     struct capsule_world_sync_plan plan;
     capsule_world_plan_sync(world, &plan);
     must(world, capsule_world_try_sync(world, &plan));
+}
+
+void capsule_world_rotate(struct capsule_world *world, struct secret *data_key)
+{
+    struct capsule_world_sync_plan plan;
+    capsule_world_plan_sync(world, &plan);
+    plan.key_epoch = capsule_key_epoch(world->capsule) + 1;
+    must(world, capsule_world_try_sync(world, &plan));
+    secret_free(world->data_key);
+    world->data_key = data_key;
+    for (size_t i = 0; i < world->writer_count; i++) {
+        struct capsule_world_writer *writer = &world->writers[i];
+        aead_key_free(writer->body_key);
+        writer->body_key = seal_key_new(data_key, &world->name, &writer->public_key);
+    }
+}
+
+void capsule_world_revoke(struct capsule_world *world, const struct capsule_world_writer *writer)
+{
+    struct capsule_world_draft draft;
+    capsule_world_draft(world, &draft, world->leader, RECORD_REVOKE);
+    must(world, revoke_encode(&draft.body, &world->name, &writer->id, world->owner));
+    append(world, &draft);
 }
 
 void capsule_world_plan_close(struct capsule_world *world, struct capsule_world_close_plan *plan,

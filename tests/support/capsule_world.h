@@ -114,6 +114,13 @@ struct branch_head capsule_world_compact(struct capsule_world *world,
 /* A SYNC of all heads with the receipts of W stores; every open writer joins it. */
 void capsule_world_sync(struct capsule_world *world);
 
+/* The same, and it begins the next key epoch: from now on every writer seals with `data_key`, which
+ * the world takes. */
+void capsule_world_rotate(struct capsule_world *world, struct secret *data_key);
+
+/* The owner's REVOKE of `writer`. */
+void capsule_world_revoke(struct capsule_world *world, const struct capsule_world_writer *writer);
+
 /* A CLOSE of `writer` at its head, fenced by R stores. */
 void capsule_world_close(struct capsule_world *world, struct capsule_world_writer *writer);
 
@@ -151,6 +158,7 @@ struct capsule_world_sync_plan {
     struct sync_body body;
     struct sync_head heads[CAPSULE_WORLD_WRITERS_MAX + 1];
     struct buffer receipts;
+    uint32_t key_epoch;  // that it begins; 0: none
 };
 void capsule_world_plan_sync(struct capsule_world *world, struct capsule_world_sync_plan *plan);
 enum status capsule_world_try_sync(struct capsule_world *world,
