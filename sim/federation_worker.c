@@ -125,16 +125,19 @@ static void worker_receive_channel(struct federation_worker *worker, struct byte
                (message.kind == MESSAGE_LOCK_GRANT || message.kind == MESSAGE_LOCK_ANSWER)) {
         enum status status = scl_lock_receive(worker->scl, &message);
         CHECK(status == STATUS_OK || status == STATUS_STALE);
+    } else if (is_genuine && message.kind == MESSAGE_KEY && message.key.secret != NULL) {
+        enum status status = scl_add_key(worker->scl, message.key.key_epoch, message.key.secret);
+        CHECK(status == STATUS_OK || status == STATUS_STALE);
     }
     buffer_release(&plain);
 }
 
-/* What the scl has to say to the leader about locks. */
+/* What the scl has to say to the leader. */
 static void worker_tell_leader(struct federation *f, struct federation_worker *worker, size_t place,
                                uint64_t now_us)
 {
     struct buffer plain = BUFFER_EMPTY;
-    while (worker->channel != NULL && scl_lock_output(worker->scl, now_us, &plain) == STATUS_OK) {
+    while (worker->channel != NULL && scl_tell(worker->scl, now_us, &plain) == STATUS_OK) {
         struct buffer sealed = BUFFER_EMPTY, frame = BUFFER_EMPTY;
         CHECK(channel_seal(worker->channel, &sealed, buffer_bytes(&plain)) == STATUS_OK);
         CHECK(frame_encode(&frame, FRAME_CHANNEL, 0, &frame_to_leader, buffer_bytes(&sealed)) ==

@@ -50,6 +50,12 @@ static enum status encode(struct buffer *target, const struct message *message)
         return message_prune_encode(target, &message->prune);
     case MESSAGE_RENEW:
         return message_renew_encode(target, &message->renew);
+    case MESSAGE_KEY:
+        return message_key_encode(target, &message->key);
+    case MESSAGE_ROTATE:
+        return message_rotate_encode(target, message->rotate);
+    case MESSAGE_REVOKE:
+        return message_revoke_encode(target, &message->revoke);
     case MESSAGE_LOCK_ASK:
         return message_lock_ask_encode(target, &message->lock_ask);
     case MESSAGE_LOCK_GRANT:

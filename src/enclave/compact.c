@@ -120,11 +120,13 @@ static enum status receive_channel(struct compact *compact, struct bytes body)
     struct buffer plain = BUFFER_EMPTY;
     struct message message;
     enum status status = STATUS_OK;
-    bool is_grant = compact->channel != NULL && !compact->has_grant &&
-                    channel_open(compact->channel, &plain, body) == STATUS_OK &&
-                    message_decode(&message, buffer_bytes(&plain)) == STATUS_OK &&
-                    message.kind == MESSAGE_GRANT;
-    if (is_grant) {
+    bool is_genuine = compact->channel != NULL &&
+                      channel_open(compact->channel, &plain, body) == STATUS_OK &&
+                      message_decode(&message, buffer_bytes(&plain)) == STATUS_OK;
+    if (is_genuine && message.kind == MESSAGE_KEY && message.key.secret != NULL) {
+        status = scl_add_key(compact->scl, message.key.key_epoch, message.key.secret);
+        status = status == STATUS_STALE ? STATUS_OK : status;
+    } else if (is_genuine && message.kind == MESSAGE_GRANT && !compact->has_grant) {
         for (uint32_t i = 0; i < message.grant.key_count && status == STATUS_OK; i++) {
             status = scl_add_key(compact->scl, message.grant.keys[i].key_epoch,
                                  message.grant.keys[i].secret);
@@ -261,25 +263,46 @@ static enum status flush(struct compact *compact)
     return status == STATUS_EMPTY ? STATUS_OK : status;
 }
 
+static enum status tell_leader(struct compact *compact, struct bytes plain)
+{
+    struct buffer sealed = BUFFER_EMPTY;
+    enum status status = channel_seal(compact->channel, &sealed, plain);
+    if (status == STATUS_OK) {
+        status = enclave_send_body(compact->enclave, FRAME_CHANNEL, 0, &frame_to_leader,
+                                   buffer_bytes(&sealed));
+    }
+    buffer_release(&sealed);
+    return status;
+}
+
+/* What the scl has to say. */
+static enum status tell_all(struct compact *compact)
+{
+    struct buffer plain = BUFFER_EMPTY;
+    enum status status = STATUS_OK;
+    while (compact->channel != NULL && status == STATUS_OK &&
+           (status = scl_tell(compact->scl, enclave_now_us(), &plain)) == STATUS_OK) {
+        status = tell_leader(compact, buffer_bytes(&plain));
+        buffer_clear(&plain);
+    }
+    buffer_release(&plain);
+    return status == STATUS_EMPTY ? STATUS_OK : status;
+}
+
 /* What has become dispensable: the leader decides. */
 static enum status propose_prune(struct compact *compact)
 {
-    struct buffer body = BUFFER_EMPTY, plain = BUFFER_EMPTY, sealed = BUFFER_EMPTY;
+    struct buffer body = BUFFER_EMPTY, plain = BUFFER_EMPTY;
     enum status status = compactor_prune(compact->compactor, &body);
     if (status == STATUS_OK) {
         const struct message_prune prune = {.body = buffer_bytes(&body)};
         status = message_prune_encode(&plain, &prune);
     }
     if (status == STATUS_OK) {
-        status = channel_seal(compact->channel, &sealed, buffer_bytes(&plain));
-    }
-    if (status == STATUS_OK) {
-        status = enclave_send_body(compact->enclave, FRAME_CHANNEL, 0, &frame_to_leader,
-                                   buffer_bytes(&sealed));
+        status = tell_leader(compact, buffer_bytes(&plain));
     }
     buffer_release(&body);
     buffer_release(&plain);
-    buffer_release(&sealed);
     return status == STATUS_EMPTY ? STATUS_OK : status;
 }
 
@@ -355,6 +378,9 @@ static enum status turn(struct compact *compact)
     }
     if (status == STATUS_OK) {
         status = tick(compact);
+    }
+    if (status == STATUS_OK) {
+        status = tell_all(compact);
     }
     if (status == STATUS_OK) {
         status = work(compact);

@@ -176,6 +176,15 @@ static enum status receive_renewed(struct worker *worker, struct bytes certifica
     return status;
 }
 
+/* A key epoch has begun since this worker was admitted. */
+static enum status receive_key(struct worker *worker, const struct message_key *key)
+{
+    pthread_mutex_lock(&worker->lock);
+    enum status status = scl_add_key(worker->scl, key->key_epoch, key->secret);
+    pthread_mutex_unlock(&worker->lock);
+    return status == STATUS_STALE ? STATUS_OK : status;
+}
+
 static enum status receive_lock(struct worker *worker, const struct message *message)
 {
     pthread_mutex_lock(&worker->lock);
@@ -202,6 +211,8 @@ static enum status receive_channel(struct worker *worker, struct bytes body)
         status = receive_lock(worker, &message);
     } else if (is_genuine && message.kind == MESSAGE_VOUCH) {
         status = worker_attest_receive_vouch(worker, &message.vouch);
+    } else if (is_genuine && message.kind == MESSAGE_KEY && message.key.secret != NULL) {
+        status = receive_key(worker, &message.key);
     }
     buffer_release(&plain);
     return status;
@@ -220,16 +231,16 @@ static enum status ask_renewal(struct worker *worker)
     return status;
 }
 
-/* What there is to say about locks; `*wake_us` receives when there may be more. */
-static enum status tell_of_locks(struct worker *worker, uint64_t *wake_us)
+/* What the scl has to say; `*wake_us` receives when there may be more. */
+static enum status tell_all(struct worker *worker, uint64_t *wake_us)
 {
     struct buffer plain = BUFFER_EMPTY;
     uint64_t now_us = enclave_now_us();
     enum status status = STATUS_OK;
     while (status == STATUS_OK) {
         pthread_mutex_lock(&worker->lock);
-        status = scl_lock_output(worker->scl, now_us, &plain);
-        *wake_us = scl_lock_wake_us(worker->scl, now_us);
+        status = scl_tell(worker->scl, now_us, &plain);
+        *wake_us = scl_tell_wake_us(worker->scl, now_us);
         pthread_mutex_unlock(&worker->lock);
         if (status == STATUS_OK) {
             status = tell_leader(worker, buffer_bytes(&plain));
@@ -488,8 +499,8 @@ void worker_open_run(struct worker *worker)
         if (status == STATUS_OK) {
             status = worker_flush(worker);
         }
-        if (status == STATUS_OK && atomic_load(&worker->is_ready)) {
-            status = tell_of_locks(worker, &opener.locks_us);
+        if (status == STATUS_OK && worker->certificate.length > 0) {
+            status = tell_all(worker, &opener.locks_us);
         }
         if (status == STATUS_OK && atomic_load(&worker->is_ready)) {
             status =

@@ -9,7 +9,6 @@
 #include "base/date.h"
 #include "capsule/function.h"
 #include "capsule/keys.h"
-#include "capsule/seal.h"
 #include "leader/leader_internal.h"
 
 /*
@@ -143,10 +142,6 @@ static enum status grow_tree(struct leader *leader)
     leader->token = keys_token_hash(token);
     buffer_wipe(token, sizeof token);
 
-    leader->key_epoch = 1;
-    struct secret *data_key = keys_data(leader->seed, capsule, leader->key_epoch);
-    leader->body_key = seal_key_new(data_key, capsule, &leader->public_key);
-    secret_free(data_key);
     leader->lock_key = keys_lock(leader->seed, capsule);
     leader->root_key = keys_tls_root(leader->seed);
     return certificate_root(&leader->root, leader->root_key, capsule);
@@ -513,7 +508,8 @@ static enum status encode_grant(struct leader *leader, const struct leader_join 
     struct branch_head *heads = calloc(leader->peer_count + 1, sizeof *heads);
     enum status status = heads == NULL ? STATUS_NO_MEMORY : make_leaf(leader, join, time, &leaf);
     if (status == STATUS_OK) {
-        for (uint32_t epoch = 1; epoch <= leader->key_epoch; epoch++) {
+        uint32_t last = rotation_epoch_to_grant(leader);
+        for (uint32_t epoch = CAPSULE_KEY_EPOCH_FIRST; epoch <= last; epoch++) {
             struct secret *key = keys_data(leader->seed, capsule_name(leader->capsule), epoch);
             keys[grant.key_count] = key;
             grant.keys[grant.key_count++] =
@@ -624,6 +620,8 @@ static enum status receive_member_message(struct leader *leader, const struct fr
         status = retention_receive(leader, member, message.prune.body);
     } else if (is_genuine && message.kind == MESSAGE_VOUCH_ASK) {
         status = witness_receive_ask(leader, member, &message.vouch_ask);
+    } else if (is_genuine && message.kind == MESSAGE_KEY) {
+        status = rotation_receive_ask(leader, member, channel, message.key.key_epoch);
     }
     buffer_release(&plain);
     return status;
@@ -652,6 +650,10 @@ enum status admission_receive_channel(struct leader *leader, const struct frame 
         status = receive_seed(leader, session, &message.seed, time.now_us);
     } else if (message.kind == MESSAGE_DEPLOY) {
         status = receive_deploy(leader, session, &message.deploy, time.now_us);
+    } else if (message.kind == MESSAGE_ROTATE) {
+        status = rotation_receive_rotate(leader, session, message.rotate);
+    } else if (message.kind == MESSAGE_REVOKE) {
+        status = rotation_receive_revoke(leader, session, &message.revoke, time.now_us);
     }
 
 done:

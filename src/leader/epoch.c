@@ -30,7 +30,7 @@ enum status epoch_receive_record(struct leader *leader, const struct record *rec
 {
     const struct capsule_member *member = capsule_member_find(leader->capsule, &record->writer);
     struct eoe eoe;
-    if (leader->stage != LEADER_LEADING || member == NULL) {
+    if (leader->stage != LEADER_LEADING || member == NULL || member->revoked_epoch != 0) {
         return STATUS_OK;
     }
     if (record->type == RECORD_MANIFEST) {
@@ -55,6 +55,7 @@ enum status epoch_receive_record(struct leader *leader, const struct record *rec
     peer->eoe_head = (struct head){.sequence = record->sequence, .hash = record->hash};
     peer->eoe_lamport = eoe.lamport;
     peer->eoe_joined = member->joined_lamport;
+    rotation_note_eoe(leader, member);
     return STATUS_OK;
 }
 
@@ -112,7 +113,8 @@ static bool is_complete(struct leader *leader)
     for (size_t i = 0; i < leader->peer_count; i++) {
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
         if (is_open_writer(member) && leader->peers[i].channel != NULL &&
-            !leader->peers[i].was_absent && !has_answered(leader, member)) {
+            member->revoked_epoch == 0 && !leader->peers[i].was_absent &&
+            !has_answered(leader, member)) {
             return false;
         }
     }
@@ -288,6 +290,7 @@ enum status epoch_write_sync(struct leader *leader, struct leader_time time)
     }
     sync_fill(leader, &sync, heads, time);
     sync.receipts = buffer_bytes(&receipts);
+    uint32_t begun = rotation_epoch_to_begin(leader);
     status = sync_encode(&body, &sync, heads);
     if (status == STATUS_OK) {
         status = leader_write(leader, RECORD_SYNC, buffer_bytes(&body), parents, parent_count,
@@ -299,6 +302,7 @@ enum status epoch_write_sync(struct leader *leader, struct leader_time time)
         leader->sync_us = time.now_us;
         leader->rts_epoch = 0;
         leader->counters.syncs_written++;
+        rotation_note_sync(leader, begun, time.now_us);
     }
 
 done:
@@ -325,15 +329,19 @@ static enum status send_rts(struct leader *leader, uint64_t now_us)
     return status;
 }
 
-/* Who has missed every epoch for so long keeps the floor down, and its branch open: it ends. */
+/*
+ * Who has missed every epoch for so long keeps the floor down, and its branch open: it ends. So
+ * does who goes on with an old data key, for those revoked since could read what it writes.
+ */
 static enum status close_absent(struct leader *leader, uint64_t now_us)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0; i < leader->peer_count && status == STATUS_OK; i++) {
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
         const struct leader_peer *peer = &leader->peers[i];
-        if (is_open_writer(member) && peer->absent_us != 0 &&
-            now_us >= peer->absent_us + EPOCH_ABSENT_LIMIT_US) {
+        bool is_absent = peer->absent_us != 0 && now_us >= peer->absent_us + EPOCH_ABSENT_LIMIT_US;
+        bool is_stale = peer->stale_us != 0 && now_us >= peer->stale_us + EPOCH_ABSENT_LIMIT_US;
+        if (is_open_writer(member) && (is_absent || is_stale)) {
             const struct writer_id writer = member->id;
             status = takeover_close(leader, &writer, SYNC_CLOSE_ABSENT, now_us);
         }
@@ -344,7 +352,8 @@ static enum status close_absent(struct leader *leader, uint64_t now_us)
 enum status epoch_tick(struct leader *leader, struct leader_time time, uint64_t *wake_us)
 {
     if (leader->rts_epoch != 0) {
-        if (is_complete(leader) || time.now_us >= leader->rts_us + EPOCH_ABSENT_US) {
+        bool is_over = time.now_us >= leader->rts_us + EPOCH_ABSENT_US;
+        if (is_over || (is_complete(leader) && !rotation_awaits_cut(leader))) {
             enum status status = epoch_write_sync(leader, time);
             return status == STATUS_OK ? close_absent(leader, time.now_us) : status;
         }
@@ -352,7 +361,8 @@ enum status epoch_tick(struct leader *leader, struct leader_time time, uint64_t 
         return STATUS_OK;
     }
     // One SYNC at a time: the next waits until W stores hold the last.
-    bool has_work = epoch_has_cut_to_list(leader) || has_news(leader);
+    bool has_work = epoch_has_cut_to_list(leader) || has_news(leader) ||
+                    rotation_epoch_to_begin(leader) != 0 || rotation_is_under_way(leader);
     if (!has_work || !leader_own_is_durable(leader, leader->sync_sequence)) {
         return STATUS_OK;
     }

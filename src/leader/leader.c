@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/cursor.h"
+#include "capsule/keys.h"
 #include "capsule/receipt.h"
 #include "capsule/seal.h"
 #include "leader/leader_internal.h"
@@ -225,6 +226,20 @@ static void fields_fill(const struct leader *leader, struct record_fields *field
     }
 }
 
+/* The key of the own bodies in this key epoch. */
+static void use_body_key(struct leader *leader, uint32_t key_epoch)
+{
+    if (leader->body_key != NULL && leader->key_epoch == key_epoch) {
+        return;
+    }
+    const struct hash *capsule = capsule_name(leader->capsule);
+    struct secret *data_key = keys_data(leader->seed, capsule, key_epoch);
+    aead_key_free(leader->body_key);
+    leader->body_key = seal_key_new(data_key, capsule, &leader->public_key);
+    leader->key_epoch = key_epoch;
+    secret_free(data_key);
+}
+
 static enum status record_build(struct leader *leader, struct buffer *frame,
                                 struct record_fields *fields, struct bytes body)
 {
@@ -236,6 +251,7 @@ static enum status record_build(struct leader *leader, struct buffer *frame,
         return status;
     }
     if (record_type_is_sealed(fields->type)) {
+        use_body_key(leader, capsule_key_epoch(leader->capsule));
         fields->key_epoch = leader->key_epoch;
         return seal_record(frame, &hash, fields, body, leader->body_key, leader->key);
     }
@@ -247,6 +263,9 @@ enum status leader_write(struct leader *leader, enum record_type type, struct by
 {
     struct buffer frame = BUFFER_EMPTY;
     struct record_fields fields = {.type = type};
+    if (type == RECORD_SYNC) {
+        fields.key_epoch = rotation_epoch_to_begin(leader);
+    }
     struct hash *parents = calloc(head_count + 1, sizeof *parents);
     if (parents == NULL) {
         return STATUS_NO_MEMORY;
@@ -484,6 +503,9 @@ enum status leader_tick(struct leader *leader, struct leader_time time, uint64_t
     }
     if (status == STATUS_OK) {
         status = answer_deploys(leader);
+    }
+    if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
+        status = rotation_tick(leader, time.now_us);
     }
     if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
         status = retention_tick(leader, time);

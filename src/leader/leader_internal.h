@@ -23,6 +23,7 @@ enum {
     LEADER_WAITING_DEPLOYS_MAX = 64,
     LEADER_LOCKS_MAX = 4096,    // asked for or held
     LEADER_WITNESSES_MAX = 64,  // members that wait for evidence of the leader's
+    LEADER_ROTATIONS_MAX = 16,  // that the owner waits for
     LEADER_RUN_MAX = 64,        // records vouched for by one signature while loading
 };
 
@@ -66,6 +67,7 @@ struct leader_peer {
     bool is_listed_closed;
     bool was_absent;
     uint64_t absent_us;         // since when it has missed every epoch; 0: it has not
+    uint64_t stale_us;          // since when a key epoch has begun that it has not joined; 0: none
     uint64_t claimed_sequence;  // the greatest a receipt speaks of; not verified: a reason to ask
     uint64_t eoe_epoch;         // the newest it answered
     struct head eoe_head;
@@ -104,6 +106,15 @@ struct leader_deploy {
     struct writer_id session;
     uint32_t request;
     uint64_t sequence;
+};
+
+/* The owner waits for a key epoch to begin, and with it for a revoked branch to end. */
+struct leader_rotation {
+    bool is_used;
+    struct writer_id session;
+    uint32_t request;
+    struct writer_id revoked;  // zero: nobody is
+    uint64_t sequence;         // of the SYNC that did it; 0: it is not written yet
 };
 
 /* A lock that a worker asked for; with a fence, one that it holds. */
@@ -152,9 +163,9 @@ struct leader {
     struct p256_key *root_key;
     struct buffer root;  // its certificate, DER
     struct hash token;
-    struct aead_key *body_key;  // of the own sealed bodies
+    struct aead_key *body_key;  // of the own sealed bodies; NULL until needed
+    uint32_t key_epoch;         // which it is for
     struct secret *lock_key;
-    uint32_t key_epoch;
     struct policy policy;
     uint64_t policy_version;  // of the one parsed
 
@@ -200,6 +211,11 @@ struct leader {
     struct leader_function functions[LEADER_FUNCTIONS_MAX];
     size_t function_count;
     struct leader_deploy deploys[LEADER_WAITING_DEPLOYS_MAX];
+
+    // Key epochs: whether the owner asked for the next one, and who waits for it.
+    bool must_rotate;
+    uint64_t begun_sequence;  // of the last own SYNC that began one; 0: none did
+    struct leader_rotation rotations[LEADER_ROTATIONS_MAX];
 
     // Locks: those asked for and held, in no order.
     struct leader_lock *locks;  // LEADER_LOCKS_MAX of them
@@ -286,6 +302,35 @@ MUST_CHECK enum status takeover_close(struct leader *leader, const struct writer
 /* Whether some branch is being closed: stores may have to be asked again. */
 bool takeover_is_closing(struct leader *leader);
 void takeover_release(struct leader *leader);
+
+/* ---- rotation.c ---- */
+
+/* The owner asks for a new key epoch; throws a member out. */
+MUST_CHECK enum status rotation_receive_rotate(struct leader *leader,
+                                               const struct leader_session *session,
+                                               uint32_t request);
+MUST_CHECK enum status rotation_receive_revoke(struct leader *leader,
+                                               const struct leader_session *session,
+                                               const struct message_revoke *revoke,
+                                               uint64_t now_us);
+/* A member asks for a data key. */
+MUST_CHECK enum status rotation_receive_ask(struct leader *leader,
+                                            const struct capsule_member *member,
+                                            struct channel *channel, uint32_t key_epoch);
+/* The newest key epoch whose key may be given away: a crash does not undo its SYNC. */
+uint32_t rotation_epoch_to_grant(struct leader *leader);
+/* The key epoch that the SYNC to be written begins; 0: none. */
+uint32_t rotation_epoch_to_begin(const struct leader *leader);
+/* A SYNC was written. */
+void rotation_note_sync(struct leader *leader, uint32_t begun, uint64_t now_us);
+/* A member's EOE was accepted: it may seal with the key epoch in force now. */
+void rotation_note_eoe(struct leader *leader, const struct capsule_member *member);
+/* Whether an open branch has yet to join the key epoch in force. */
+bool rotation_is_under_way(struct leader *leader);
+/* Whether a revoked branch is still open. */
+bool rotation_awaits_cut(struct leader *leader);
+/* Close whom the owner revoked; answer the owner. */
+MUST_CHECK enum status rotation_tick(struct leader *leader, uint64_t now_us);
 
 /* ---- retention.c ---- */
 

@@ -343,7 +343,7 @@ static void job_release(struct compactor *compactor)
 static enum status job_begin(struct compactor *compactor, uint8_t target_level, bool drops_deletes)
 {
     struct scl *scl = compactor->scl;
-    const struct scl_key *key = scl_key_newest(scl);
+    const struct scl_key *key = scl_key_own(scl);
     CHECK(key != NULL);  // it is ready, so it has been granted
     const struct compaction_config config = {
         .builder =

@@ -37,6 +37,7 @@ enum status scl_new(struct scl **scl, const struct scl_config *config)
     made->output_end = &made->output;
     made->log_next = 1;
     made->lost_us = SCL_LOST_US;
+    made->joined_key_epoch = CAPSULE_KEY_EPOCH_FIRST;
 
     enum status status = capsule_new(&made->capsule, config->genesis);
     if (status == STATUS_OK) {
@@ -126,12 +127,16 @@ void scl_unblock(struct scl *scl)
 
 enum status scl_add_key(struct scl *scl, uint32_t key_epoch, const uint8_t secret[SECRET_BYTES])
 {
+    if (scl_key_find(scl, key_epoch) != NULL) {
+        return STATUS_STALE;
+    }
     if (scl->key_count == SCL_KEYS_MAX) {
         return STATUS_FULL;
     }
     scl->keys[scl->key_count++] =
         (struct scl_key){.key_epoch = key_epoch, .secret = secret_new_copy(secret)};
     scl_unblock(scl);
+    scl_join_newest(scl);
     return STATUS_OK;
 }
 
@@ -145,15 +150,22 @@ const struct scl_key *scl_key_find(const struct scl *scl, uint32_t key_epoch)
     return NULL;
 }
 
-const struct scl_key *scl_key_newest(const struct scl *scl)
+const struct scl_key *scl_key_own(const struct scl *scl)
 {
-    const struct scl_key *newest = NULL;
-    for (size_t i = 0; i < scl->key_count; i++) {
-        if (newest == NULL || scl->keys[i].key_epoch > newest->key_epoch) {
-            newest = &scl->keys[i];
-        }
-    }
-    return newest;
+    return scl_key_find(scl, scl->joined_key_epoch);
+}
+
+enum status scl_tell(struct scl *scl, uint64_t now_us, struct buffer *plain)
+{
+    enum status status = scl_keys_output(scl, now_us, plain);
+    return status == STATUS_EMPTY ? scl_lock_output(scl, now_us, plain) : status;
+}
+
+uint64_t scl_tell_wake_us(struct scl *scl, uint64_t now_us)
+{
+    uint64_t key_us = scl_keys_wake_us(scl, now_us);
+    uint64_t lock_us = scl_lock_wake_us(scl, now_us);
+    return key_us < lock_us ? key_us : lock_us;
 }
 
 enum status scl_require(struct scl *scl, const struct branch_head *head)
@@ -276,8 +288,10 @@ void scl_join_newest(struct scl *scl)
         return;
     }
     if (sync->epoch > scl->joined_epoch && sync->epoch > own->joined_epoch &&
-        !durable_covers(scl->durable, &sync->leader, sync->sequence)) {
-        // The one that the own MEMBER names was held before the leader admitted us.
+        !(durable_covers(scl->durable, &sync->leader, sync->sequence) &&
+          scl_key_find(scl, sync->key_epoch) != NULL)) {
+        // The one that the own MEMBER names was held before the leader admitted us, and its key
+        // granted.
         sync = capsule_sync_find(scl->capsule, &own->joined);
     }
     if (sync == NULL || sync->epoch <= scl->joined_epoch) {
@@ -286,6 +300,7 @@ void scl_join_newest(struct scl *scl)
     scl->joined = sync->hash;
     scl->joined_epoch = sync->epoch;
     scl->joined_floor = sync->floor;
+    scl->joined_key_epoch = sync->key_epoch;
     scl_cold_name(scl, sync);
     atomic_store_explicit(&scl->joined_time_ms, sync->time_ms, memory_order_relaxed);
     if (scl->lamport < sync->lamport) {
@@ -458,9 +473,9 @@ uint64_t scl_tick(struct scl *scl, uint64_t now_us)
     repeat_unreceipted(scl, now_us);
     uint64_t wake_us = tick_expiry(scl, now_us);
     uint64_t tag_us = scl_tag_tick(scl, now_us);
-    uint64_t lock_us = scl_lock_wake_us(scl, now_us);
+    uint64_t tell_us = scl_tell_wake_us(scl, now_us);
     wake_us = tag_us < wake_us ? tag_us : wake_us;
-    wake_us = lock_us < wake_us ? lock_us : wake_us;
+    wake_us = tell_us < wake_us ? tell_us : wake_us;
     uint64_t cold_us = scl_cold_tick(scl, now_us);
     wake_us = cold_us < wake_us ? cold_us : wake_us;
     uint64_t start_us = scl_start_tick(scl, now_us);

@@ -60,9 +60,20 @@ void scl_free(struct scl *scl);
 const struct capsule *scl_capsule(const struct scl *scl);
 struct memtable *scl_memtable(struct scl *scl);
 
-/* A data key from the leader (copied). Later epochs replace it for new records. */
+/*
+ * A data key from the leader (copied); the first one first, then without gaps. New records are
+ * sealed with that of the key epoch which the joined SYNC says is in force; no SYNC is joined
+ * before its key is here. STATUS_STALE: it is here already. STATUS_FULL.
+ */
 MUST_CHECK enum status scl_add_key(struct scl *scl, uint32_t key_epoch,
                                    const uint8_t secret[SECRET_BYTES]);
+
+/*
+ * Append the next message for the leader to `plain`: about locks, or a request for a data key.
+ * STATUS_EMPTY: nothing to say before scl_tell_wake_us().
+ */
+MUST_CHECK enum status scl_tell(struct scl *scl, uint64_t now_us, struct buffer *plain);
+uint64_t scl_tell_wake_us(struct scl *scl, uint64_t now_us);
 
 /*
  * Begin: from the MANIFEST that the leader names (its GRANT), when there is one (sequence above 0),

@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "capsule/function.h"
+#include "capsule/keys.h"
 #include "lsm/tree.h"
 #include "scl/durable.h"
 #include "scl/holdback.h"
@@ -20,13 +21,13 @@
  * What the files of the scl share: scl.c has its life, its keys and puts,
  * scl_seal.c the own records, scl_receive.c the frames that come, scl_open.c
  * the records of others, scl_repair.c what is missing, scl_version.c tokens, scl_lock.c the locks
- * of this worker, scl_tag.c what was written under anybody's, scl_cold.c the tables below the
- * memtable, scl_start.c how it begins, scl_snapshot.c what others begin from, scl_reader.c
- * reading both.
+ * of this worker, scl_keys.c the data keys it lacks, scl_tag.c what was written under anybody's,
+ * scl_cold.c the tables below the memtable, scl_start.c how it begins, scl_snapshot.c what others
+ * begin from, scl_reader.c reading both.
  */
 
 enum {
-    SCL_KEYS_MAX = 64,
+    SCL_KEYS_MAX = KEYS_EPOCHS_MAX,
     SCL_FETCHES_MAX = 8,
     SCL_INTRODUCTIONS_MAX = 16,
     SCL_STALL_US = 50 * 1000,   // no progress for so long: ask for what is missing
@@ -149,6 +150,7 @@ struct scl {
 
     struct scl_key keys[SCL_KEYS_MAX];
     size_t key_count;
+    uint64_t key_asked_us;  // when the leader was asked for one last; 0: never
     struct scl_peer *peers;
     size_t peer_count;
     size_t peer_capacity;
@@ -181,6 +183,7 @@ struct scl {
     struct hash joined;
     uint64_t joined_epoch;
     uint64_t joined_floor;
+    uint32_t joined_key_epoch;  // what the own branch seals with
     _Atomic uint64_t joined_time_ms;
     uint64_t expiry_ms;    // the latest of any key: until then SYNCs must tell the time
     uint64_t timed_epoch;  // the epoch joined when timed_us was taken
@@ -235,7 +238,8 @@ struct scl {
 void scl_unblock(struct scl *scl);
 
 const struct scl_key *scl_key_find(const struct scl *scl, uint32_t key_epoch);
-const struct scl_key *scl_key_newest(const struct scl *scl);
+/* That of the key epoch that the own branch seals with; NULL until it was granted. */
+const struct scl_key *scl_key_own(const struct scl *scl);
 
 /* This enclave's own member; NULL until its MEMBER record is here. */
 const struct capsule_member *scl_own_member(const struct scl *scl);
@@ -312,6 +316,13 @@ void scl_lock_settle(struct scl *scl, uint64_t sequence, enum status fate);
 /* A head that a lock waits for; begin with *place = 0. */
 bool scl_lock_missing(const struct scl *scl, size_t *place, struct branch_head *wanted);
 void scl_lock_release_all(struct scl *scl);
+
+/* ---- scl_keys.c ---- */
+
+/* Append a request for a data key that a SYNC has begun to use, when it is time. STATUS_EMPTY. */
+MUST_CHECK enum status scl_keys_output(struct scl *scl, uint64_t now_us, struct buffer *plain);
+uint64_t scl_keys_wake_us(struct scl *scl, uint64_t now_us);
+
 /* The key that opens this record's body; NULL: not ours to read (yet). By the opener's thread. */
 struct aead_key *scl_open_key(struct scl *scl, const struct record *record);
 

@@ -74,15 +74,15 @@ static void job_fill_fields(struct scl *scl, struct scl_seal_job *job, enum reco
 
 static enum status own_key_prepare(struct scl *scl)
 {
-    const struct scl_key *newest = scl_key_newest(scl);
-    if (newest == NULL) {
+    const struct scl_key *own = scl_key_own(scl);
+    if (own == NULL) {
         return STATUS_GAP;
     }
-    if (scl->own_body_key == NULL || scl->own_key_epoch != newest->key_epoch) {
+    if (scl->own_body_key == NULL || scl->own_key_epoch != own->key_epoch) {
         aead_key_free(scl->own_body_key);
         const struct verify_key public_key = sign_key_public(scl->key);
-        scl->own_body_key = seal_key_new(newest->secret, capsule_name(scl->capsule), &public_key);
-        scl->own_key_epoch = newest->key_epoch;
+        scl->own_body_key = seal_key_new(own->secret, capsule_name(scl->capsule), &public_key);
+        scl->own_key_epoch = own->key_epoch;
     }
     return STATUS_OK;
 }

@@ -249,6 +249,61 @@ enum status message_prune_encode(struct buffer *target, const struct message_pru
     return STATUS_OK;
 }
 
+enum status message_key_encode(struct buffer *target, const struct message_key *key)
+{
+    struct encoder out;
+    const struct bytes secret = bytes_of(key->secret, key->secret == NULL ? 0 : SECRET_BYTES);
+    enum status status =
+        message_begin(&out, target, 1 + 4 + RUN_PREFIX_BYTES + secret.length, MESSAGE_KEY);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u32(&out, key->key_epoch);
+    run_encode(&out, secret);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+static enum status key_decode(struct message_key *key, struct cursor *in)
+{
+    key->key_epoch = cursor_u32(in);
+    struct bytes secret = run_decode(in);
+    key->secret = secret.length == 0 ? NULL : secret.at;
+    return secret.length == 0 || secret.length == SECRET_BYTES ? STATUS_OK : STATUS_MALFORMED;
+}
+
+enum status message_rotate_encode(struct buffer *target, uint32_t request)
+{
+    struct encoder out;
+    enum status status = message_begin(&out, target, 1 + 4, MESSAGE_ROTATE);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u32(&out, request);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+enum status message_revoke_encode(struct buffer *target, const struct message_revoke *revoke)
+{
+    struct encoder out;
+    size_t length = 1 + 4 + RUN_PREFIX_BYTES + revoke->revocation.length;
+    enum status status = message_begin(&out, target, length, MESSAGE_REVOKE);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u32(&out, revoke->request);
+    run_encode(&out, revoke->revocation);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+static void revoke_decode(struct message_revoke *revoke, struct cursor *in)
+{
+    revoke->request = cursor_u32(in);
+    revoke->revocation = run_decode(in);
+}
+
 static enum status renew_decode(struct message_renew *renew, struct cursor *in)
 {
     renew->certificate = run_decode(in);
@@ -454,6 +509,14 @@ static enum status fields_decode(struct message *message, uint8_t kind, struct c
         return renew_decode(&message->renew, in);
     case MESSAGE_PRUNE:
         message->prune.body = run_decode(in);
+        return STATUS_OK;
+    case MESSAGE_KEY:
+        return key_decode(&message->key, in);
+    case MESSAGE_ROTATE:
+        message->rotate = cursor_u32(in);
+        return STATUS_OK;
+    case MESSAGE_REVOKE:
+        revoke_decode(&message->revoke, in);
         return STATUS_OK;
     case MESSAGE_LOCK_ASK:
         return lock_ask_decode(&message->lock_ask, in);

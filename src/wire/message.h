@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/status.h"
+#include "capsule/keys.h"
 #include "capsule/writer.h"
 #include "crypto/hash.h"
 #include "crypto/secret.h"
@@ -35,10 +36,13 @@ enum message_kind {
     MESSAGE_PRUNE = 10,        // compactor → leader: these bodies have become dispensable
     MESSAGE_VOUCH_ASK = 11,    // worker → leader: say who you are, and that I am your member
     MESSAGE_VOUCH = 12,        // leader → worker
+    MESSAGE_KEY = 13,          // member → leader: this data key, please (empty); and back
+    MESSAGE_ROTATE = 14,       // owner → leader: begin a key epoch
+    MESSAGE_REVOKE = 15,       // owner → leader: throw this member out
 };
 
 enum {
-    MESSAGE_KEYS_MAX = 64,
+    MESSAGE_KEYS_MAX = KEYS_EPOCHS_MAX,
     MESSAGE_TOKENS_MAX = 16,
     MESSAGE_HEADS_MAX = 8192,
     MESSAGE_LOCK_NAME_BYTES_MAX = 1024 + 8,
@@ -100,6 +104,20 @@ struct message_answer {
 };
 MUST_CHECK enum status message_answer_encode(struct buffer *target,
                                              const struct message_answer *answer);
+
+/* KEY: the data key of one key epoch; without its secret (NULL) a request. */
+MUST_CHECK enum status message_key_encode(struct buffer *target, const struct message_key *key);
+
+/* ROTATE */
+MUST_CHECK enum status message_rotate_encode(struct buffer *target, uint32_t request);
+
+/* REVOKE: `revocation` is owner-signed (capsule/revoke.h). */
+struct message_revoke {
+    uint32_t request;
+    struct bytes revocation;
+};
+MUST_CHECK enum status message_revoke_encode(struct buffer *target,
+                                             const struct message_revoke *revoke);
 
 /* PRUNE: the body of a PRUNE record (capsule/prune.h) as it would be; its term means nothing. */
 struct message_prune {
@@ -202,6 +220,9 @@ struct message {
         struct message_deploy deploy;
         struct message_answer answer;
         struct message_renew renew;
+        struct message_key key;
+        uint32_t rotate;  // its request
+        struct message_revoke revoke;
         struct message_prune prune;
         struct message_lock_ask lock_ask;
         struct message_lock_grant lock_grant;

@@ -387,6 +387,25 @@ static void make_message_renew(struct buffer *target)
     assert_int_equal(message_renew_encode(target, &renew), STATUS_OK);
 }
 
+static void make_message_key(struct buffer *target)
+{
+    uint8_t secret[SECRET_BYTES];
+    bodies_count(secret, sizeof secret, 0x00);
+    const struct message_key key = {.key_epoch = 2, .secret = secret};
+    assert_int_equal(message_key_encode(target, &key), STATUS_OK);
+}
+
+static void make_message_rotate(struct buffer *target)
+{
+    assert_int_equal(message_rotate_encode(target, 5), STATUS_OK);
+}
+
+static void make_message_revoke(struct buffer *target)
+{
+    const struct message_revoke revoke = {.request = 5, .revocation = bytes_text("REVOKE")};
+    assert_int_equal(message_revoke_encode(target, &revoke), STATUS_OK);
+}
+
 static void make_message_lock_ask(struct buffer *target)
 {
     const struct message_lock_ask ask = {.request = 5, .name = bytes_text("lock:hits")};
@@ -487,6 +506,9 @@ static const struct example {
     {"message", "message deploy", make_message_deploy, take_message},
     {"message", "message answer", make_message_answer, take_message},
     {"message", "message renew", make_message_renew, take_message},
+    {"message", "message key", make_message_key, take_message},
+    {"message", "message rotate", make_message_rotate, take_message},
+    {"message", "message revoke", make_message_revoke, take_message},
     {"message", "message lock ask", make_message_lock_ask, take_message},
     {"message", "message lock grant", make_message_lock_grant, take_message},
     {"message", "message lock release", make_message_lock_release, take_message},

@@ -249,6 +249,49 @@ static void a_renewal_comes_out_as_it_went_in(void **state)
     assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
 }
 
+static void a_key_and_the_request_for_one_come_out_as_they_went_in(void **state)
+{
+    struct fixture *f = *state;
+    const struct message_key request = {.key_epoch = 3};
+    assert_int_equal(message_key_encode(&f->bytes, &request), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(f->message.kind, MESSAGE_KEY);
+    assert_int_equal(f->message.key.key_epoch, 3);
+    assert_null(f->message.key.secret);
+
+    const struct message_key key = {.key_epoch = 4, .secret = f->secrets[2]};
+    buffer_clear(&f->bytes);
+    assert_int_equal(message_key_encode(&f->bytes, &key), STATUS_OK);
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(f->message.key.key_epoch, 4);
+    assert_memory_equal(f->message.key.secret, f->secrets[2], SECRET_BYTES);
+
+    // One byte less than a key, its length told rightly.
+    f->bytes.length--;
+    f->bytes.bytes[5]--;
+    assert_int_equal(take(buffer_bytes(&f->bytes)), STATUS_MALFORMED);
+}
+
+static void what_the_owner_says_of_keys_comes_out_as_it_went_in(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(message_rotate_encode(&f->bytes, 77), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(f->message.kind, MESSAGE_ROTATE);
+    assert_int_equal(f->message.rotate, 77);
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+
+    const struct message_revoke sent = {.request = 78, .revocation = bytes_text("revocation")};
+    buffer_clear(&f->bytes);
+    assert_int_equal(message_revoke_encode(&f->bytes, &sent), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(f->message.kind, MESSAGE_REVOKE);
+    assert_int_equal(f->message.revoke.request, 78);
+    bodies_assert_equal(f->message.revoke.revocation, sent.revocation);
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+}
+
 static void a_short_renewal_is_refused_at_every_other_length(void **state)
 {
     struct fixture *f = *state;
@@ -406,7 +449,7 @@ static void unknown_kinds_are_refused(void **state)
         // A length that a grant, an answer and a renewal of zeroes have.
         for (size_t length = 1; length < 128; length++) {
             const uint8_t bytes[128] = {(uint8_t)kind};
-            if (kind < MESSAGE_GRANT || kind > MESSAGE_VOUCH) {
+            if (kind < MESSAGE_GRANT || kind > MESSAGE_REVOKE) {
                 assert_int_equal(take(bytes_of(bytes, length)), STATUS_MALFORMED);
             }
         }
@@ -453,6 +496,8 @@ int main(void)
         TEST(a_lock_that_is_released_comes_out_as_it_went_in),
         TEST(a_proposal_to_prune_comes_out_as_it_went_in),
         TEST(what_became_of_a_lock_comes_out_as_it_went_in),
+        TEST(a_key_and_the_request_for_one_come_out_as_they_went_in),
+        TEST(what_the_owner_says_of_keys_comes_out_as_it_went_in),
         TEST(a_short_renewal_is_refused_at_every_other_length),
         TEST(what_vouches_for_a_worker_comes_out_as_it_went_in),
         TEST(a_nonce_has_1_to_64_bytes),
