@@ -8,14 +8,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/hex.h"
 #include "cli/report.h"
+#include "host/home.h"
 
 enum { APP_FILE_BYTES_MAX = 1 << 20, APP_NUMBER_TEXT_BYTES = 32 };
 
 void app_path(const struct app *app, const char *name, char path[FILE_PATH_BYTES])
 {
     snprintf(path, FILE_PATH_BYTES, "%s/%s", app->directory, name);
+}
+
+uint32_t app_stores(const struct app *app, char directories[GENESIS_STORES_MAX][FILE_PATH_BYTES])
+{
+    for (uint32_t i = 0; i < app->genesis.store_count; i++) {
+        char host[FILE_PATH_BYTES], path[HOME_PATH_BYTES_MAX];
+        app_path(app, APP_HOST, host);
+        CHECK(home_store_path(path, host, i) == STATUS_OK);  // the app's own path is short enough
+        snprintf(directories[i], FILE_PATH_BYTES, "%s", path);
+    }
+    return app->genesis.store_count;
 }
 
 enum status app_read(const struct app *app, const char *name, struct buffer *target)

@@ -59,6 +59,9 @@ void app_release(struct app *app);
 /* DIRECTORY/NAME */
 void app_path(const struct app *app, const char *name, char path[FILE_PATH_BYTES]);
 
+/* The directories of its stores, as many as the GENESIS names: how many. */
+uint32_t app_stores(const struct app *app, char directories[GENESIS_STORES_MAX][FILE_PATH_BYTES]);
+
 /* Read and replace a file of the app. */
 MUST_CHECK enum status app_read(const struct app *app, const char *name, struct buffer *target);
 MUST_CHECK enum status app_write(const struct app *app, const char *name, struct bytes bytes,

@@ -19,7 +19,6 @@
 #include "cli/app.h"
 #include "cli/file.h"
 #include "cli/measure.h"
-#include "host/home.h"
 #include "store/aside.h"
 
 enum { DOCTOR_TEXT_BYTES = 512, DOCTOR_DISK_MIB_MIN = 256 };
@@ -163,12 +162,10 @@ static void look_at_aside(struct findings *findings, const char *directory, cons
 
 static void look_at_stores(struct findings *findings, const struct app *app)
 {
-    for (uint32_t i = 0; i < app->genesis.store_count; i++) {
-        char path[HOME_PATH_BYTES_MAX], host[FILE_PATH_BYTES];
-        app_path(app, APP_HOST, host);
-        if (home_store_path(path, host, i) == STATUS_OK) {
-            look_at_aside(findings, path, app->genesis.stores[i].name);
-        }
+    char directories[GENESIS_STORES_MAX][FILE_PATH_BYTES];
+    uint32_t count = app_stores(app, directories);
+    for (uint32_t i = 0; i < count; i++) {
+        look_at_aside(findings, directories[i], app->genesis.stores[i].name);
     }
 }
 

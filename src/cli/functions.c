@@ -12,6 +12,11 @@
 #include "cli/survey.h"
 #include "host/host.h"
 
+static void forget_functions(void *context)
+{
+    json_object_clear(context);
+}
+
 /* Keep the highest version of each name, removed ones too: an older one does not come back. */
 static void note_function(void *context, const struct function_manifest *manifest,
                           struct bytes code)
@@ -74,19 +79,24 @@ static int run(const struct command_line *line)
     struct secret *seed = NULL;
     struct survey survey = {.record_count = 0};
     json_t *functions = json_object();
-    char directory[FILE_PATH_BYTES];
+    char paths[GENESIS_STORES_MAX][FILE_PATH_BYTES];
+    const char *directories[GENESIS_STORES_MAX];
     if (app_open(&app, line) != STATUS_OK || app_seed(&app, &seed) != STATUS_OK) {
         goto done;
     }
     survey.seed = seed;
     survey.function = note_function;
+    survey.begin = forget_functions;
     survey.context = functions;
-    app_path(&app, APP_HOST "/" HOST_FILE_CAPSULE, directory);
-    enum status status =
-        survey_run(&survey, buffer_bytes(&app.genesis_body), directory, (uint64_t)time(NULL));
+    uint32_t count = app_stores(&app, paths);
+    for (uint32_t i = 0; i < count; i++) {
+        directories[i] = paths[i];
+    }
+    enum status status = survey_run(&survey, buffer_bytes(&app.genesis_body), directories, count,
+                                    (uint64_t)time(NULL));
     // An app that has never run has none; and the end of a log that is being written looks torn.
     if (status != STATUS_OK && status != STATUS_NOT_FOUND && status != STATUS_DAMAGED) {
-        report_error("refusing capsule in '%s': %s", directory, survey.reason);
+        report_error("refusing capsule in '%s': %s", app.directory, survey.reason);
         result = COMMAND_NO;
         goto done;
     }
@@ -104,7 +114,7 @@ done:
 const struct command functions_command = {
     .name = "functions",
     .arguments = "",
-    .summary = "List the functions that are deployed, as this machine's store has them.",
+    .summary = "List the functions that are deployed, as this machine's stores have them.",
     .status = "0 listed, 1 the capsule does not verify, 2 wrong usage, 3 could not",
     .example = "paranoid functions",
     .run = run,

@@ -47,9 +47,9 @@ enum status inspect_open(struct inspection *it, const struct command_line *line,
         return status;
     }
     if (named_directory != NULL) {
-        snprintf(it->directory, sizeof it->directory, "%s", named_directory);
+        snprintf(it->directories[it->store_count++], FILE_PATH_BYTES, "%s", named_directory);
     } else {
-        app_path(&it->app, APP_HOST "/" HOST_FILE_CAPSULE, it->directory);
+        it->store_count = app_stores(&it->app, it->directories);
         json_t *ports = service_ports(&it->app);
         it->is_running = ports != NULL;
         json_decref(ports);
@@ -109,8 +109,14 @@ static void show_progress(void *context, const struct survey *survey,
         return;
     }
     it->shown_ms = now;
-    uint64_t total = segments_bytes(it->directory, UINT32_MAX);
-    uint64_t walked = segments_bytes(it->directory, place->segment - 1) + place->offset;
+    uint64_t total = 0, walked = place->offset;
+    for (uint32_t i = 0; i < it->store_count; i++) {
+        bool is_now = i + 1 == survey->walked_count;
+        total += segments_bytes(it->directories[i], UINT32_MAX);
+        walked += i + 1 < survey->walked_count ? segments_bytes(it->directories[i], UINT32_MAX)
+                  : is_now ? segments_bytes(it->directories[i], place->segment - 1)
+                           : 0;
+    }
     int percent = total == 0 || walked > total ? 100 : (int)(100 * walked / total);
     int bar = percent * width / 100;
     fprintf(stderr, "\r[%.*s%.*s] %3d %%, %zu records ", bar, done, width - bar, left, percent,
@@ -123,31 +129,77 @@ static enum status export_record(void *context, struct bytes record)
     return fwrite(record.at, 1, record.length, it->target) == record.length ? STATUS_OK : STATUS_IO;
 }
 
+static void begin(void *context)
+{
+    struct inspection *it = context;
+    if (it->target != NULL) {
+        rewind(it->target);
+    }
+}
+
+static bool has_damage(const struct survey *survey)
+{
+    for (uint32_t i = 0; i < survey->store_count; i++) {
+        if (survey->stores[i].status == STATUS_DAMAGED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What two records of one place prove, for whoever wants to see it. */
+static void save_fork(const struct inspection *it)
+{
+    char path[FILE_PATH_BYTES];
+    const char *directory = it->app.directory[0] == '\0' ? "." : it->app.directory;
+    const struct hash hash = hash_of(it->survey.fork.bytes, it->survey.fork.length);
+    char name[HASH_TEXT_BYTES];
+    hash_text(&hash, name);
+    snprintf(path, sizeof path, "%s/fork-%.16s.proof", directory, name);
+    enum status status = file_replace(path, buffer_bytes(&it->survey.fork), 0600);
+    if (status == STATUS_OK) {
+        report_note("the proof of the fork is '%s'", path);
+    } else {
+        report_error("cannot write '%s': %s", path, file_reason(status));
+    }
+}
+
 /* What a store is just writing looks torn for an instant: then it begins anew. */
 enum status inspect_survey(struct inspection *it)
 {
+    const char *directories[GENESIS_STORES_MAX];
     enum status status = STATUS_DAMAGED;
+    bool is_torn = true;
+    for (uint32_t i = 0; i < it->store_count; i++) {
+        directories[i] = it->directories[i];
+    }
     it->started_ms = now_ms();
-    for (int i = 0; i < (it->is_running ? INSPECT_TRIES : 1) && status == STATUS_DAMAGED; i++) {
+    for (int i = 0; i < (it->is_running ? INSPECT_TRIES : 1) && is_torn; i++) {
         survey_release(&it->survey);
         it->survey = (struct survey){
             .seed = it->seed,
             .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
+            .begin = begin,
             .record = it->target == NULL ? NULL : export_record,
             .context = it,
             .visitor = it->visitor,
         };
-        if (it->visitor != NULL) {
-            it->visitor->begin(it->visitor->context);
-        }
-        if (it->target != NULL) {
-            rewind(it->target);
-        }
-        status = survey_run(&it->survey, buffer_bytes(&it->genesis), it->directory,
+        status = survey_run(&it->survey, buffer_bytes(&it->genesis), directories, it->store_count,
                             (uint64_t)time(NULL));
+        is_torn = has_damage(&it->survey);
     }
     if (it->shown_ms != 0) {
         fputc('\n', stderr);
+    }
+    if (it->survey.fork.length > 0) {
+        save_fork(it);
+    }
+    // What is refused as a whole says it of itself.
+    for (uint32_t i = 0; i < it->survey.store_count && status == STATUS_OK; i++) {
+        const struct survey_store *store = &it->survey.stores[i];
+        if (store->status != STATUS_OK) {
+            report_note("the store in '%s' is left out: %s", store->directory, store->reason);
+        }
     }
     return status;
 }
@@ -155,7 +207,8 @@ enum status inspect_survey(struct inspection *it)
 int inspect_refuse(const struct inspection *it, enum status status)
 {
     bool is_unread = status == STATUS_NOT_FOUND || status == STATUS_IO;
-    report_error("%s capsule in '%s': %s", is_unread ? "cannot read" : "refusing", it->directory,
+    report_error("%s capsule in '%s': %s", is_unread ? "cannot read" : "refusing",
+                 it->store_count == 1 ? it->directories[0] : it->app.directory,
                  it->survey.reason[0] != '\0' ? it->survey.reason : status_text(status));
     return is_unread ? COMMAND_COULD_NOT : COMMAND_NO;
 }
@@ -167,6 +220,50 @@ static json_t *hex_of(const void *bytes, size_t length)
     char text[2 * HASH_BYTES + 1];
     hex_encode(text, bytes, length);
     return json_string(text);
+}
+
+/* Records that count and that this store does not hold, if all that it holds was read. */
+static size_t lacking(const struct survey *survey, const struct survey_store *store)
+{
+    return survey->record_count - store->held_count;
+}
+
+static json_t *stores_json(const struct survey *survey)
+{
+    json_t *stores = json_array();
+    for (uint32_t i = 0; i < survey->store_count; i++) {
+        const struct survey_store *store = &survey->stores[i];
+        bool is_whole = store->status == STATUS_OK;
+        json_array_append_new(
+            stores,
+            json_pack("{s:s, s:s, s:I, s:o, s:o}", "directory", store->directory, "state",
+                      status_text(store->status), "records", (json_int_t)store->held_count,
+                      "lacking",
+                      is_whole ? json_integer((json_int_t)lacking(survey, store)) : json_null(),
+                      "reason", is_whole ? json_null() : json_string(store->reason)));
+    }
+    return stores;
+}
+
+/* Whether all that each of them holds is as it should be. */
+static bool are_stores_well(const struct survey *survey)
+{
+    for (uint32_t i = 0; i < survey->store_count; i++) {
+        if (survey->stores[i].status != STATUS_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Of the records, how many are held by fewer stores than a receipt needs. */
+static size_t scarce_count(const struct survey *survey)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < survey->record_count; i++) {
+        count += survey->records[i].holder_count < capsule_genesis(survey->capsule)->receipt_count;
+    }
+    return count;
 }
 
 static json_t *member_json(const struct survey *survey, const struct capsule_member *member)
@@ -221,11 +318,33 @@ static json_t *facts_of(const struct survey *survey)
                       "time_ms", (json_int_t)sync->time_ms));
     }
     json_object_set_new(facts, "pruned", json_integer((json_int_t)survey->pruned_count));
+    json_object_set_new(facts, "beyond", json_integer((json_int_t)survey->beyond_count));
+    json_object_set_new(facts, "scarce", json_integer((json_int_t)scarce_count(survey)));
+    json_object_set_new(facts, "held", stores_json(survey));
     if (survey->seed != NULL) {
         json_object_set_new(facts, "opened", json_integer((json_int_t)survey->opened_count));
         json_object_set_new(facts, "tuples", json_integer((json_int_t)survey->tuple_count));
     }
     return facts;
+}
+
+static void print_stores(const struct survey *survey)
+{
+    for (uint32_t i = 0; i < survey->store_count && survey->store_count > 1; i++) {
+        const struct survey_store *store = &survey->stores[i];
+        printf("store     %s: ", store->directory);
+        if (store->status == STATUS_OK && lacking(survey, store) == 0) {
+            printf("has all\n");
+        } else if (store->status == STATUS_OK) {
+            printf("lacks %zu records\n", lacking(survey, store));
+        } else {
+            printf("%s\n", store->reason);
+        }
+    }
+    if (survey->store_count > 1 && scarce_count(survey) > 0) {
+        printf("scarce    %zu records are held by fewer than %" PRIu32 " stores\n",
+               scarce_count(survey), capsule_genesis(survey->capsule)->receipt_count);
+    }
 }
 
 static void print_json(json_t *value)
@@ -319,6 +438,7 @@ static int run_info(const struct command_line *line)
             print_json(facts_of(&it.survey));
         } else if (result != COMMAND_COULD_NOT) {
             print_facts(&it.survey);
+            print_stores(&it.survey);
             print_members(&it.survey);
         }
     }
@@ -332,15 +452,18 @@ static int run_verify(const struct command_line *line)
     struct inspection it;
     if (inspect_open(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
         enum status status = inspect_survey(&it);
-        result = status == STATUS_OK ? COMMAND_OK : inspect_refuse(&it, status);
+        bool is_verified = status == STATUS_OK;
+        result = is_verified ? are_stores_well(&it.survey) ? COMMAND_OK : COMMAND_NO
+                             : inspect_refuse(&it, status);
         if (result != COMMAND_COULD_NOT && command_has(line, "json")) {
             json_t *facts = facts_of(&it.survey);
-            json_object_set_new(facts, "verified", json_boolean(result == COMMAND_OK));
+            json_object_set_new(facts, "verified", json_boolean(is_verified));
             json_object_set_new(facts, "reason",
-                                result == COMMAND_OK ? json_null() : json_string(it.survey.reason));
+                                is_verified ? json_null() : json_string(it.survey.reason));
             print_json(facts);
-        } else if (result == COMMAND_OK) {
+        } else if (is_verified) {
             print_facts(&it.survey);
+            print_stores(&it.survey);
             printf(
                 "the capsule verifies: every record leads to the owner's signature; evidence of "
                 "%zu members admitted\n",
@@ -484,7 +607,8 @@ const struct command inspect_info_command = {
     .arguments = "[DIR]",
     .argument_max = 1,
     .summary = "Say what a capsule holds: records, branches, members, terms, the newest SYNC.",
-    .about = "DIR is a store's directory of segments (default: the app's). No key is needed.",
+    .about =
+        "DIR is a store's directory of segments (default: all of the app's). No key is needed.",
     .options = places,
     .option_count = PLACE_OPTIONS,
     .status = INSPECT_STATUS,
@@ -499,8 +623,9 @@ const struct command inspect_verify_command = {
     .summary =
         "Verify a whole capsule offline: hashes, signatures, membership, receipts, evidence.",
     .about =
-        "DIR is a store's directory of segments (default: the app's). A refusal names the\n"
-        "record, its file and offset, and what disagreed. No key is needed; --keys says more.",
+        "DIR is a store's directory of segments (default: all of the app's, judged as a whole and\n"
+        "each: what it lacks, and what contradicts the others). A refusal names the record, its\n"
+        "file and offset, and what disagreed. No key is needed; --keys says more.",
     .options = places,
     .option_count = PLACE_OPTIONS,
     .status = INSPECT_STATUS,

@@ -20,7 +20,8 @@ struct inspection {
     struct app app;
     struct buffer genesis;
     struct secret *seed;
-    char directory[FILE_PATH_BYTES];
+    char directories[GENESIS_STORES_MAX][FILE_PATH_BYTES];  // of its stores
+    uint32_t store_count;
     bool is_running;
     struct survey survey;
     const struct survey_visitor *visitor;  // borrowed; NULL: none

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/cursor.h"
 #include "capsule/keys.h"
+#include "capsule/receipt.h"
 #include "capsule/seal.h"
 #include "capsule/sync.h"
 #include "capsule/term.h"
@@ -21,6 +22,7 @@
 enum {
     SURVEY_ENTRY_HEAD_BYTES = 8,  // before a record in its segment (docs/format/segment.md)
     SURVEY_KEYS = 64,             // of writers, kept
+    SURVEY_PASSES_MAX = 64,       // each after the first knows of something that does not count
 };
 
 /* Evidence on its way: judged when the time and the policy that count for it are known. */
@@ -42,7 +44,31 @@ struct body_key {
     struct aead_key *key;
 };
 
+/* A record that was read, by writer and sequence. */
+struct known {
+    struct writer_id writer;
+    uint64_t sequence;
+    size_t record;
+};
+
+/* From here on nothing is believed to this store. */
+struct stop {
+    enum status status;  // STATUS_OK: none
+    struct store_place place;
+    char reason[SURVEY_REASON_BYTES];
+};
+
 struct survey_state {
+    // Kept from pass to pass.
+    struct stop stops[GENESIS_STORES_MAX];
+    struct branch_head *cuts;  // beyond them nothing counts
+    size_t cut_count;
+
+    uint32_t store;       // being walked
+    struct known *known;  // of the stores walked before, in order
+    size_t known_count;
+    size_t *bare;  // records that this store has without their bodies
+    size_t bare_count;
     struct pending *pending;
     size_t pending_count;
     struct policy *policies;  // in the order in which they came into force
@@ -268,7 +294,7 @@ static enum status open_body(struct survey *survey, const struct record *record)
     return record->type == RECORD_FUNCTION ? read_function(survey, record) : STATUS_OK;
 }
 
-/* ---- the walk ---- */
+/* ---- what is kept ---- */
 
 /* The writer of a parent: a SYNC names it in its body, others follow their own or the SYNC. */
 static void note_parents(struct survey *survey, const struct record *record)
@@ -308,18 +334,189 @@ static void keep_record(struct survey *survey, const struct record *record)
         .bytes = record->whole.length,
         .hash = record->hash,
         .is_pruned = record->is_pruned,
+        .store = survey->state->store,
         .place = survey->state->place,
+        .holder_count = 1,
+        .signature = record->signature,
     };
+    survey->stores[survey->state->store].held_count++;
     note_parents(survey, record);
 }
 
+/* ---- what another store holds too ---- */
+
+static int compare_known(const void *left, const void *right)
+{
+    const struct known *a = left, *b = right;
+    int order = writer_id_compare(&a->writer, &b->writer);
+    return order != 0 ? order : (a->sequence > b->sequence) - (a->sequence < b->sequence);
+}
+
+/* All that was read up to now can be found. */
+static void know_all(struct survey *survey)
+{
+    struct survey_state *state = survey->state;
+    state->known = reallocarray(state->known, survey->record_count + 1, sizeof *state->known);
+    CHECK(state->known != NULL);
+    for (size_t i = state->known_count; i < survey->record_count; i++) {
+        const struct survey_record *record = &survey->records[i];
+        state->known[i] =
+            (struct known){.writer = record->writer_id, .sequence = record->sequence, .record = i};
+    }
+    state->known_count = survey->record_count;
+    qsort(state->known, state->known_count, sizeof *state->known, compare_known);
+}
+
+/* What an earlier store holds in this place; NULL: nothing. */
+static struct survey_record *find_known(const struct survey *survey, const struct record *record)
+{
+    const struct survey_state *state = survey->state;
+    const struct known wanted = {.writer = record->writer, .sequence = record->sequence};
+    const struct known *known = state->known_count == 0
+                                    ? NULL
+                                    : bsearch(&wanted, state->known, state->known_count,
+                                              sizeof *state->known, compare_known);
+    return known == NULL ? NULL : &survey->records[known->record];
+}
+
+/* Two records of one place, each signed: proof for others, if both are whole. */
+static enum status prove_fork(struct survey *survey, const struct survey_record *kept,
+                              const struct record *record)
+{
+    char name[32], why[SURVEY_REASON_BYTES / 2];
+    struct disk_posix *posix = NULL;
+    struct disk disk;
+    struct buffer other = BUFFER_EMPTY;
+    const char *directory = survey->stores[kept->store].directory;
+    enum status status = disk_posix_open_readonly(&posix, &disk, directory);
+    if (status == STATUS_OK) {
+        status = buffer_reserve(&other, kept->bytes);
+    }
+    if (status == STATUS_OK) {
+        snprintf(name, sizeof name, "segment-%08" PRIu32, kept->place.segment);
+        status = disk.read(disk.context, name, kept->place.offset + SURVEY_ENTRY_HEAD_BYTES,
+                           other.bytes, kept->bytes);
+    }
+    if (status == STATUS_OK && !kept->is_pruned && !record->is_pruned) {
+        buffer_clear(&survey->fork);
+        status =
+            receipt_fork_encode(&survey->fork, bytes_of(other.bytes, kept->bytes), record->whole);
+    }
+    buffer_release(&other);
+    disk_posix_close(posix);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    snprintf(
+        why, sizeof why,
+        "its writer signed another one in the same place, which '%.200s' holds (segment-%08" PRIu32
+        ", offset %" PRIu64 "): it forked",
+        directory, kept->place.segment, kept->place.offset);
+    return refuse_record(survey, STATUS_FORKED, record, why);
+}
+
+/* The body that an earlier store no longer has. */
+static enum status take_body(struct survey *survey, struct survey_record *kept,
+                             const struct record *record)
+{
+    kept->is_pruned = false;
+    survey->pruned_count--;
+    return survey->seed != NULL && record_type_is_sealed(record->type) ? open_body(survey, record)
+                                                                       : STATUS_OK;
+}
+
+static enum status compare(struct survey *survey, struct survey_record *kept,
+                           const struct record *record)
+{
+    struct survey_state *state = survey->state;
+    const struct signature signature = record->signature;
+    const struct capsule_member *member = capsule_member_find(survey->capsule, &record->writer);
+    bool is_same = hash_equal(&kept->hash, &record->hash);
+    // The very same signature has been verified with the one that is kept.
+    if ((!is_same || memcmp(&kept->signature, &signature, sizeof signature) != 0) &&
+        (member == NULL || record_verify(record, &member->key) != STATUS_OK)) {
+        return refuse_record(survey, STATUS_FORGED, record, "its signature does not verify");
+    }
+    if (!is_same) {
+        return prove_fork(survey, kept, record);
+    }
+    kept->holder_count++;
+    survey->stores[state->store].held_count++;
+    if (kept->is_pruned && !record->is_pruned) {
+        return take_body(survey, kept, record);
+    }
+    if (record->is_pruned && !kept->is_pruned) {
+        state->bare = grown(state->bare, state->bare_count, sizeof *state->bare);
+        state->bare[state->bare_count++] = (size_t)(kept - survey->records);
+    }
+    return STATUS_OK;
+}
+
+/* Whether this record counts for nothing, as a CLOSE that comes later says, or came already. */
+static bool is_beyond(const struct survey *survey, const struct record *record)
+{
+    const struct survey_state *state = survey->state;
+    const struct capsule_member *member = capsule_member_find(survey->capsule, &record->writer);
+    if (member != NULL && member->is_closed && record->sequence > member->cut.sequence) {
+        return true;
+    }
+    for (size_t i = 0; i < state->cut_count; i++) {
+        if (record->sequence > state->cuts[i].head.sequence &&
+            writer_id_equal(&record->writer, &state->cuts[i].writer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the walk ---- */
+
+static enum status take(struct survey *survey, const struct record *record)
+{
+    // Its signature is verified beside: what is wrong with it is said at the end of the walk.
+    const struct capsule_member *member = capsule_member_find(survey->capsule, &record->writer);
+    enum status status;
+    if (member != NULL) {
+        notary_push(survey->state->notary, record, &member->key, survey->record_count);
+        status = capsule_accept_vouched(survey->capsule, record);
+    } else {
+        status = capsule_accept(survey->capsule, record);
+    }
+    if (status != STATUS_OK) {
+        return refuse_record(survey, status, record, capsule_reason(survey->capsule));
+    }
+    keep_record(survey, record);
+    if (survey->visitor != NULL) {
+        survey->visitor->record(survey->visitor->context, record);
+    }
+    status = take_clear(survey, record);
+    if (record->is_pruned) {
+        survey->pruned_count++;
+    } else if (status == STATUS_OK && survey->seed != NULL && record_type_is_sealed(record->type)) {
+        status = open_body(survey, record);
+    }
+    if (status != STATUS_OK) {
+        return survey->reason[0] != '\0'
+                   ? status
+                   : refuse_record(survey, status, record, status_text(status));
+    }
+    return survey->record == NULL ? STATUS_OK : survey->record(survey->context, record->whole);
+}
+
+/* STATUS_EMPTY: from here on nothing is believed. */
 static enum status visit(void *context, struct bytes bytes, const struct store_place *place)
 {
     struct survey *survey = context;
+    struct survey_state *state = survey->state;
+    const struct stop *stop = &state->stops[state->store];
     struct record record;
-    survey->state->place = *place;
-    if (notary_has_refused(survey->state->notary)) {
+    state->place = *place;
+    if (notary_has_refused(state->notary)) {
         return STATUS_FORGED;
+    }
+    if (stop->status != STATUS_OK && stop->place.segment == place->segment &&
+        stop->place.offset == place->offset) {
+        return STATUS_EMPTY;
     }
     enum status status = record_decode_stored(&record, bytes.at, bytes.length);
     if (status != STATUS_OK) {
@@ -327,36 +524,18 @@ static enum status visit(void *context, struct bytes bytes, const struct store_p
                       "segment-%08" PRIu32 ", offset %" PRIu64 ": what lies there is no record: %s",
                       place->segment, place->offset, status_text(status));
     }
-    // Its signature is verified beside: what is wrong with it is said at the end of the walk.
-    const struct capsule_member *member = capsule_member_find(survey->capsule, &record.writer);
-    if (member != NULL) {
-        notary_push(survey->state->notary, &record, &member->key, survey->record_count);
-        status = capsule_accept_vouched(survey->capsule, &record);
+    struct survey_record *kept = find_known(survey, &record);
+    if (kept != NULL) {
+        status = compare(survey, kept, &record);
+    } else if (is_beyond(survey, &record)) {
+        survey->beyond_count++;
     } else {
-        status = capsule_accept(survey->capsule, &record);
+        status = take(survey, &record);
     }
-    if (status != STATUS_OK) {
-        return refuse_record(survey, status, &record, capsule_reason(survey->capsule));
-    }
-    keep_record(survey, &record);
-    if (survey->visitor != NULL) {
-        survey->visitor->record(survey->visitor->context, &record);
-    }
-    status = take_clear(survey, &record);
-    if (record.is_pruned) {
-        survey->pruned_count++;
-    } else if (status == STATUS_OK && survey->seed != NULL && record_type_is_sealed(record.type)) {
-        status = open_body(survey, &record);
-    }
-    if (status != STATUS_OK) {
-        return survey->reason[0] != '\0'
-                   ? status
-                   : refuse_record(survey, status, &record, status_text(status));
-    }
-    if (survey->progress != NULL) {
+    if (status == STATUS_OK && survey->progress != NULL) {
         survey->progress(survey->context, survey, place);
     }
-    return survey->record == NULL ? STATUS_OK : survey->record(survey->context, bytes);
+    return status;
 }
 
 /* ---- after the walk ---- */
@@ -379,19 +558,41 @@ static enum status verify_pruned(struct survey *survey)
     return STATUS_OK;
 }
 
-/* The first record that its writer did not sign; all that came after it is forgotten. */
-static enum status verify_signatures(struct survey *survey)
+/* The first record that its writer did not sign: its store is believed up to there. */
+static bool stop_at_forged(struct survey *survey)
 {
     size_t index = notary_settle(survey->state->notary);
     if (index >= survey->record_count) {
-        return STATUS_OK;  // none; or the last one, which was refused for something else too
+        return false;  // none; or the last one, which was refused for something else too
     }
     const struct survey_record *kept = &survey->records[index];
+    struct stop *stop = &survey->state->stops[kept->store];
     const struct record record = {
         .type = kept->type, .writer = kept->writer_id, .sequence = kept->sequence};
     survey->state->place = kept->place;
-    survey->record_count = index;
-    return refuse_record(survey, STATUS_FORGED, &record, "its signature does not verify");
+    *stop = (struct stop){.status = STATUS_FORGED, .place = kept->place};
+    (void)refuse_record(survey, STATUS_FORGED, &record, "its signature does not verify");
+    memcpy(stop->reason, survey->reason, sizeof stop->reason);
+    return true;
+}
+
+/* What was read beyond a cut before the CLOSE was. Whether there is anything new. */
+static bool note_cuts(struct survey *survey)
+{
+    struct survey_state *state = survey->state;
+    size_t before = state->cut_count;
+    for (size_t i = 0; i < capsule_member_count(survey->capsule); i++) {
+        const struct capsule_member *member = capsule_member_at(survey->capsule, i);
+        struct branch_head cut = {.writer = member->id, .head = member->cut};
+        if (member->is_void) {
+            cut.head.sequence = member->admitted_sequence;
+        } else if (!member->is_closed || member->head.sequence <= member->cut.sequence) {
+            continue;
+        }
+        state->cuts = grown(state->cuts, state->cut_count, sizeof *state->cuts);
+        state->cuts[state->cut_count++] = cut;
+    }
+    return state->cut_count > before;
 }
 
 /* Everything that a SYNC or a CLOSE named is here. */
@@ -414,9 +615,6 @@ static enum status verify_complete(struct survey *survey)
         return refuse(survey, STATUS_GAP,
                       "%" PRIu32 " heads that SYNC %" PRIu64 " names have not been reached",
                       newest->unmet_count, newest->epoch);
-    }
-    if (capsule_is_overrun(survey->capsule)) {
-        return refuse(survey, STATUS_CLOSED, "a branch goes on beyond the cut of its CLOSE");
     }
     return STATUS_OK;
 }
@@ -502,7 +700,7 @@ static void find_writers(struct survey *survey)
 
 /* What lies at the place of the damage, if it can still be told: what its header claims. */
 static void describe_damage(struct survey *survey, const struct disk *disk,
-                            const struct store_place *place)
+                            const struct store_place *place, size_t held_count)
 {
     char name[32], claim[128] = "";
     uint8_t header[RECORD_HEADER_BYTES];
@@ -528,22 +726,89 @@ static void describe_damage(struct survey *survey, const struct disk *disk,
         (void)refuse(survey, STATUS_DAMAGED,
                      "the header of %s is not as it was written; the %zu records before it are "
                      "intact",
-                     name, survey->record_count);
+                     name, held_count);
         return;
     }
     (void)refuse(survey, STATUS_DAMAGED,
                  "record %zu of the store (%s, offset %" PRIu64
                  ") is not as it was written%s; the %zu before it are intact",
-                 survey->record_count + 1, name, place->offset, claim, survey->record_count);
+                 held_count + 1, name, place->offset, claim, held_count);
 }
 
-enum status survey_run(struct survey *survey, struct bytes genesis_body, const char *directory,
-                       uint64_t now_s)
+/* ---- passes ---- */
+
+/* What this store has no bodies of, a PRUNE names. */
+static enum status verify_bare(struct survey *survey)
 {
+    struct survey_state *state = survey->state;
+    for (size_t i = 0; i < state->bare_count; i++) {
+        const struct survey_record *kept = &survey->records[state->bare[i]];
+        if (!capsule_is_pruned(survey->capsule, &kept->writer_id, kept->sequence)) {
+            char writer[WRITER_ID_TEXT_BYTES];
+            writer_id_text(&kept->writer_id, writer);
+            return refuse(survey, STATUS_DAMAGED,
+                          "record %" PRIu64 " of writer %s has no body here, and no PRUNE names it",
+                          kept->sequence, writer);
+        }
+    }
+    return STATUS_OK;
+}
+
+static void walk_store(struct survey *survey, uint32_t index)
+{
+    struct survey_state *state = survey->state;
+    struct survey_store *store = &survey->stores[index];
     struct disk_posix *posix = NULL;
     struct disk disk;
-    survey->state = calloc(1, sizeof *survey->state);
-    CHECK(survey->state != NULL);
+    struct store_place place = {.segment = 0};
+    state->store = index;
+    survey->walked_count = index + 1;
+    state->bare_count = 0;
+    store->held_count = 0;
+    survey->reason[0] = '\0';
+    store->status = disk_posix_open_readonly(&posix, &disk, store->directory);
+    if (store->status != STATUS_OK) {
+        (void)refuse(survey, store->status, "cannot read directory '%s': %s", store->directory,
+                     status_text(store->status));
+    } else {
+        store->status = store_walk(&disk, capsule_name(survey->capsule), visit, survey, &place);
+    }
+    if (store->status == STATUS_OK) {
+        store->status = verify_bare(survey);
+    } else if (store->status == STATUS_EMPTY) {
+        store->status = state->stops[index].status;
+        (void)refuse(survey, store->status, "%s", state->stops[index].reason);
+    } else if (store->status == STATUS_NOT_FOUND && survey->reason[0] == '\0') {
+        (void)refuse(survey, store->status, "there is no segment in '%s'", store->directory);
+    } else if (store->status == STATUS_DAMAGED && survey->reason[0] == '\0') {
+        describe_damage(survey, &disk, &place, store->held_count);
+    }
+    memcpy(store->reason, survey->reason, sizeof store->reason);
+    survey->reason[0] = '\0';
+    disk_posix_close(posix);
+    know_all(survey);
+}
+
+static void forget(struct survey *survey)
+{
+    struct survey_state *state = survey->state;
+    for (size_t i = 0; i < state->pending_count; i++) {
+        buffer_release(&state->pending[i].evidence);
+    }
+    notary_free(state->notary);
+    state->notary = NULL;
+    state->known_count = state->pending_count = state->policy_count = 0;
+    state->last_sync_s = 0;
+    survey->record_count = survey->parent_count = survey->evidence_count = 0;
+    survey->tuple_count = survey->opened_count = survey->pruned_count = survey->beyond_count = 0;
+    capsule_free(survey->capsule);
+    survey->capsule = NULL;
+}
+
+/* Read all stores once. */
+static enum status pass(struct survey *survey, struct bytes genesis_body)
+{
+    forget(survey);
     enum status status = capsule_new(&survey->capsule, genesis_body);
     if (status != STATUS_OK) {
         return refuse(survey, status, "the GENESIS body: %s", status_text(status));
@@ -552,25 +817,71 @@ enum status survey_run(struct survey *survey, struct bytes genesis_body, const c
     if (status != STATUS_OK) {
         return status;
     }
-    status = disk_posix_open_readonly(&posix, &disk, directory);
-    if (status != STATUS_OK) {
-        return refuse(survey, status, "cannot read directory '%s': %s", directory,
-                      status_text(status));
+    if (survey->begin != NULL) {
+        survey->begin(survey->context);
     }
-    struct store_place place = {.segment = 0};
+    if (survey->visitor != NULL) {
+        survey->visitor->begin(survey->visitor->context);
+    }
     survey->state->notary = notary_new();
-    status = store_walk(&disk, capsule_name(survey->capsule), visit, survey, &place);
-    enum status signed_status = verify_signatures(survey);
-    if (signed_status != STATUS_OK) {
-        status = signed_status;
+    for (uint32_t i = 0; i < survey->store_count; i++) {
+        walk_store(survey, i);
+    }
+    return STATUS_OK;
+}
+
+/*
+ * Whether enough stores could be read for the whole: of W that hold what was acknowledged, one of
+ * any N-W+1+f is one, and true. One store alone is judged by itself.
+ */
+static enum status judge_stores(struct survey *survey)
+{
+    const struct genesis *genesis = capsule_genesis(survey->capsule);
+    const struct survey_store *worst = NULL;
+    uint32_t needed = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+    uint32_t whole_count = 0;
+    for (uint32_t i = 0; i < survey->store_count; i++) {
+        const struct survey_store *store = &survey->stores[i];
+        bool is_worse = worst == NULL || store->status == STATUS_FORKED ||
+                        (worst->status == STATUS_NOT_FOUND && store->status != STATUS_OK);
+        worst = store->status != STATUS_OK && is_worse ? store : worst;
+        whole_count += store->status == STATUS_OK;
+    }
+    if (worst == NULL ||
+        (worst->status != STATUS_FORKED && survey->store_count > 1 && whole_count >= needed)) {
+        return STATUS_OK;
+    }
+    if (survey->store_count == 1 || worst->status == STATUS_NOT_FOUND) {
+        return refuse(survey, worst->status, "%s", worst->reason);
+    }
+    return refuse(survey, worst->status,
+                  "%" PRIu32 " of %" PRIu32 " stores can be read whole, and %" PRIu32
+                  " are needed to miss nothing; '%.200s': %.400s",
+                  whole_count, survey->store_count, needed, worst->directory, worst->reason);
+}
+
+enum status survey_run(struct survey *survey, struct bytes genesis_body,
+                       const char *const *directories, uint32_t count, uint64_t now_s)
+{
+    CHECK(count <= GENESIS_STORES_MAX);
+    survey->state = calloc(1, sizeof *survey->state);
+    CHECK(survey->state != NULL);
+    for (; survey->store_count < count; survey->store_count++) {
+        survey->stores[survey->store_count].directory = directories[survey->store_count];
+    }
+    enum status status = STATUS_OK;
+    bool is_settled = false;
+    for (int i = 0; i < SURVEY_PASSES_MAX && !is_settled && status == STATUS_OK; i++) {
+        status = pass(survey, genesis_body);
+        is_settled =
+            status != STATUS_OK || (!stop_at_forged(survey) &&
+                                    !(capsule_is_overrun(survey->capsule) && note_cuts(survey)));
+    }
+    if (status != STATUS_OK) {
+        return status;
     }
     find_writers(survey);
-    if (status == STATUS_NOT_FOUND) {
-        (void)refuse(survey, status, "there is no segment in '%s'", directory);
-    } else if (status == STATUS_DAMAGED && survey->reason[0] == '\0') {
-        describe_damage(survey, &disk, &place);
-    }
-    disk_posix_close(posix);
+    status = judge_stores(survey);
     if (status == STATUS_OK) {
         status = verify_complete(survey);
     }
@@ -584,12 +895,12 @@ void survey_release(struct survey *survey)
 {
     struct survey_state *state = survey->state;
     if (state != NULL) {
-        for (size_t i = 0; i < state->pending_count; i++) {
-            buffer_release(&state->pending[i].evidence);
-        }
+        forget(survey);
         free(state->pending);
         free(state->policies);
-        notary_free(state->notary);
+        free(state->cuts);
+        free(state->known);
+        free(state->bare);
         for (size_t i = 0; i < SURVEY_KEYS; i++) {
             aead_key_free(state->keys[i].key);
         }
@@ -599,6 +910,7 @@ void survey_release(struct survey *survey)
     free(survey->records);
     free(survey->parents);
     free(survey->evidence);
+    buffer_release(&survey->fork);
     capsule_free(survey->capsule);
     *survey = (struct survey){.record_count = 0};
 }

@@ -16,12 +16,23 @@
 #include "store/store.h"
 
 /*
- * survey: walks a store's segments offline and judges every record from the GENESIS body on:
- * formats, hashes, signatures, membership, receipts, cuts. With the seed it opens the sealed
- * bodies, too. It changes nothing.
+ * survey: walks the segments of one or more stores offline and judges every record from the GENESIS
+ * body on: formats, hashes, signatures, membership, receipts, cuts. With the seed it opens the
+ * sealed bodies, too. It changes nothing.
+ *
+ * What several stores hold is judged as a whole: a record that any of them holds counts once. Of
+ * each it says whether all it holds is as it should be, and how much it lacks.
  */
 enum { SURVEY_REASON_BYTES = 768 };
 #define SURVEY_STRANGER UINT32_MAX
+
+/* One store's files. */
+struct survey_store {
+    const char *directory;             // borrowed
+    enum status status;                // STATUS_OK: it was read to its end, and nothing disagrees
+    char reason[SURVEY_REASON_BYTES];  // of any other: which record, where, what
+    size_t held_count;                 // of the records that count; it lacks the others
+};
 
 /* What is kept of each record. */
 struct survey_record {
@@ -33,7 +44,10 @@ struct survey_record {
     size_t bytes;
     struct hash hash;
     bool is_pruned;  // its body was dropped after a PRUNE
+    uint32_t store;  // where it was read
     struct store_place place;
+    uint32_t holder_count;  // stores that hold it
+    struct signature signature;
     size_t parent_first;  // in survey->parents
     size_t parent_count;
 };
@@ -48,7 +62,7 @@ struct survey_evidence {
 
 /* Who wants to see what is in the records, as they are accepted. */
 struct survey_visitor {
-    void (*begin)(void *context);  // of a run: forget what was seen before
+    void (*begin)(void *context);  // as the survey's
     void (*record)(void *context, const struct record *record);
     void (*tuple)(void *context, const struct record *record, const struct tuple_tag *tag,
                   const struct tuple *tuple);  // needs the seed
@@ -66,10 +80,17 @@ struct survey {
     size_t evidence_count;
     uint64_t tuple_count;  // in opened bodies
     uint64_t opened_count;
-    uint64_t pruned_count;             // without a body
+    uint64_t pruned_count;  // without a body
+    uint64_t beyond_count;  // records that lie beyond a cut, and count for nothing
+    struct survey_store stores[GENESIS_STORES_MAX];
+    uint32_t store_count;
+    uint32_t walked_count;             // of the stores, the one being read included
+    struct buffer fork;                // the proof, when two stores hold two records of one place
     char reason[SURVEY_REASON_BYTES];  // of the refusal: which record, where, what disagreed
 
-    // For the caller, who may set them before survey_run().
+    // For the caller, who may set them before survey_run(). It may have to begin again: what was
+    // shown before `begin` does not count.
+    void (*begin)(void *context);
     void (*progress)(void *context, const struct survey *survey, const struct store_place *place);
     void (*function)(void *context, const struct function_manifest *manifest, struct bytes code);
     enum status (*record)(void *context, struct bytes record);
@@ -81,13 +102,16 @@ struct survey {
 };
 
 /*
- * Walk the segments in `directory`. STATUS_OK: every record verifies, what every SYNC and CLOSE
- * names is there, and all evidence is admitted. STATUS_NOT_FOUND: there are no segments.
- * STATUS_IO, STATUS_NO_MEMORY. Any other: refused, and `reason` says which record and why; then
- * what came before it is in `survey`. Release it whatever comes back.
+ * Walk the segments in these directories, at most GENESIS_STORES_MAX. STATUS_OK: every record
+ * verifies, what every SYNC and CLOSE names is there, and all evidence is admitted; of several
+ * stores so many could be read to their end that nothing acknowledged is missing (survey->stores
+ * tells which). STATUS_NOT_FOUND: there are no segments. STATUS_FORKED: two stores hold different
+ * records for one place; survey->fork proves it. STATUS_IO, STATUS_NO_MEMORY. Any other: refused,
+ * and `reason` says which record and why; then what could be read is in `survey`. Release it
+ * whatever comes back.
  */
 MUST_CHECK enum status survey_run(struct survey *survey, struct bytes genesis_body,
-                                  const char *directory, uint64_t now_s);
+                                  const char *const *directories, uint32_t count, uint64_t now_s);
 void survey_release(struct survey *survey);
 
 #endif

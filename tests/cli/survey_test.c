@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -21,6 +22,7 @@
 #include "attest/policy.h"
 #include "attest/simulated.h"
 #include "capsule/keys.h"
+#include "capsule/receipt.h"
 #include "cli/file.h"
 #include "cli/survey.h"
 #include "crypto/crypto.h"
@@ -37,6 +39,8 @@ struct fixture {
     struct capsule_world world;
     char directory[128];
     char segment[160];
+    char other[160];  // a second store
+    char other_segment[192];
     struct survey survey;
 };
 
@@ -98,14 +102,17 @@ static void make_world(struct fixture *f, const struct policy *policy)
     buffer_release(&text);
 }
 
-static void store_world(struct fixture *f, size_t record_count)
+/* A store in `directory` that has taken the first records of the world, and `more` (none: empty).
+ */
+static void store_in(struct fixture *f, const char *directory, size_t record_count,
+                     struct bytes more)
 {
     struct disk_posix *posix;
     struct disk disk;
     struct store *store;
+    struct record record;
     struct buffer receipt = BUFFER_EMPTY, proof = BUFFER_EMPTY;
-    unlink(f->segment);
-    assert_int_equal(disk_posix_open(&posix, &disk, f->directory), STATUS_OK);
+    assert_int_equal(disk_posix_open(&posix, &disk, directory), STATUS_OK);
     const struct store_config config = {
         .disk = &disk,
         .genesis = buffer_bytes(&f->world.genesis_body),
@@ -114,9 +121,12 @@ static void store_world(struct fixture *f, size_t record_count)
     };
     assert_int_equal(store_open(&store, &config), STATUS_OK);
     for (size_t i = 0; i < record_count; i++) {
-        struct record record;
         const struct bytes bytes = capsule_world_record(&f->world, i);
         assert_int_equal(record_decode(&record, bytes.at, bytes.length), STATUS_OK);
+        assert_int_equal(store_append(store, &record, &proof), STATUS_OK);
+    }
+    if (more.length > 0) {
+        assert_int_equal(record_decode(&record, more.at, more.length), STATUS_OK);
         assert_int_equal(store_append(store, &record, &proof), STATUS_OK);
     }
     assert_int_equal(store_commit(store, &receipt), STATUS_OK);
@@ -124,6 +134,12 @@ static void store_world(struct fixture *f, size_t record_count)
     disk_posix_close(posix);
     buffer_release(&receipt);
     buffer_release(&proof);
+}
+
+static void store_world(struct fixture *f, size_t record_count)
+{
+    unlink(f->segment);
+    store_in(f, f->directory, record_count, bytes_of(NULL, 0));
 }
 
 static void bare_fixture(struct fixture *f)
@@ -135,6 +151,9 @@ static void bare_fixture(struct fixture *f)
              temporary == NULL ? "/tmp" : temporary);
     assert_non_null(mkdtemp(f->directory));
     snprintf(f->segment, sizeof f->segment, "%s/segment-00000001", f->directory);
+    snprintf(f->other, sizeof f->other, "%s/other", f->directory);
+    snprintf(f->other_segment, sizeof f->other_segment, "%s/segment-00000001", f->other);
+    assert_int_equal(mkdir(f->other, 0700), 0);
     f->vendor = sign_key_new(&f->random);
     f->seed = secret_new_random(&f->random);
 }
@@ -162,6 +181,8 @@ static int teardown(void **state)
     sign_key_free(f->vendor);
     buffer_release(&f->evidence);
     unlink(f->segment);
+    unlink(f->other_segment);
+    rmdir(f->other);
     snprintf(command, sizeof command, "%s/lock", f->directory);
     unlink(command);
     rmdir(f->directory);
@@ -172,7 +193,8 @@ static enum status survey(struct fixture *f, const struct secret *seed)
 {
     survey_release(&f->survey);
     f->survey = (struct survey){.seed = seed};
-    return survey_run(&f->survey, buffer_bytes(&f->world.genesis_body), f->directory, NOW_S);
+    const char *const directories[] = {f->directory};
+    return survey_run(&f->survey, buffer_bytes(&f->world.genesis_body), directories, 1, NOW_S);
 }
 
 static void p3_a_true_capsule_verifies_without_any_key(void **state)
@@ -278,7 +300,8 @@ static void another_genesis_refuses_everything(void **state)
     assert_int_equal(genesis_encode(&body, &genesis, f->world.genesis.policy, f->world.owner),
                      STATUS_OK);
     f->survey = (struct survey){.seed = NULL};
-    enum status status = survey_run(&f->survey, buffer_bytes(&body), f->directory, NOW_S);
+    const char *const directories[] = {f->directory};
+    enum status status = survey_run(&f->survey, buffer_bytes(&body), directories, 1, NOW_S);
     assert_int_not_equal(status, STATUS_OK);
     assert_int_equal(f->survey.record_count, 0);
     buffer_release(&body);
@@ -303,11 +326,116 @@ static void shows_every_record_to_whoever_asks(void **state)
 {
     struct fixture *f = *state;
     size_t bytes = 0;
+    const char *const directories[] = {f->directory};
     f->survey = (struct survey){.record = count_record, .context = &bytes};
     assert_int_equal(
-        survey_run(&f->survey, buffer_bytes(&f->world.genesis_body), f->directory, NOW_S),
+        survey_run(&f->survey, buffer_bytes(&f->world.genesis_body), directories, 1, NOW_S),
         STATUS_OK);
     assert_int_equal(bytes, f->world.log.length);
+}
+
+/* ---- several stores ---- */
+
+/* The other one first. */
+static enum status survey_both(struct fixture *f, const struct survey_visitor *visitor)
+{
+    const char *const directories[] = {f->other, f->directory};
+    survey_release(&f->survey);
+    f->survey = (struct survey){.seed = visitor == NULL ? NULL : f->seed, .visitor = visitor};
+    return survey_run(&f->survey, buffer_bytes(&f->world.genesis_body), directories, 2, NOW_S);
+}
+
+static void forget_all(void *context)
+{
+    *(size_t *)context = 0;
+}
+
+static void ignore_record(void *context, const struct record *record)
+{
+    (void)context;
+    (void)record;
+}
+
+static void count_tuple(void *context, const struct record *record, const struct tuple_tag *tag,
+                        const struct tuple *tuple)
+{
+    (void)record;
+    (void)tag;
+    (void)tuple;
+    ++*(size_t *)context;
+}
+
+static void what_one_store_lacks_the_other_has_and_each_record_counts_once(void **state)
+{
+    struct fixture *f = *state;
+    size_t tuple_count = 0;
+    const struct survey_visitor visitor = {.begin = forget_all,
+                                           .record = ignore_record,
+                                           .tuple = count_tuple,
+                                           .context = &tuple_count};
+    store_in(f, f->other, 5, bytes_of(NULL, 0));
+    assert_int_equal(survey_both(f, &visitor), STATUS_OK);
+    assert_int_equal(f->survey.record_count, RECORD_COUNT);
+    assert_int_equal(tuple_count, 3);
+    assert_int_equal(f->survey.stores[0].held_count, 5);
+    assert_int_equal(f->survey.stores[1].held_count, RECORD_COUNT);
+    assert_int_equal(f->survey.records[4].holder_count, 2);
+    assert_int_equal(f->survey.records[5].holder_count, 1);
+}
+
+static void p2_a_damaged_store_is_named_and_the_other_has_it_all(void **state)
+{
+    struct fixture *f = *state;
+    store_in(f, f->other, RECORD_COUNT, bytes_of(NULL, 0));
+    assert_int_equal(survey_both(f, NULL), STATUS_OK);
+    flip(f, (long)f->survey.records[6].place.offset + 20);
+    assert_int_equal(survey_both(f, NULL), STATUS_OK);
+    assert_int_equal(f->survey.record_count, RECORD_COUNT);
+    assert_int_equal(f->survey.stores[0].status, STATUS_OK);
+    assert_int_equal(f->survey.stores[1].status, STATUS_DAMAGED);
+    assert_int_equal(f->survey.stores[1].held_count, 6);
+    assert_non_null(strstr(f->survey.stores[1].reason, "record 7 of the store"));
+
+    // With both damaged, nobody knows what is missing.
+    assert_int_equal(rename(f->segment, f->other_segment), 0);
+    store_world(f, RECORD_COUNT);
+    flip(f, (long)f->survey.records[4].place.offset + 20);
+    assert_int_equal(survey_both(f, NULL), STATUS_DAMAGED);
+    assert_non_null(strstr(f->survey.reason, "0 of 2 stores"));
+    assert_int_equal(f->survey.record_count, 6);
+}
+
+static void p8_a_fork_between_stores_is_proved(void **state)
+{
+    struct fixture *f = *state;
+    struct capsule_world_draft draft;
+    struct capsule_world_writer *a = &f->world.writers[1];
+    capsule_world_draft(&f->world, &draft, a, RECORD_DATA);
+    capsule_world_tuple(&f->world, a, &draft.body, "x", "another");
+    capsule_world_build(&f->world, &draft);
+    store_in(f, f->other, RECORD_COUNT, buffer_bytes(&f->world.tried));
+    capsule_world_put(&f->world, a, "x", "one");
+    store_world(f, RECORD_COUNT + 1);
+    assert_int_equal(survey_both(f, NULL), STATUS_FORKED);
+    assert_non_null(strstr(f->survey.reason, "it forked"));
+    struct verify_key key = sign_key_public(a->key);
+    assert_int_equal(receipt_fork_verify(buffer_bytes(&f->survey.fork), &key), STATUS_OK);
+}
+
+static void what_a_store_took_beyond_a_cut_counts_for_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct capsule_world_draft draft;
+    struct capsule_world_writer *b = &f->world.writers[2];
+    capsule_world_draft(&f->world, &draft, b, RECORD_DATA);
+    capsule_world_tuple(&f->world, b, &draft.body, "x", "too late");
+    capsule_world_build(&f->world, &draft);
+    store_in(f, f->other, RECORD_COUNT, buffer_bytes(&f->world.tried));
+    capsule_world_close(&f->world, b);
+    store_world(f, RECORD_COUNT + 1);
+    assert_int_equal(survey_both(f, NULL), STATUS_OK);
+    assert_int_equal(f->survey.beyond_count, 1);
+    assert_int_equal(f->survey.record_count, RECORD_COUNT + 1);
 }
 
 int main(void)
@@ -325,6 +453,10 @@ int main(void)
         WITH_FIXTURE(another_genesis_refuses_everything),
         WITH_FIXTURE(a_directory_without_segments_is_not_found),
         WITH_FIXTURE(shows_every_record_to_whoever_asks),
+        WITH_FIXTURE(what_one_store_lacks_the_other_has_and_each_record_counts_once),
+        WITH_FIXTURE(p2_a_damaged_store_is_named_and_the_other_has_it_all),
+        WITH_FIXTURE(p8_a_fork_between_stores_is_proved),
+        WITH_FIXTURE(what_a_store_took_beyond_a_cut_counts_for_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

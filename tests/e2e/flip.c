@@ -55,7 +55,8 @@ static void put(const struct flips *flips, const uint8_t *bytes, size_t length, 
 static enum status survey_once(const struct flips *flips, char reason[SURVEY_REASON_BYTES])
 {
     struct survey survey = {.capsule = NULL};
-    enum status status = survey_run(&survey, flips->genesis, flips->directory, flips->now_s);
+    const char *const directories[] = {flips->directory};
+    enum status status = survey_run(&survey, flips->genesis, directories, 1, flips->now_s);
     memcpy(reason, survey.reason, SURVEY_REASON_BYTES);
     survey_release(&survey);
     return status;

@@ -43,6 +43,25 @@ sys.exit(str(store[sys.argv[2]]) != sys.argv[3])' "$@"
     done
     kill_app
     flip "$app/host/capsule-2/segment-00000001"
+
+    # Offline the others tell it all, and what is wrong is named.
+    run paranoid capsule verify --app "$app"
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ $output == *"capsule-2: record"*"is not as it was written"*"the capsule verifies"* ]]
+    paranoid kv history key-8 --app "$app" 2>/dev/null | grep -q '"value-8"'
+    paranoid capsule verify --app "$app" --json 2>/dev/null | python3 -c '
+import json, sys
+said = json.load(sys.stdin)
+assert said["verified"]
+assert [held["reason"] is None for held in said["held"]] == [True, False, True], said["held"]'
+    mv "$app/host/capsule-3" "$BATS_TEST_TMPDIR/away"
+    run paranoid capsule verify --app "$app"
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ $output == *"1 of 3 stores can be read whole, and 2 are needed"* ]]
+    mv "$BATS_TEST_TMPDIR/away" "$app/host/capsule-3"
+
     start_app --workers 2
     for i in 1 2 3 4 5 6 7 8; do
         until_true 10 says $((i % 2)) "key-$i" "value-$i"
@@ -60,11 +79,12 @@ sys.exit(str(store[sys.argv[2]]) != sys.argv[3])' "$@"
 
     # It holds what the others hold, and is believed again: it and one other are enough.
     stop_app
-    for store in capsule capsule-2 capsule-3; do
-        run paranoid capsule verify --app "$app" "$app/host/$store"
-        echo "$output"
-        [ "$status" = 0 ]
-    done
+    run paranoid capsule verify --app "$app" "$app/host/capsule-2"
+    echo "$output"
+    [ "$status" = 0 ]
+    run paranoid capsule verify --app "$app"
+    echo "$output"
+    [ "$status" = 0 ]
     run paranoid capsule verify --app "$app" "$app/host/capsule-2/damaged-1"
     [ "$status" = 1 ]
     rm -r "$app/host/capsule-3" "$app/host/capsule-2/damaged-1"
