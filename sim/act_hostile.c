@@ -129,6 +129,9 @@ static void judge(struct scenario *s, void *state, size_t later)
         }
         federation_run(s->federation, POLL_US, NULL, NULL);
         if (federation_owner_has_alarm(s->federation)) {
+            if (!federation_owner_has_proof(s->federation)) {
+                scenario_fail(s, "P8: the owner cannot prove that the stores were rolled back");
+            }
             return;
         }
         if (federation_leader_is_leading(s->federation)) {

@@ -84,6 +84,8 @@ void federation_leader_adjust_clock(struct federation *federation, int drift_per
 
 /* Whether a leader has told the owner of a rollback or fork. */
 bool federation_owner_has_alarm(const struct federation *federation);
+/* Whether what stores have signed proves it to anybody (capsule/proof.h). */
+bool federation_owner_has_proof(const struct federation *federation);
 /* Of the newest SYNC that the owner has been told of. */
 uint64_t federation_owner_epoch(const struct federation *federation);
 

@@ -69,10 +69,13 @@ struct federation_owner {
     uint64_t term;
     uint64_t sync_epoch;
     struct hash sync;
+    struct branch_head sync_head;  // the same SYNC: whose, and where
+    struct buffer witness;         // that W stores held it
     struct join_judge *judge;
     struct join_apply apply;
     struct channel *channel;
     bool has_alarm;
+    bool has_proof;  // of what the alarm is about: it was verified
 };
 
 struct federation_leader {

@@ -3,6 +3,7 @@
 /* The owner: what the command line does to give a leader its term. */
 #include "attest/evidence.h"
 #include "base/check.h"
+#include "capsule/proof.h"
 #include "sim/federation_internal.h"
 #include "wire/message.h"
 
@@ -21,6 +22,7 @@ static void give_term(struct federation *f, struct bytes evidence)
     };
     CHECK(term_encode(&body, &term, owner->key) == STATUS_OK);
     const struct message_seed seed = {.seed = secret_bytes(owner->seed),
+                                      .sync = owner->sync_head,
                                       .term_body = buffer_bytes(&body)};
     CHECK(message_seed_encode(&plain, &seed) == STATUS_OK);
     CHECK(channel_seal(owner->channel, &sealed, buffer_bytes(&plain)) == STATUS_OK);
@@ -61,6 +63,37 @@ static void receive_apply(struct federation *f, struct bytes message)
     buffer_release(&target);
 }
 
+/* What W stores have signed to hold. */
+static void keep_sync(struct federation *f, const struct message_answer *answer)
+{
+    struct federation_owner *owner = &f->owner;
+    struct genesis genesis;
+    struct proof_witness witness;
+    CHECK(genesis_decode(&genesis, buffer_bytes(&f->genesis)) == STATUS_OK);
+    CHECK(proof_witness_verify(&witness, answer->statements, &genesis) == STATUS_OK);
+    CHECK(hash_equal(&witness.sync.hash, &answer->sync));
+    owner->sync = answer->sync;
+    owner->sync_epoch = answer->sync_epoch;
+    owner->sync_head = (struct branch_head){
+        .writer = witness.sync.writer,
+        .head = {.sequence = witness.sync.sequence, .hash = witness.sync.hash},
+    };
+    buffer_clear(&owner->witness);
+    CHECK(buffer_append(&owner->witness, answer->statements.at, answer->statements.length) ==
+          STATUS_OK);
+}
+
+/* P8: the owner has to be able to show it to anybody. */
+static void prove_rollback(struct federation *f, const struct message_answer *answer)
+{
+    struct buffer bytes = BUFFER_EMPTY;
+    struct proof proof;
+    CHECK(proof_rollback_encode(&bytes, buffer_bytes(&f->genesis), buffer_bytes(&f->owner.witness),
+                                answer->statements) == STATUS_OK);
+    f->owner.has_proof = proof_verify(&proof, buffer_bytes(&bytes)) == STATUS_OK;
+    buffer_release(&bytes);
+}
+
 /* The leader says how its taking over went. */
 static void receive_answer(struct federation *f, struct bytes body)
 {
@@ -71,10 +104,12 @@ static void receive_answer(struct federation *f, struct bytes body)
     CHECK(message_decode(&message, buffer_bytes(&plain)) == STATUS_OK);
     CHECK(message.kind == MESSAGE_ANSWER);
     // A leader that lost frames while it took over gives up; it is not to find a rollback.
-    owner->has_alarm = owner->has_alarm || message.answer.status == STATUS_FORGED;
+    if (message.answer.status == STATUS_FORGED) {
+        owner->has_alarm = true;
+        prove_rollback(f, &message.answer);
+    }
     if (message.answer.status == STATUS_OK) {
-        owner->sync = message.answer.sync;
-        owner->sync_epoch = message.answer.sync_epoch;
+        keep_sync(f, &message.answer);
     }
     buffer_release(&plain);
 }
@@ -116,6 +151,7 @@ void federation_owner_init(struct federation *f)
 
 void federation_owner_release(struct federation *f)
 {
+    buffer_release(&f->owner.witness);
     join_judge_free(f->owner.judge);
     channel_free(f->owner.channel);
     secret_free(f->owner.seed);
@@ -134,6 +170,11 @@ void federation_owner_call(struct federation *f)
 bool federation_owner_has_alarm(const struct federation *f)
 {
     return f->owner.has_alarm;
+}
+
+bool federation_owner_has_proof(const struct federation *f)
+{
+    return f->owner.has_proof;
 }
 
 uint64_t federation_owner_epoch(const struct federation *f)

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "capsule/function.h"
 #include "cli/app.h"
+#include "cli/known.h"
 #include "cli/post.h"
 #include "cli/report.h"
 #include "cli/session.h"
@@ -129,6 +130,7 @@ static int exchange_function(const struct app *app, const struct sign_key *owner
     struct policy *policy = malloc(sizeof *policy);
     struct buffer frame = BUFFER_EMPTY;
     struct message_answer answer;
+    struct known known = KNOWN_NONE;
     CHECK(policy != NULL);
     const struct session_config config = {
         .genesis = &app->genesis, .owner = owner, .policy = policy, .random = &random};
@@ -155,8 +157,7 @@ static int exchange_function(const struct app *app, const struct sign_key *owner
         result = report_failure(&exchange, manifest->name, status);
         goto done;
     }
-    const struct app_sync sync = {.epoch = answer.sync_epoch, .hash = answer.sync};
-    if (app_sync_save(app, &sync) != STATUS_OK) {
+    if (known_load(&known, app) != STATUS_OK || known_take(&known, app, &answer) != STATUS_OK) {
         goto done;
     }
     result = COMMAND_OK;
@@ -167,6 +168,7 @@ static int exchange_function(const struct app *app, const struct sign_key *owner
     }
 
 done:
+    known_release(&known);
     post_close(&exchange.post);
     session_release(&exchange.session);
     buffer_release(&frame);

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/deploy.h"
 #include "cli/doctor.h"
+#include "cli/exhibit.h"
 #include "cli/fetch.h"
 #include "cli/functions.h"
 #include "cli/hosting.h"
@@ -33,9 +34,9 @@ static const struct command *const commands[] = {
     &functions_command,      &invoke_command,       &logs_command,           &kv_get_command,
     &kv_put_command,         &kv_delete_command,    &kv_list_command,        &kv_history_command,
     &show_command,           &inspect_info_command, &inspect_verify_command, &inspect_log_command,
-    &inspect_export_command, &judge_command,        &fetch_command,          &measure_command,
-    &policy_file_command,    &doctor_command,       &token_command,          &simulate_command,
-    &hosting_command,
+    &inspect_export_command, &exhibit_command,      &judge_command,          &fetch_command,
+    &measure_command,        &policy_file_command,  &doctor_command,         &token_command,
+    &simulate_command,       &hosting_command,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

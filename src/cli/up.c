@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
@@ -16,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "capsule/term.h"
 #include "cli/app.h"
 #include "cli/hosting.h"
 #include "cli/init.h"
@@ -24,13 +22,12 @@
 #include "cli/post.h"
 #include "cli/report.h"
 #include "cli/service.h"
-#include "cli/session.h"
+#include "cli/tenure.h"
 
 enum {
     UP_QUIET_MS_MAX = 1500,       // until a host that was killed is gone
     UP_STEP_MS = 20,              // between two looks for the host's socket
     UP_START_MS_MAX = 15 * 1000,  // until the host listens
-    UP_STEP_MS_MAX = 10 * 1000,   // of one step of a leader's handshake
     UP_STOP_MS_MAX = 10 * 1000,   // until a host that was told to stop has ended
     UP_FAILURES_MAX = 3,          // terms in a row that came to nothing
 };
@@ -38,19 +35,10 @@ enum {
 struct up {
     const struct command_line *line;
     struct app app;
-    struct sign_key *owner;
-    struct secret *seed;
-    struct policy *policy;
-    struct buffer policy_text;  // policy.json, when it is to be published; else empty
-    struct random random;
-    struct session session;
+    struct tenure tenure;
     struct post post;
     pid_t host;
     int signal_fd;
-    int64_t started_ms;
-    int64_t due_ms;  // of the handshake's step
-    uint64_t term;
-    bool is_leading;
     uint64_t worker_count;
     uint64_t ready_count;
     bool is_announced;
@@ -67,7 +55,7 @@ static int64_t now_ms(void)
 
 static long long elapsed_ms(const struct up *up)
 {
-    return (long long)(now_ms() - up->started_ms);
+    return (long long)(now_ms() - up->tenure.started_ms);
 }
 
 /* ---- before anything starts ---- */
@@ -90,20 +78,21 @@ static enum status prepare_policy(struct up *up)
     if (status != STATUS_OK || bytes_equal(buffer_bytes(&text), buffer_bytes(&recorded))) {
         goto done;
     }
-    if (up->policy->version <= signed_version) {
-        up->policy->version = (uint32_t)signed_version + 1;
+    if (up->tenure.policy->version <= signed_version) {
+        up->tenure.policy->version = (uint32_t)signed_version + 1;
         buffer_clear(&text);
-        status = policy_encode(up->policy, &text);
+        status = policy_encode(up->tenure.policy, &text);
         if (status == STATUS_OK) {
             status = app_write(&up->app, APP_POLICY, buffer_bytes(&text), 0644);
         }
     }
     if (status == STATUS_OK) {
-        status = app_raise(&up->app, APP_POLICY_VERSION, up->policy->version);
+        status = app_raise(&up->app, APP_POLICY_VERSION, up->tenure.policy->version);
     }
     if (status == STATUS_OK) {
-        report_note("policy %u is new, and is published with this term", up->policy->version);
-        up->policy_text = text;
+        report_note("policy %u is new, and is published with this term",
+                    up->tenure.policy->version);
+        up->tenure.policy_text = text;
         text = BUFFER_EMPTY;
     }
 
@@ -160,26 +149,16 @@ static enum status await_quiet(struct up *up)
 
 static enum status prepare(struct up *up)
 {
-    up->policy = malloc(sizeof *up->policy);
-    CHECK(up->policy != NULL);
     enum status status = app_open(&up->app, up->line);
     if (status == STATUS_OK) {
-        status = app_key(&up->app, APP_OWNER_KEY, &up->owner);
+        status = tenure_open(&up->tenure, &up->app);
     }
     if (status == STATUS_OK) {
-        status = app_seed(&up->app, &up->seed);
+        status = await_quiet(up);
     }
     if (status == STATUS_OK) {
-        status = app_policy(&up->app, up->policy);
+        status = init_tcb(&up->app);
     }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    status = await_quiet(up);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    status = init_tcb(&up->app);
     return status == STATUS_OK ? prepare_policy(up) : status;
 }
 
@@ -187,7 +166,7 @@ static void warn_of_programs(const struct up *up)
 {
     static const enum policy_role roles[] = {POLICY_LEADER, POLICY_WORKER, POLICY_COMPACTOR};
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-        if (!admits_program(up->policy, roles[i])) {
+        if (!admits_program(up->tenure.policy, roles[i])) {
             report_note(
                 "the %s's program is not one that policy.json admits; if you rebuilt it, "
                 "stop and run 'paranoid policy update --app %s'",
@@ -297,109 +276,6 @@ static void stop_host(struct up *up)
     up->host = -1;
 }
 
-/* ---- a leader's term ---- */
-
-static enum status call_leader(struct up *up)
-{
-    struct buffer frame = BUFFER_EMPTY;
-    up->is_leading = false;
-    up->due_ms = now_ms() + UP_STEP_MS_MAX;
-    enum status status = session_call(&up->session, &frame);
-    if (status == STATUS_OK) {
-        status = post_send(&up->post, buffer_bytes(&frame));
-    }
-    buffer_release(&frame);
-    return status;
-}
-
-static enum status sign_term(struct up *up, struct buffer *body)
-{
-    struct app_sync sync;
-    enum status status = app_number(&up->app, APP_TERM, &up->term);
-    if (status == STATUS_OK) {
-        status = app_sync_load(&up->app, &sync);
-    }
-    // First kept, then signed: a crash between the two skips a number, and none is used twice.
-    up->term++;
-    if (status == STATUS_OK) {
-        status = app_raise(&up->app, APP_TERM, up->term);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    const struct term term = {
-        .capsule = up->app.genesis.capsule,
-        .number = up->term,
-        .leader = up->session.leader,
-        .sync = sync.hash,
-        .sync_epoch = sync.epoch,
-        .evidence = buffer_bytes(&up->session.evidence),
-    };
-    return term_encode(body, &term, up->owner);
-}
-
-/* The leader has proved itself: it gets a term, the seed, and the policy if that is new. */
-static enum status send_seed(struct up *up)
-{
-    struct buffer term = BUFFER_EMPTY, policy = BUFFER_EMPTY, plain = BUFFER_EMPTY,
-                  frame = BUFFER_EMPTY;
-    enum status status = sign_term(up, &term);
-    if (status == STATUS_OK && up->policy_text.length > 0) {
-        status = term_policy_encode(&policy, &up->app.genesis.capsule, up->policy->version,
-                                    buffer_bytes(&up->policy_text), up->owner);
-    }
-    if (status == STATUS_OK) {
-        const struct message_seed seed = {
-            .seed = secret_bytes(up->seed),
-            .term_body = buffer_bytes(&term),
-            .policy_body = buffer_bytes(&policy),
-        };
-        status = message_seed_encode(&plain, &seed);
-    }
-    if (status == STATUS_OK) {
-        status = session_seal(&up->session, buffer_bytes(&plain), &frame);
-    }
-    if (status == STATUS_OK) {
-        status = post_send(&up->post, buffer_bytes(&frame));
-    }
-    if (status == STATUS_OK) {
-        report_note("leader attested (%s, %s); term %" PRIu64 " (%lld ms)", "tee=simulated",
-                    verdict_tcb_text(up->session.verdict.tcb_status), up->term, elapsed_ms(up));
-        up->due_ms = INT64_MAX;  // how long a takeover takes depends on the capsule
-    }
-    buffer_release(&term);
-    buffer_release(&policy);
-    buffer_release(&plain);
-    buffer_release(&frame);
-    return status;
-}
-
-static enum status take_answer(struct up *up, const struct message_answer *answer)
-{
-    const struct app_sync sync = {.epoch = answer->sync_epoch, .hash = answer->sync};
-    enum status status = app_sync_save(&up->app, &sync);
-    if (answer->request != 0 || status != STATUS_OK) {
-        return status;
-    }
-    if (answer->status != STATUS_OK) {
-        report_error("the leader of term %" PRIu64 " cannot lead: %.*s (%s)", up->term,
-                     (int)answer->text.length, (const char *)answer->text.at,
-                     status_text((enum status)answer->status));
-        up->failures++;
-        // It ends now, and the host starts another, which gets the next term.
-        return up->failures < UP_FAILURES_MAX ? STATUS_OK : STATUS_DENIED;
-    }
-    up->is_leading = true;
-    up->failures = 0;
-    report_note("leader leads term %" PRIu64 ", epoch %" PRIu64 " (%lld ms)", up->term,
-                answer->sync_epoch, elapsed_ms(up));
-    if (up->policy_text.length > 0) {
-        status = app_write(&up->app, APP_POLICY_RECORDED, buffer_bytes(&up->policy_text), 0600);
-        buffer_release(&up->policy_text);
-    }
-    return status;
-}
-
 /* ---- progress ---- */
 
 static void announce(struct up *up)
@@ -411,7 +287,7 @@ static void announce(struct up *up)
         json_t *result = json_pack(
             "{s:s, s:I, s:O, s:I, s:s, s:I}", "app", up->app.genesis.app, "port", (json_int_t)port,
             "worker_ports", json_object_get(ports, "worker_ports"), "metrics_port",
-            (json_int_t)metrics, "tee", "simulated", "term", (json_int_t)up->term);
+            (json_int_t)metrics, "tee", "simulated", "term", (json_int_t)up->tenure.term);
         json_dumpf(result, stdout, JSON_COMPACT | JSON_SORT_KEYS);
         putchar('\n');
         json_decref(result);
@@ -445,51 +321,46 @@ static void note_ready(struct up *up, const struct frame *frame)
     }
 }
 
+/* STATUS_OK: go on. STATUS_DENIED: it makes no sense to; that was said. */
+static enum status take_event(struct up *up, enum tenure_event event)
+{
+    switch (event) {
+    case TENURE_NOTHING:
+        break;
+    case TENURE_LEADS:
+        up->failures = 0;
+        break;
+    case TENURE_FAILED:
+        // It ends now, and the host starts another, which gets the next term.
+        return ++up->failures < UP_FAILURES_MAX ? STATUS_OK : STATUS_DENIED;
+    case TENURE_ROLLED_BACK:
+    case TENURE_REFUSED:
+        return STATUS_DENIED;
+    case TENURE_BROKEN:
+        return STATUS_IO;
+    }
+    return STATUS_OK;
+}
+
 static enum status receive_frame(struct up *up, const struct frame *frame)
 {
-    struct buffer reply = BUFFER_EMPTY;
-    struct message_answer answer;
     if (frame->kind == FRAME_HELLO) {
         up->leader = frame->peer;
         if (up->is_announced) {
             report_note("a new leader has started: it gets the next term");
         }
-        return call_leader(up);
+        return tenure_call(&up->tenure, &up->post);
     }
     if (frame->kind == FRAME_READY) {
         note_ready(up, frame);
         return STATUS_OK;
     }
-    bool was_trusted = up->session.state == SESSION_TRUSTED;
-    enum status status =
-        session_receive(&up->session, frame, (uint64_t)time(NULL), &reply, &answer);
-    if (reply.length > 0 &&
-        (status == STATUS_OK || status == STATUS_EMPTY || status == STATUS_DENIED)) {
-        enum status sent = post_send(&up->post, buffer_bytes(&reply));
-        status = sent == STATUS_OK ? status : sent;
-        up->due_ms = now_ms() + UP_STEP_MS_MAX;
-    }
-    buffer_release(&reply);
-    switch (status) {
-    case STATUS_OK:
-        return was_trusted ? take_answer(up, &answer) : send_seed(up);
-    case STATUS_EMPTY:
-        return STATUS_OK;
-    case STATUS_NOT_FOUND:
-        up->due_ms = INT64_MAX;  // the next one says HELLO
-        return STATUS_OK;
-    case STATUS_DENIED:
-        report_error("refusing the leader: %s", up->session.reason);
-        return STATUS_DENIED;
-    default:
-        return status;
-    }
+    return take_event(up, tenure_receive(&up->tenure, &up->post, frame));
 }
 
 /* Until a signal (STATUS_OK), or until it makes no sense to go on; that was said. */
 static enum status run_app(struct up *up)
 {
-    up->due_ms = INT64_MAX;
     while (true) {
         if (is_asked_to_stop(up)) {
             return STATUS_OK;
@@ -515,9 +386,9 @@ static enum status run_app(struct up *up)
             }
             return STATUS_CLOSED;
         }
-        if (now_ms() > up->due_ms && !up->is_leading) {
+        if (tenure_is_overdue(&up->tenure)) {
             report_note("the leader is silent; asking it again");
-            status = call_leader(up);
+            status = tenure_call(&up->tenure, &up->post);
             if (status != STATUS_OK) {
                 continue;
             }
@@ -546,22 +417,13 @@ static int run(const struct command_line *line)
         .host = -1,
         .signal_fd = -1,
         .post = POST_CLOSED,
-        .random = random_kernel(),
         .worker_count = command_number(line, "workers", 2),
     };
     if (prepare(&up) != STATUS_OK) {
         goto done;
     }
-    const struct session_config config = {
-        .genesis = &up.app.genesis,
-        .owner = up.owner,
-        .policy = up.policy,
-        .random = &up.random,
-    };
-    session_init(&up.session, &config);
     warn_of_programs(&up);
     up.signal_fd = open_signals();
-    up.started_ms = now_ms();
     if (hosting_start(&up.app, line, &up.host) != STATUS_OK || connect_host(&up) != STATUS_OK) {
         goto done;
     }
@@ -575,15 +437,11 @@ static int run(const struct command_line *line)
 
 done:
     stop_host(&up);
-    session_release(&up.session);
     post_close(&up.post);
     if (up.signal_fd >= 0) {
         close(up.signal_fd);
     }
-    buffer_release(&up.policy_text);
-    secret_free(up.seed);
-    sign_key_free(up.owner);
-    free(up.policy);
+    tenure_release(&up.tenure);
     app_release(&up.app);
     return result;
 }

@@ -162,6 +162,7 @@ static enum status receive_seed(struct leader *leader, const struct leader_sessi
     }
     leader->term = term.number;
     leader->seeder = session->peer;
+    leader->known_sync = seed->sync;
     leader->seed = secret_new_copy(seed->seed);
     status = buffer_append(&leader->term_body, seed->term_body.at, seed->term_body.length);
     if (status == STATUS_OK) {

@@ -95,7 +95,7 @@ void leader_free(struct leader *leader)
     admission_release(leader);
     takeover_release(leader);
     retention_release(leader);
-    witness_release(leader);
+    news_release(leader);
     while (leader->output != NULL) {
         output_drop_first(leader);
     }
@@ -104,6 +104,7 @@ void leader_free(struct leader *leader)
     shelf_release(&leader->shelf);
     buffer_release(&leader->term_body);
     buffer_release(&leader->policy_body);
+    witness_release(leader);
     buffer_release(&leader->root);
     secret_free(leader->seed);
     secret_free(leader->lock_key);
@@ -297,6 +298,9 @@ enum status leader_write(struct leader *leader, enum record_type type, struct by
     if (status == STATUS_OK) {
         status = leader_send(leader, FRAME_RECORD, 0, &everyone, record.whole);
     }
+    if (status == STATUS_OK && type == RECORD_SYNC) {
+        status = news_note_sync(leader, &record);
+    }
     if (status == STATUS_OK) {
         status = outbox_add(&leader->outbox, record.sequence, &frame, now_us, &kept);
     }
@@ -341,16 +345,24 @@ enum status leader_answer(struct leader *leader, const struct writer_id *session
     if (session == NULL || session->channel == NULL) {
         return STATUS_OK;  // it has gone away
     }
-    const struct capsule_sync *sync = capsule_newest_sync(leader->capsule);
-    const struct message_answer answer = {
+    struct message_answer answer = {
         .request = request,
         .status = code,
         .text = bytes_text(text),
-        .sync_epoch = sync == NULL ? 0 : sync->epoch,
-        .sync = sync == NULL ? (struct hash){{0}} : sync->hash,
     };
+    const struct capsule_sync *sync = capsule_newest_sync(leader->capsule);
+    enum status status = STATUS_OK;
+    if (leader->stage == LEADER_LEADING) {
+        status = news_fill(leader, &answer);
+    } else if (leader->stage == LEADER_REFUSING) {
+        answer.sync_epoch = sync == NULL ? 0 : sync->epoch;
+        answer.sync = sync == NULL ? (struct hash){{0}} : sync->hash;
+        answer.statements = buffer_bytes(&leader->closings[0].fences);
+    }
     struct buffer plain = BUFFER_EMPTY;
-    enum status status = message_answer_encode(&plain, &answer);
+    if (status == STATUS_OK) {
+        status = message_answer_encode(&plain, &answer);
+    }
     if (status == STATUS_OK) {
         status = leader_send_sealed(leader, session->channel, session_id, buffer_bytes(&plain));
     }
@@ -515,6 +527,9 @@ enum status leader_tick(struct leader *leader, struct leader_time time, uint64_t
     }
     if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
         status = lock_tick(leader, time, wake_us);
+    }
+    if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
+        status = news_tick(leader, time.now_us, wake_us);
     }
     bool is_waiting = leader->outbox.first != NULL || takeover_is_closing(leader) ||
                       (leader->stage != LEADER_IDLE && leader->stage != LEADER_LEADING);

@@ -32,6 +32,7 @@ enum leader_stage {
     LEADER_FENCING,
     LEADER_LOADING,
     LEADER_TAKING_OVER,
+    LEADER_REFUSING,  // the stores were rolled back: asks them for proof
     LEADER_LEADING,
 };
 
@@ -170,7 +171,8 @@ struct leader {
     uint64_t policy_version;  // of the one parsed
 
     struct leader_session sessions[LEADER_SESSIONS_MAX];
-    struct writer_id seeder;  // the session that gave the seed
+    struct writer_id seeder;        // the session that gave the seed
+    struct branch_head known_sync;  // that the TERM names: whose, and where; zeroes: not known
     struct leader_join joins[LEADER_JOINS_MAX];
     struct leader_peer *peers;
     size_t peer_count;
@@ -187,6 +189,8 @@ struct leader {
     bool has_begun;    // the TERM is written, and the CLOSE of each predecessor
     uint32_t load_request;
     uint64_t load_asked_us;
+    uint64_t rollback_us;         // since when a SYNC is known to be missing; 0: it is not
+    uint32_t rollback_answers;    // of stores, at that time
     uint64_t recalled_us;         // when the stores were asked last to say what they hold
     struct head pending_genesis;  // the own GENESIS, before the TERM makes us known
     uint64_t takeover_sequence;  // of the first SYNC, once it is written; held by W stores: leading
@@ -199,6 +203,14 @@ struct leader {
     uint64_t rts_us;
     uint64_t sync_us;  // when the last one was written
     uint64_t sync_sequence;
+
+    // What the owner is told, so that a rollback can be proved (capsule/proof.h).
+    struct buffer sync_record;  // the newest own SYNC; empty once W stores hold it
+    struct buffer witness;      // that W stores hold the newest one of which that is known
+    uint64_t witness_epoch;
+    struct hash witness_sync;
+    uint64_t told_epoch;
+    uint64_t told_us;
 
     // What a compactor holds for dispensable: the first waits for its time, the last replaces the
     // one before it until then.
@@ -331,6 +343,18 @@ bool rotation_is_under_way(struct leader *leader);
 bool rotation_awaits_cut(struct leader *leader);
 /* Close whom the owner revoked; answer the owner. */
 MUST_CHECK enum status rotation_tick(struct leader *leader, uint64_t now_us);
+
+/* ---- news.c ---- */
+
+/* An own SYNC was written. */
+MUST_CHECK enum status news_note_sync(struct leader *leader, const struct record *record);
+/* Fill `answer` with the newest SYNC that W stores hold, and what shows it. */
+MUST_CHECK enum status news_fill(struct leader *leader, struct message_answer *answer);
+/* Tell the session that gave the seed that this leader leads, and up to which SYNC. */
+MUST_CHECK enum status news_tell(struct leader *leader, uint64_t now_us);
+/* Of newer ones, now and then. */
+MUST_CHECK enum status news_tick(struct leader *leader, uint64_t now_us, uint64_t *wake_us);
+void news_release(struct leader *leader);
 
 /* ---- retention.c ---- */
 

@@ -21,6 +21,7 @@
 enum {
     TAKEOVER_ASK_US = 1000 * 1000,           // an unanswered question is repeated
     TAKEOVER_SILENCE_US = 10 * 1000 * 1000,  // then a store does not answer
+    TAKEOVER_LATE_US = 2 * 1000 * 1000,      // beyond R answers, others may come so much later
     TAKEOVER_FETCH_BYTES = 4 << 20,
 };
 
@@ -217,6 +218,17 @@ static enum status closing_receive_fence(struct leader *leader, struct leader_cl
                                       : fetch_last(leader, closing, now_us);
 }
 
+/* What is left of the branch that was rolled back, as a store signs (see below: a rollback). */
+static void receive_denial(struct leader *leader, const struct receipt *fence, struct bytes bytes)
+{
+    struct leader_closing *asked = &leader->closings[0];
+    struct head head;
+    if (fence_lists(fence, &asked->writer, &head) &&
+        head.sequence < leader->known_sync.head.sequence) {
+        (void)keep_fence(leader, asked, fence, bytes);
+    }
+}
+
 /* Load from an empty capsule on. */
 static enum status begin_load(struct leader *leader, uint64_t now_us)
 {
@@ -250,6 +262,10 @@ enum status takeover_receive_fenced(struct leader *leader, struct bytes bytes,
             leader->stage = LEADER_LOADING;
             return begin_load(leader, time.now_us);
         }
+        return STATUS_OK;
+    }
+    if (leader->stage == LEADER_REFUSING) {
+        receive_denial(leader, &fence, bytes);
         return STATUS_OK;
     }
     enum status status = STATUS_OK;
@@ -595,6 +611,74 @@ static enum status write_first_records(struct leader *leader, struct leader_time
     return status;
 }
 
+/* ---- a rollback ---- */
+
+/* P8: the owner is told, and shown what the stores have signed. */
+static enum status refuse_rolled_back(struct leader *leader)
+{
+    leader->stage = LEADER_REFUSING;
+    return give_up(leader, STATUS_FORGED,
+                   "the stores were rolled back: they lack a SYNC that the owner has seen");
+}
+
+/* Ask each store what it holds of the branch that is lacking. */
+static enum status ask_for_denials(struct leader *leader, uint64_t now_us)
+{
+    struct leader_closing *asked = &leader->closings[0];
+    leader->rollback_us = now_us;
+    if (writer_id_is_zero(&leader->known_sync.writer)) {
+        return refuse_rolled_back(leader);
+    }
+    leader->stage = LEADER_REFUSING;
+    *asked = (struct leader_closing){.is_used = true, .writer = leader->known_sync.writer};
+    return send_fence(leader, asked, now_us);
+}
+
+static bool has_heard_all(const struct leader *leader, const struct leader_closing *asked)
+{
+    return asked->answer_count == capsule_genesis(leader->capsule)->store_count;
+}
+
+/* R answers prove it; those of the others may come within a moment. */
+static enum status tick_refusing(struct leader *leader, uint64_t now_us)
+{
+    struct leader_closing *asked = &leader->closings[0];
+    uint64_t waited_us = now_us - leader->rollback_us;
+    bool is_enough = asked->answer_count >= answers_needed(leader);
+    if (has_heard_all(leader, asked) || waited_us >= TAKEOVER_SILENCE_US ||
+        (is_enough && waited_us >= TAKEOVER_LATE_US)) {
+        return refuse_rolled_back(leader);
+    }
+    return now_us < asked->asked_us + TAKEOVER_ASK_US ? STATUS_OK
+                                                      : send_fence(leader, asked, now_us);
+}
+
+/*
+ * A store that has not answered yet may hold what these lack. It is asked once more, for
+ * everything: an answer about one branch must never be taken for one about all.
+ */
+static enum status await_holder(struct leader *leader, uint64_t now_us)
+{
+    leader->rollback_us = now_us;
+    leader->rollback_answers = leader->all.answer_count;
+    if (leader->has_begun || has_heard_all(leader, &leader->all)) {
+        return ask_for_denials(leader, now_us);
+    }
+    log_event(leader->log, "a SYNC that the owner has seen is missing: waiting for other stores");
+    return send_fence(leader, &leader->all, now_us);
+}
+
+static enum status tick_awaiting(struct leader *leader, uint64_t now_us)
+{
+    if (leader->all.answer_count > leader->rollback_answers) {
+        leader->rollback_us = 0;
+        enum status status = leader_forget(leader);
+        return status == STATUS_OK ? begin_load(leader, now_us) : status;
+    }
+    return now_us < leader->rollback_us + TAKEOVER_LATE_US ? STATUS_OK
+                                                           : ask_for_denials(leader, now_us);
+}
+
 static enum status take_over(struct leader *leader, struct leader_time time)
 {
     if (lacks_bodies(leader)) {
@@ -602,8 +686,7 @@ static enum status take_over(struct leader *leader, struct leader_time time)
                        "the store lacks bodies that no PRUNE names; run 'paranoid capsule verify'");
     }
     if (is_rolled_back(leader)) {
-        return give_up(leader, STATUS_FORGED,
-                       "the store was rolled back: it lacks a SYNC that the owner has seen");
+        return await_holder(leader, time.now_us);
     }
     enum status status = write_first_records(leader, time);
     if (status == STATUS_CLOSED) {
@@ -646,8 +729,7 @@ static enum status finish_takeover(struct leader *leader, struct leader_time tim
     leader->stage = LEADER_LEADING;
     leader->sync_us = time.now_us;
     enum status status = leader_send(leader, FRAME_READY, 0, &everyone, bytes_of(NULL, 0));
-    return status == STATUS_OK ? leader_answer(leader, &leader->seeder, 0, STATUS_OK, "leading")
-                               : status;
+    return status == STATUS_OK ? news_tell(leader, time.now_us) : status;
 }
 
 /* Up to here at most a branch counts. */
@@ -856,10 +938,15 @@ enum status takeover_tick(struct leader *leader, struct leader_time time)
     case LEADER_FENCING:
         return tick_closing(leader, &leader->all, time.now_us);
     case LEADER_LOADING:
+        if (leader->rollback_us != 0) {
+            return tick_awaiting(leader, time.now_us);
+        }
         if (time.now_us >= leader->load_asked_us + TAKEOVER_SILENCE_US) {
             return load_again(leader, STATUS_TIMEOUT, "the store does not answer", time.now_us);
         }
         break;
+    case LEADER_REFUSING:
+        return tick_refusing(leader, time.now_us);
     case LEADER_TAKING_OVER:
         return finish_takeover(leader, time);
     case LEADER_LEADING:

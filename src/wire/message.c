@@ -154,13 +154,14 @@ struct branch_head message_grant_head(const struct message_grant *grant, uint32_
 enum status message_seed_encode(struct buffer *target, const struct message_seed *seed)
 {
     struct encoder out;
-    size_t length = 1 + SECRET_BYTES + RUN_PREFIX_BYTES + seed->term_body.length +
-                    RUN_PREFIX_BYTES + seed->policy_body.length;
+    size_t length = 1 + SECRET_BYTES + BRANCH_HEAD_BYTES + RUN_PREFIX_BYTES +
+                    seed->term_body.length + RUN_PREFIX_BYTES + seed->policy_body.length;
     enum status status = message_begin(&out, target, length, MESSAGE_SEED);
     if (status != STATUS_OK) {
         return status;
     }
     encoder_bytes(&out, seed->seed, SECRET_BYTES);
+    head_encode(&out, &seed->sync);
     run_encode(&out, seed->term_body);
     run_encode(&out, seed->policy_body);
     encoder_finish(&out, target);
@@ -170,6 +171,7 @@ enum status message_seed_encode(struct buffer *target, const struct message_seed
 static void seed_decode(struct message_seed *seed, struct cursor *in)
 {
     seed->seed = cursor_take(in, SECRET_BYTES);
+    seed->sync = head_decode(in);
     seed->term_body = run_decode(in);
     seed->policy_body = run_decode(in);
 }
@@ -198,7 +200,8 @@ enum status message_answer_encode(struct buffer *target, const struct message_an
 {
     CHECK(answer->status <= STATUS_IO);
     struct encoder out;
-    size_t length = 1 + 4 + 4 + RUN_PREFIX_BYTES + answer->text.length + 8 + HASH_BYTES;
+    size_t length = 1 + 4 + 4 + RUN_PREFIX_BYTES + answer->text.length + 8 + HASH_BYTES +
+                    RUN_PREFIX_BYTES + answer->statements.length;
     enum status status = message_begin(&out, target, length, MESSAGE_ANSWER);
     if (status != STATUS_OK) {
         return status;
@@ -208,6 +211,7 @@ enum status message_answer_encode(struct buffer *target, const struct message_an
     run_encode(&out, answer->text);
     encoder_u64(&out, answer->sync_epoch);
     encoder_bytes(&out, answer->sync.bytes, HASH_BYTES);
+    run_encode(&out, answer->statements);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -219,6 +223,7 @@ static enum status answer_decode(struct message_answer *answer, struct cursor *i
     answer->text = run_decode(in);
     answer->sync_epoch = cursor_u64(in);
     cursor_copy(in, answer->sync.bytes, HASH_BYTES);
+    answer->statements = run_decode(in);
     return answer->status <= STATUS_IO ? STATUS_OK : STATUS_MALFORMED;
 }
 

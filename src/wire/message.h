@@ -77,10 +77,13 @@ MUST_CHECK enum status message_grant_encode(struct buffer *target,
 /* `index` is below head_count (CHECK). */
 struct branch_head message_grant_head(const struct message_grant *grant, uint32_t index);
 
-/* SEED: `term_body` and `policy_body` are owner-signed; the latter is empty when nothing changed.
+/*
+ * SEED: `term_body` and `policy_body` are owner-signed; the latter is empty when nothing changed.
+ * `sync` is the SYNC that the TERM names: whose, and where; zeroes: not known.
  */
 struct message_seed {
     const uint8_t *seed;  // SECRET_BYTES, borrowed
+    struct branch_head sync;
     struct bytes term_body;
     struct bytes policy_body;
 };
@@ -94,13 +97,19 @@ struct message_deploy {
 MUST_CHECK enum status message_deploy_encode(struct buffer *target,
                                              const struct message_deploy *deploy);
 
-/* ANSWER: `status` is an enum status; `text` for people; `sync` the newest SYNC (zero: none). */
+/*
+ * ANSWER: `status` is an enum status; `text` for people; `sync` the newest SYNC (zero: none).
+ * `statements`: what stores have signed. From a leader that leads, a witness that W stores hold
+ * that SYNC (capsule/proof.h); from one that found a rollback, fences. Request 0 is about the term
+ * itself: first how taking over went, then, once it leads, newer SYNCs.
+ */
 struct message_answer {
     uint32_t request;
     uint32_t status;
     struct bytes text;
     uint64_t sync_epoch;
     struct hash sync;
+    struct bytes statements;
 };
 MUST_CHECK enum status message_answer_encode(struct buffer *target,
                                              const struct message_answer *answer);

@@ -21,6 +21,7 @@
 #include "capsule/genesis.h"
 #include "capsule/lock.h"
 #include "capsule/member.h"
+#include "capsule/proof.h"
 #include "capsule/prune.h"
 #include "capsule/receipt.h"
 #include "capsule/record.h"
@@ -297,6 +298,25 @@ static void one_lock_names_a_record_and_one_is_void(void **state)
     buffer_release(&body);
 }
 
+static void the_proofs_hold(void **state)
+{
+    (void)state;
+    struct proof proof;
+    struct buffer bytes = hex_of("proof.md", "hex fork");
+    assert_int_equal(proof_verify(&proof, buffer_bytes(&bytes)), STATUS_OK);
+    assert_int_equal(proof.kind, PROOF_FORK);
+    buffer_release(&bytes);
+    bytes = hex_of("proof.md", "hex rollback");
+    assert_int_equal(proof_verify(&proof, buffer_bytes(&bytes)), STATUS_OK);
+    assert_int_equal(proof.kind, PROOF_ROLLBACK);
+    assert_int_equal(proof.sequence, 4);
+    assert_int_equal(proof.witness.heads[1].sequence, 8);
+    assert_int_equal(proof.term, 5);
+    assert_int_equal(proof.denied[1].sequence, 3);
+    assert_true(proof.is_blamed[1] && proof.blamed_count == 1);
+    buffer_release(&bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +327,7 @@ int main(void)
         cmocka_unit_test(the_sync_and_the_close_rest_on_the_stores_statements),
         cmocka_unit_test(the_prune_has_one_range),
         cmocka_unit_test(the_receipt_and_the_fence_are_a_stores),
+        cmocka_unit_test(the_proofs_hold),
         cmocka_unit_test(one_lock_names_a_record_and_one_is_void),
         cmocka_unit_test(the_batch_holds_the_tuples_that_are_told),
     };

@@ -359,7 +359,9 @@ static void make_message_seed(struct buffer *target)
 {
     uint8_t secret[SECRET_BYTES];
     bodies_count(secret, sizeof secret, 0x00);
-    const struct message_seed seed = {.seed = secret, .term_body = bytes_text("TERM")};
+    struct message_seed seed = {.seed = secret, .term_body = bytes_text("TERM")};
+    bodies_count(seed.sync.writer.bytes, WRITER_ID_BYTES, 0x80);
+    seed.sync.head = (struct head){.sequence = 12, .hash = bodies_hash(0xc0)};
     assert_int_equal(message_seed_encode(target, &seed), STATUS_OK);
 }
 
@@ -377,6 +379,7 @@ static void make_message_answer(struct buffer *target)
         .text = bytes_text("published"),
         .sync_epoch = 9,
         .sync = bodies_hash(0xc0),
+        .statements = bytes_text("SIGN"),
     };
     assert_int_equal(message_answer_encode(target, &answer), STATUS_OK);
 }

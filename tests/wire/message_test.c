@@ -171,6 +171,7 @@ static void a_seed_comes_out_as_it_went_in(void **state)
     struct fixture *f = *state;
     const struct message_seed sent = {
         .seed = f->secrets[5],
+        .sync = {.head = {.sequence = 3, .hash = bodies_hash(0x50)}},
         .term_body = bytes_text("term"),
         .policy_body = bytes_text("policy"),
     };
@@ -178,6 +179,8 @@ static void a_seed_comes_out_as_it_went_in(void **state)
     assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
     assert_int_equal(f->message.kind, MESSAGE_SEED);
     assert_memory_equal(f->message.seed.seed, f->secrets[5], SECRET_BYTES);
+    assert_int_equal(f->message.seed.sync.head.sequence, 3);
+    assert_true(hash_equal(&f->message.seed.sync.head.hash, &sent.sync.head.hash));
     bodies_assert_equal(f->message.seed.term_body, sent.term_body);
     bodies_assert_equal(f->message.seed.policy_body, sent.policy_body);
     bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
@@ -204,6 +207,7 @@ static void an_answer_comes_out_as_it_went_in(void **state)
         .text = bytes_text("the policy forbids it"),
         .sync_epoch = 12,
         .sync = bodies_hash(0x30),
+        .statements = bytes_text("signed"),
     };
     assert_int_equal(message_answer_encode(&f->bytes, &sent), STATUS_OK);
     assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
@@ -213,6 +217,7 @@ static void an_answer_comes_out_as_it_went_in(void **state)
     bodies_assert_equal(f->message.answer.text, sent.text);
     assert_int_equal(f->message.answer.sync_epoch, 12);
     assert_true(hash_equal(&f->message.answer.sync, &sent.sync));
+    bodies_assert_equal(f->message.answer.statements, sent.statements);
     bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
 }
 
@@ -220,7 +225,7 @@ static void an_answer_with_an_unknown_status_is_refused(void **state)
 {
     (void)state;
     for (unsigned status = 0; status <= UINT8_MAX; status++) {
-        uint8_t bytes[1 + 4 + 4 + 4 + 8 + HASH_BYTES] = {MESSAGE_ANSWER};
+        uint8_t bytes[1 + 4 + 4 + 4 + 8 + HASH_BYTES + 4] = {MESSAGE_ANSWER};
         bytes[5] = (uint8_t)status;
         assert_int_equal(take(bytes_of(bytes, sizeof bytes)),
                          status <= STATUS_IO ? STATUS_OK : STATUS_MALFORMED);

@@ -1,0 +1,97 @@
+/* src/cli/known.c */
+#include "cli/known.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/report.h"
+
+enum { WITNESS_BYTES_MAX = 8 << 20 };
+
+void known_release(struct known *known)
+{
+    buffer_release(&known->witness);
+    *known = KNOWN_NONE;
+}
+
+/* What is in the file, when it verifies and is no older than what is known otherwise. */
+static void use_witness(struct known *known, const struct app *app)
+{
+    struct proof_witness witness;
+    if (proof_witness_verify(&witness, buffer_bytes(&known->witness), &app->genesis) != STATUS_OK ||
+        witness.sync.epoch < known->sync.epoch) {
+        return;
+    }
+    known->sync = (struct app_sync){.epoch = witness.sync.epoch, .hash = witness.sync.hash};
+    known->head = (struct branch_head){
+        .writer = witness.sync.writer,
+        .head = {.sequence = witness.sync.sequence, .hash = witness.sync.hash},
+    };
+}
+
+enum status known_load(struct known *known, const struct app *app)
+{
+    char path[FILE_PATH_BYTES];
+    *known = KNOWN_NONE;
+    enum status status = app_sync_load(app, &known->sync);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    app_path(app, KNOWN_WITNESS, path);
+    status = file_read(&known->witness, path, WITNESS_BYTES_MAX);
+    if (status == STATUS_OK) {
+        use_witness(known, app);
+    } else if (status != STATUS_NOT_FOUND) {
+        report_error("cannot read '%s': %s", path, file_reason(status));
+        return status;
+    }
+    return STATUS_OK;
+}
+
+enum status known_take(struct known *known, const struct app *app,
+                       const struct message_answer *answer)
+{
+    struct proof_witness witness;
+    if (hash_is_zero(&answer->sync) ||
+        (!hash_is_zero(&known->sync.hash) && answer->sync_epoch <= known->sync.epoch)) {
+        return STATUS_OK;
+    }
+    enum status status = proof_witness_verify(&witness, answer->statements, &app->genesis);
+    if (status != STATUS_OK || witness.sync.epoch != answer->sync_epoch ||
+        !hash_equal(&witness.sync.hash, &answer->sync)) {
+        report_error("the leader does not show that stores hold its newest SYNC");
+        return STATUS_FORGED;
+    }
+    status = app_write(app, KNOWN_WITNESS, answer->statements, 0600);
+    const struct app_sync sync = {.epoch = answer->sync_epoch, .hash = answer->sync};
+    if (status == STATUS_OK) {
+        status = app_sync_save(app, &sync);
+    }
+    if (status == STATUS_OK) {
+        buffer_clear(&known->witness);
+        status = buffer_append(&known->witness, answer->statements.at, answer->statements.length);
+    }
+    if (status == STATUS_OK) {
+        use_witness(known, app);
+    }
+    return status;
+}
+
+enum status known_prove(const struct known *known, const struct app *app, struct bytes fences,
+                        struct proof *proof, struct buffer *bytes, char path[FILE_PATH_BYTES])
+{
+    char name[64];
+    enum status status = proof_rollback_encode(bytes, buffer_bytes(&app->genesis_body),
+                                               buffer_bytes(&known->witness), fences);
+    if (status == STATUS_OK) {
+        status = proof_verify(proof, buffer_bytes(bytes));
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    snprintf(name, sizeof name, "rollback-%" PRIu64 ".proof", proof->term);
+    app_path(app, name, path);
+    return app_write(app, name, buffer_bytes(bytes), 0644);
+}

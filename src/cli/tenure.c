@@ -1,0 +1,240 @@
+/* src/cli/tenure.c */
+#include "cli/tenure.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "capsule/term.h"
+#include "cli/exhibit.h"
+#include "cli/report.h"
+
+enum { TENURE_STEP_MS_MAX = 10 * 1000 };  // of one step of a leader's handshake
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static long long elapsed_ms(const struct tenure *tenure)
+{
+    return (long long)(now_ms() - tenure->started_ms);
+}
+
+enum status tenure_open(struct tenure *tenure, const struct app *app)
+{
+    *tenure = (struct tenure){
+        .app = app,
+        .random = random_kernel(),
+        .known = KNOWN_NONE,
+        .due_ms = INT64_MAX,
+        .started_ms = now_ms(),
+    };
+    tenure->policy = malloc(sizeof *tenure->policy);
+    CHECK(tenure->policy != NULL);
+    enum status status = app_key(app, APP_OWNER_KEY, &tenure->owner);
+    if (status == STATUS_OK) {
+        status = app_seed(app, &tenure->seed);
+    }
+    if (status == STATUS_OK) {
+        status = app_policy(app, tenure->policy);
+    }
+    if (status == STATUS_OK) {
+        status = known_load(&tenure->known, app);
+    }
+    const struct session_config config = {
+        .genesis = &app->genesis,
+        .owner = tenure->owner,
+        .policy = tenure->policy,
+        .random = &tenure->random,
+    };
+    session_init(&tenure->session, &config);
+    return status;
+}
+
+void tenure_release(struct tenure *tenure)
+{
+    session_release(&tenure->session);
+    known_release(&tenure->known);
+    buffer_release(&tenure->policy_text);
+    secret_free(tenure->seed);
+    sign_key_free(tenure->owner);
+    free(tenure->policy);
+}
+
+enum status tenure_call(struct tenure *tenure, struct post *post)
+{
+    struct buffer frame = BUFFER_EMPTY;
+    tenure->is_leading = false;
+    tenure->due_ms = now_ms() + TENURE_STEP_MS_MAX;
+    enum status status = session_call(&tenure->session, &frame);
+    if (status == STATUS_OK) {
+        status = post_send(post, buffer_bytes(&frame));
+    }
+    buffer_release(&frame);
+    return status;
+}
+
+bool tenure_is_overdue(const struct tenure *tenure)
+{
+    return !tenure->is_leading && now_ms() > tenure->due_ms;
+}
+
+static enum status sign_term(struct tenure *tenure, struct buffer *body)
+{
+    enum status status = app_number(tenure->app, APP_TERM, &tenure->term);
+    // First kept, then signed: a crash between the two skips a number, and none is used twice.
+    tenure->term++;
+    if (status == STATUS_OK) {
+        status = app_raise(tenure->app, APP_TERM, tenure->term);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct term term = {
+        .capsule = tenure->app->genesis.capsule,
+        .number = tenure->term,
+        .leader = tenure->session.leader,
+        .sync = tenure->known.sync.hash,
+        .sync_epoch = tenure->known.sync.epoch,
+        .evidence = buffer_bytes(&tenure->session.evidence),
+    };
+    return term_encode(body, &term, tenure->owner);
+}
+
+/* The leader has proved itself: it gets a term, the seed, and the policy if that is new. */
+static enum status send_seed(struct tenure *tenure, struct post *post)
+{
+    struct buffer term = BUFFER_EMPTY, policy = BUFFER_EMPTY, plain = BUFFER_EMPTY,
+                  frame = BUFFER_EMPTY;
+    enum status status = sign_term(tenure, &term);
+    if (status == STATUS_OK && tenure->policy_text.length > 0) {
+        status = term_policy_encode(&policy, &tenure->app->genesis.capsule, tenure->policy->version,
+                                    buffer_bytes(&tenure->policy_text), tenure->owner);
+    }
+    if (status == STATUS_OK) {
+        const struct message_seed seed = {
+            .seed = secret_bytes(tenure->seed),
+            .sync = tenure->known.head,
+            .term_body = buffer_bytes(&term),
+            .policy_body = buffer_bytes(&policy),
+        };
+        status = message_seed_encode(&plain, &seed);
+    }
+    if (status == STATUS_OK) {
+        status = session_seal(&tenure->session, buffer_bytes(&plain), &frame);
+    }
+    if (status == STATUS_OK) {
+        status = post_send(post, buffer_bytes(&frame));
+    }
+    if (status == STATUS_OK) {
+        report_note("leader attested (%s, %s); term %" PRIu64 " (%lld ms)", "tee=simulated",
+                    verdict_tcb_text(tenure->session.verdict.tcb_status), tenure->term,
+                    elapsed_ms(tenure));
+        tenure->due_ms = INT64_MAX;  // how long a takeover takes depends on the capsule
+    }
+    buffer_release(&term);
+    buffer_release(&policy);
+    buffer_release(&plain);
+    buffer_release(&frame);
+    return status;
+}
+
+/* ---- what the leader says ---- */
+
+static void report_rollback(struct tenure *tenure, const struct message_answer *answer)
+{
+    char path[FILE_PATH_BYTES];
+    struct buffer bytes = BUFFER_EMPTY;
+    struct proof proof;
+    report_error("cannot lead app '%s': its stores were rolled back: SYNC %" PRIu64
+                 ", which they had signed for, is gone; the newest that they hold is SYNC %" PRIu64,
+                 tenure->app->directory, tenure->known.sync.epoch, answer->sync_epoch);
+    if (known_prove(&tenure->known, tenure->app, answer->statements, &proof, &bytes, path) ==
+        STATUS_OK) {
+        exhibit_note(&proof);
+        report_note("     the proof is '%s'; 'paranoid proof verify' shows it to anybody", path);
+    } else {
+        report_note("     what the stores have signed does not prove it to others");
+    }
+    report_note("     put the stores' directories back as they were, and start again");
+    buffer_release(&bytes);
+}
+
+static enum tenure_event take_refusal(struct tenure *tenure, const struct message_answer *answer)
+{
+    bool is_rollback =
+        answer->status == STATUS_FORGED && answer->sync_epoch < tenure->known.sync.epoch;
+    if (is_rollback) {
+        report_rollback(tenure, answer);
+        return TENURE_ROLLED_BACK;
+    }
+    report_error("the leader of term %" PRIu64 " cannot lead: %.*s (%s)", tenure->term,
+                 (int)answer->text.length, (const char *)answer->text.at,
+                 status_text((enum status)answer->status));
+    return TENURE_FAILED;
+}
+
+static enum tenure_event take_answer(struct tenure *tenure, const struct message_answer *answer)
+{
+    if (answer->request != 0) {
+        return TENURE_NOTHING;
+    }
+    if (answer->status != STATUS_OK) {
+        return take_refusal(tenure, answer);
+    }
+    enum status status = known_take(&tenure->known, tenure->app, answer);
+    if (status != STATUS_OK) {
+        return TENURE_BROKEN;
+    }
+    if (tenure->is_leading) {
+        return TENURE_NOTHING;
+    }
+    tenure->is_leading = true;
+    tenure->sync_epoch = answer->sync_epoch;
+    report_note("leader leads term %" PRIu64 ", epoch %" PRIu64 " (%lld ms)", tenure->term,
+                answer->sync_epoch, elapsed_ms(tenure));
+    if (tenure->policy_text.length > 0) {
+        status =
+            app_write(tenure->app, APP_POLICY_RECORDED, buffer_bytes(&tenure->policy_text), 0600);
+        buffer_release(&tenure->policy_text);
+    }
+    return status == STATUS_OK ? TENURE_LEADS : TENURE_BROKEN;
+}
+
+enum tenure_event tenure_receive(struct tenure *tenure, struct post *post,
+                                 const struct frame *frame)
+{
+    struct buffer reply = BUFFER_EMPTY;
+    struct message_answer answer;
+    bool was_trusted = tenure->session.state == SESSION_TRUSTED;
+    enum status status =
+        session_receive(&tenure->session, frame, (uint64_t)time(NULL), &reply, &answer);
+    if (reply.length > 0 &&
+        (status == STATUS_OK || status == STATUS_EMPTY || status == STATUS_DENIED)) {
+        enum status sent = post_send(post, buffer_bytes(&reply));
+        status = sent == STATUS_OK ? status : sent;
+        tenure->due_ms = now_ms() + TENURE_STEP_MS_MAX;
+    }
+    buffer_release(&reply);
+    switch (status) {
+    case STATUS_OK:
+        if (was_trusted) {
+            return take_answer(tenure, &answer);
+        }
+        return send_seed(tenure, post) == STATUS_OK ? TENURE_NOTHING : TENURE_BROKEN;
+    case STATUS_EMPTY:
+        return TENURE_NOTHING;
+    case STATUS_NOT_FOUND:
+        tenure->due_ms = INT64_MAX;  // the next one says HELLO
+        return TENURE_NOTHING;
+    case STATUS_DENIED:
+        report_error("refusing the leader: %s", tenure->session.reason);
+        return TENURE_REFUSED;
+    default:
+        return TENURE_BROKEN;
+    }
+}
