@@ -115,6 +115,7 @@ struct leader_rotation {
     struct writer_id session;
     uint32_t request;
     struct writer_id revoked;  // zero: nobody is
+    uint64_t revoke_sequence;  // of that REVOKE
     uint64_t sequence;         // of the SYNC that did it; 0: it is not written yet
 };
 

@@ -176,22 +176,29 @@ enum status rotation_receive_revoke(struct leader *leader, const struct leader_s
     if (status != STATUS_OK) {
         return status;
     }
-    *place = (struct leader_rotation){
-        .is_used = true, .session = session->peer, .request = revoke->request, .revoked = writer};
+    *place = (struct leader_rotation){.is_used = true,
+                                      .session = session->peer,
+                                      .request = revoke->request,
+                                      .revoked = writer,
+                                      .revoke_sequence = leader_own_sequence(leader)};
     char id[WRITER_ID_TEXT_BYTES];
     writer_id_text(&writer, id);
     log_event(leader->log, "member revoked writer=%s", id);
     return STATUS_OK;
 }
 
-/* Its branch is being closed, or will be as soon as there is room for that. */
-static enum status close_revoked(struct leader *leader, const struct writer_id *writer,
+/*
+ * Close its branch, if there is room for that. Not before the stores hold the REVOKE: by then the
+ * other members have it too, and apply nothing more of what the fence may keep out.
+ */
+static enum status close_revoked(struct leader *leader, const struct leader_rotation *rotation,
                                  uint64_t now_us)
 {
-    const struct capsule_member *member = capsule_member_find(leader->capsule, writer);
-    return member == NULL || member->is_closed
-               ? STATUS_OK
-               : takeover_close(leader, writer, SYNC_CLOSE_REVOKED, now_us);
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &rotation->revoked);
+    bool is_due = member != NULL && !member->is_closed &&
+                  leader_own_is_durable(leader, rotation->revoke_sequence);
+    return is_due ? takeover_close(leader, &rotation->revoked, SYNC_CLOSE_REVOKED, now_us)
+                  : STATUS_OK;
 }
 
 /* All open branches have joined the key epoch: what is written from now on is sealed with it. */
@@ -215,8 +222,7 @@ enum status rotation_tick(struct leader *leader, uint64_t now_us)
         bool is_done = rotation->sequence != 0 &&
                        leader_own_is_durable(leader, rotation->sequence) &&
                        !rotation_is_under_way(leader);
-        status =
-            is_done ? answer(leader, rotation) : close_revoked(leader, &rotation->revoked, now_us);
+        status = is_done ? answer(leader, rotation) : close_revoked(leader, rotation, now_us);
     }
     return status;
 }

@@ -87,12 +87,16 @@ static bool is_opened(const struct record *record)
            record->type != RECORD_MANIFEST && !record->is_pruned;
 }
 
-/* A compactor applies of a worker's branch what SYNCs have listed: no cut will undo that. */
+/*
+ * A compactor applies of a worker's branch what SYNCs have listed: no cut will undo that. So does
+ * everybody of a branch that is about to be cut, for it may go on writing what no store takes.
+ */
 static bool may_apply(const struct scl *scl, size_t index, const struct capsule_member *member,
                       uint64_t sequence)
 {
-    return !scl->is_compactor || member->role != MEMBER_WORKER ||
-           sequence <= scl->peers[index].synced_sequence;
+    bool is_certain = !scl->is_compactor || member->role != MEMBER_WORKER;
+    bool is_ending = member->revoked_epoch != 0 && !member->is_closed;
+    return (is_certain && !is_ending) || sequence <= scl->peers[index].synced_sequence;
 }
 
 static enum status begin_run(struct scl *scl, struct scl_open_job *job, size_t index)
