@@ -10,15 +10,13 @@
 #include "base/check.h"
 #include "capsule/function.h"
 #include "cli/app.h"
-#include "cli/known.h"
-#include "cli/post.h"
+#include "cli/order.h"
 #include "cli/report.h"
-#include "cli/session.h"
+#include "wire/message.h"
 
 #define DEPLOY_VERSION "owner/function.version"
 
 enum {
-    DEPLOY_REQUEST = 1,
     DEPLOY_WAIT_MS = 15 * 1000,
     DEPLOY_TIME_MS = 5 * 1000,
     DEPLOY_MEMORY_BYTES = 64 << 20,
@@ -37,142 +35,17 @@ static enum status next_version(const struct app *app, uint64_t *version)
     return status == STATUS_OK ? app_raise(app, DEPLOY_VERSION, *version) : status;
 }
 
-static int64_t now_ms(void)
+static int give_function(const struct app *app, const struct sign_key *owner,
+                         const struct function_manifest *manifest, struct bytes function)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* What passes between here and the leader. */
-struct exchange {
-    struct post post;
-    struct session session;
-    struct bytes function;
-    int64_t due_ms;
-};
-
-static enum status send_function(struct exchange *exchange, struct buffer *frame)
-{
+    char what[FUNCTION_NAME_BYTES_MAX + 16];
     struct buffer plain = BUFFER_EMPTY;
-    const struct message_deploy deploy = {
-        .request = DEPLOY_REQUEST,
-        .function = exchange->function,
-    };
+    const struct message_deploy deploy = {.request = ORDER_REQUEST, .function = function};
     enum status status = message_deploy_encode(&plain, &deploy);
-    if (status == STATUS_OK) {
-        status = session_seal(&exchange->session, buffer_bytes(&plain), frame);
-    }
+    CHECK(status == STATUS_OK);  // its size was checked when it was read
+    snprintf(what, sizeof what, "deploy '%s'", manifest->name);
+    int result = order_give(app, owner, what, buffer_bytes(&plain), DEPLOY_WAIT_MS);
     buffer_release(&plain);
-    return status;
-}
-
-/* One frame from the host. STATUS_OK: `answer` is the leader's. STATUS_EMPTY: go on. */
-static enum status take_frame(struct exchange *exchange, const struct frame *frame,
-                              struct message_answer *answer)
-{
-    struct buffer reply = BUFFER_EMPTY;
-    bool was_trusted = exchange->session.state == SESSION_TRUSTED;
-    enum status status =
-        session_receive(&exchange->session, frame, (uint64_t)time(NULL), &reply, answer);
-    if (status == STATUS_OK && !was_trusted) {
-        status = send_function(exchange, &reply);
-        status = status == STATUS_OK ? STATUS_EMPTY : status;
-    } else if (status == STATUS_OK && answer->request != DEPLOY_REQUEST) {
-        status = STATUS_EMPTY;
-    }
-    if (reply.length > 0) {
-        enum status sent = post_send(&exchange->post, buffer_bytes(&reply));
-        status = sent == STATUS_OK ? status : sent;
-    }
-    buffer_release(&reply);
-    return status;
-}
-
-static enum status await_answer(struct exchange *exchange, struct message_answer *answer)
-{
-    while (true) {
-        struct frame frame;
-        int64_t left_ms = exchange->due_ms - now_ms();
-        enum status status =
-            left_ms <= 0 ? STATUS_TIMEOUT : post_receive(&exchange->post, &frame, (int)left_ms);
-        if (status == STATUS_OK) {
-            status = take_frame(exchange, &frame, answer);
-        } else if (status == STATUS_TIMEOUT && left_ms > 0) {
-            status = STATUS_EMPTY;
-        }
-        if (status != STATUS_EMPTY) {
-            return status;
-        }
-    }
-}
-
-static int report_failure(const struct exchange *exchange, const char *name, enum status status)
-{
-    if (status == STATUS_DENIED) {
-        report_error("cannot deploy '%s': refusing the leader: %s", name, exchange->session.reason);
-        return COMMAND_NO;
-    }
-    report_error("cannot deploy '%s': %s", name,
-                 status == STATUS_NOT_FOUND ? "no leader is up; try again in a moment"
-                 : status == STATUS_TIMEOUT ? "the leader does not answer; see 'paranoid status'"
-                 : status == STATUS_CLOSED  ? "the host has ended; start it with 'paranoid up'"
-                                            : status_text(status));
-    return COMMAND_COULD_NOT;
-}
-
-static int exchange_function(const struct app *app, const struct sign_key *owner,
-                             const struct function_manifest *manifest, struct bytes function)
-{
-    int result = COMMAND_COULD_NOT;
-    const struct random random = random_kernel();
-    struct exchange exchange = {.function = function, .due_ms = now_ms() + DEPLOY_WAIT_MS};
-    struct policy *policy = malloc(sizeof *policy);
-    struct buffer frame = BUFFER_EMPTY;
-    struct message_answer answer;
-    struct known known = KNOWN_NONE;
-    CHECK(policy != NULL);
-    const struct session_config config = {
-        .genesis = &app->genesis, .owner = owner, .policy = policy, .random = &random};
-    session_init(&exchange.session, &config);
-    enum status status = post_open(&exchange.post, app);
-    if (status != STATUS_OK) {
-        report_error(
-            "cannot deploy '%s': the app does not run; start it with 'paranoid up --app "
-            "%s'",
-            manifest->name, app->directory);
-        goto done;
-    }
-    if (app_policy(app, policy) != STATUS_OK) {
-        goto done;
-    }
-    status = session_call(&exchange.session, &frame);
-    if (status == STATUS_OK) {
-        status = post_send(&exchange.post, buffer_bytes(&frame));
-    }
-    if (status == STATUS_OK) {
-        status = await_answer(&exchange, &answer);
-    }
-    if (status != STATUS_OK) {
-        result = report_failure(&exchange, manifest->name, status);
-        goto done;
-    }
-    if (known_load(&known, app) != STATUS_OK || known_take(&known, app, &answer) != STATUS_OK) {
-        goto done;
-    }
-    result = COMMAND_OK;
-    if (answer.status != STATUS_OK) {
-        report_error("cannot deploy '%s': %.*s (%s)", manifest->name, (int)answer.text.length,
-                     (const char *)answer.text.at, status_text((enum status)answer.status));
-        result = COMMAND_NO;
-    }
-
-done:
-    known_release(&known);
-    post_close(&exchange.post);
-    session_release(&exchange.session);
-    buffer_release(&frame);
-    free(policy);
     return result;
 }
 
@@ -192,7 +65,7 @@ static int publish(const struct command_line *line, struct function_manifest *ma
         report_error("cannot deploy '%s': its manifest is %s", manifest->name, status_text(status));
         goto done;
     }
-    result = exchange_function(&app, owner, manifest, buffer_bytes(&body));
+    result = give_function(&app, owner, manifest, buffer_bytes(&body));
     if (result == COMMAND_OK && command_has(line, "json")) {
         printf("{\"name\":\"%s\",\"removed\":%s,\"version\":%" PRIu64 "}\n", manifest->name,
                manifest->is_removed ? "true" : "false", manifest->version);
