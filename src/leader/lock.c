@@ -68,14 +68,17 @@ static void drop(struct leader *leader, struct leader_lock *lock)
     *lock = leader->locks[--leader->lock_count];
 }
 
-/* What was read or written under locks and no SYNC lists yet; closed branches are in one soon. */
+/*
+ * What was read or written under locks and no SYNC lists yet. A branch that was closed since is
+ * among it until a SYNC lists it as closed: it may hold what the last holder read.
+ */
 static uint32_t collect_heads(struct leader *leader, struct branch_head *heads)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < leader->peer_count && count < MESSAGE_HEADS_MAX; i++) {
         const struct leader_peer *peer = &leader->peers[i];
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
-        if (!member->is_closed && peer->lock_sequence > peer->listed.sequence) {
+        if (!peer->is_listed_closed && peer->lock_sequence > peer->listed.sequence) {
             heads[count++] = (struct branch_head){.writer = member->id,
                                                   .head = {.sequence = peer->lock_sequence}};
         }
