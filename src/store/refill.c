@@ -35,6 +35,8 @@ struct refill {
     size_t next;  // whose turn it is
     uint32_t last_request;
     uint64_t examined_us;  // when SYNC and CLOSE records were looked at last
+    uint64_t again_us;     // when all are asked again, should records still wait; 0: none wait
+    uint64_t again_delay_us;
 
     // The FETCH under way.
     uint32_t fetch_request;  // 0: none
@@ -356,9 +358,39 @@ static struct wish *choose(struct refill *refill, uint64_t now_us, uint64_t *wak
     return NULL;
 }
 
-enum status refill_tick(struct refill *refill, uint64_t now_us, uint64_t *wake_us)
+/*
+ * Records that wait for what nobody seems to have: a receipt that named it was lost. Ask again what
+ * the siblings hold, as long as it lasts.
+ */
+static void recall_again(struct refill *refill, bool do_records_wait, uint64_t now_us)
 {
+    if (!do_records_wait) {
+        refill->again_us = 0;
+        return;
+    }
+    if (refill->again_us == 0) {
+        refill->again_delay_us = REFILL_ANSWER_US;
+    } else if (now_us < refill->again_us) {
+        return;
+    } else {
+        refill->again_delay_us = refill->again_delay_us < REFILL_RECALL_US_MAX / 2
+                                     ? 2 * refill->again_delay_us
+                                     : REFILL_RECALL_US_MAX;
+        for (uint32_t i = 0; i < refill->sibling_count; i++) {
+            refill->siblings[i].has_answered = false;
+        }
+    }
+    refill->again_us = now_us + refill->again_delay_us;
+}
+
+enum status refill_tick(struct refill *refill, bool do_records_wait, uint64_t now_us,
+                        uint64_t *wake_us)
+{
+    recall_again(refill, do_records_wait, now_us);
     *wake_us = recall(refill, now_us);
+    if (refill->again_us != 0 && refill->again_us < *wake_us) {
+        *wake_us = refill->again_us;
+    }
     if (refill->fetch_request != 0 && refill->fetch_us != 0 &&
         now_us < refill->fetch_us + REFILL_ANSWER_US) {
         uint64_t due_us = refill->fetch_us + REFILL_ANSWER_US;

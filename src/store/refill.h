@@ -27,6 +27,7 @@ enum {
     REFILL_PATIENCE_US = 100 * 1000,        // what a sibling has may be under way to us
     REFILL_ANSWER_US = 2000 * 1000,         // until an unanswered question is asked again
     REFILL_DELAY_US_MAX = 4 * 1000 * 1000,  // between two questions that lead to nothing
+    REFILL_RECALL_US_MAX = 64 * 1000 * 1000,  // between two RECALLs while records wait
 };
 
 /* `frame` goes to the sibling that its peer names; borrowed for the call. */
@@ -54,9 +55,10 @@ void refill_end_answer(struct refill *refill, uint32_t request, uint64_t next);
 void refill_refuse_answer(struct refill *refill, uint32_t request);
 
 /*
- * Time passes, or records came: ask for the next. `*wake_us` receives when to call again at the
- * latest. STATUS_IO: the store is dead.
+ * Time passes, or records came: ask for the next. `do_records_wait`: some came whose ancestors are
+ * missing. `*wake_us` receives when to call again at the latest. STATUS_IO: the store is dead.
  */
-MUST_CHECK enum status refill_tick(struct refill *refill, uint64_t now_us, uint64_t *wake_us);
+MUST_CHECK enum status refill_tick(struct refill *refill, bool do_records_wait, uint64_t now_us,
+                                   uint64_t *wake_us);
 
 #endif

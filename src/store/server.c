@@ -532,5 +532,5 @@ enum status server_commit(struct server *server)
 enum status server_tick(struct server *server, uint64_t now_us, uint64_t *wake_us)
 {
     server->now_us = now_us;
-    return refill_tick(server->refill, now_us, wake_us);
+    return refill_tick(server->refill, server->arrival_count > 0, now_us, wake_us);
 }
