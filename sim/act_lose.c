@@ -29,4 +29,15 @@ static void step(struct scenario *s, void *state)
     }
 }
 
-const struct scenario_act act_lose = {.step = step};
+/* Each store ends with what all have: also what a worker that has died sent to one alone. */
+static bool settle(struct scenario *s, void *state)
+{
+    (void)state;
+    bool is_settled = federation_stores_agree(s->federation);
+    if (!is_settled) {
+        scenario_wait(s, "the stores hold different records");
+    }
+    return is_settled;
+}
+
+const struct scenario_act act_lose = {.step = step, .settle = settle};

@@ -252,6 +252,33 @@ bool federation_store_is_refilling(const struct federation *f, size_t index)
     return store_is_refilling(f->stores[index].store);
 }
 
+/* Whether it holds of all branches but leaders' as much as the other. */
+static bool holds_all_of(const struct capsule *capsule, const struct capsule *other)
+{
+    for (size_t i = 0; i < capsule_member_count(other); i++) {
+        const struct capsule_member *there = capsule_member_at(other, i);
+        const struct capsule_member *here = capsule_member_find(capsule, &there->id);
+        bool is_same = here == NULL ? there->head.sequence == 0
+                                    : here->head.sequence == there->head.sequence;
+        if (there->role != MEMBER_LEADER && !is_same) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool federation_stores_agree(const struct federation *f)
+{
+    for (size_t i = 1; i < f->store_count; i++) {
+        const struct capsule *first = store_capsule(f->stores[0].store);
+        const struct capsule *other = store_capsule(f->stores[i].store);
+        if (!holds_all_of(first, other) || !holds_all_of(other, first)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void federation_store_kill(struct federation *f, size_t index)
 {
     struct federation_store *store = &f->stores[index];
