@@ -320,7 +320,7 @@ static enum status arrival_add(struct server *server, uint64_t client, struct by
     }
     // One copy: the caller's frame may be gone before the commit.
     memcpy(arrival->bytes, bytes.at, bytes.length);
-    enum status status = record_decode(&arrival->record, arrival->bytes, bytes.length);
+    enum status status = record_decode_stored(&arrival->record, arrival->bytes, bytes.length);
     if (status != STATUS_OK) {
         free(arrival);
         refuse(server, client, 0, status, 0, "not a record");

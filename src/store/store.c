@@ -208,8 +208,9 @@ static enum status compare(struct store *store, const struct capsule_member *mem
     if (record_verify(record, &member->key) != STATUS_OK) {
         return STATUS_FORGED;
     }
-    // Without the body that was pruned here there is no proof for others.
-    status = here.is_pruned ? STATUS_OK : receipt_fork_encode(proof, here.whole, record->whole);
+    // Without the body that was pruned there is no proof for others.
+    bool has_bodies = !here.is_pruned && !record->is_pruned;
+    status = has_bodies ? receipt_fork_encode(proof, here.whole, record->whole) : STATUS_OK;
     return status == STATUS_OK ? STATUS_FORKED : status;
 }
 
@@ -260,6 +261,11 @@ static enum status append(struct store *store, const struct record *record, stru
     }
     bool is_cut = member != NULL && member->is_closed;
     if (!is_cut && fence_covers(&store->fence, &record->writer, member)) {
+        return STATUS_GAP;
+    }
+    // The PRUNE that names it has to be here first: without it, the body is asked for.
+    if (record->is_pruned &&
+        !capsule_is_pruned(store->capsule, &record->writer, record->sequence)) {
         return STATUS_GAP;
     }
     if (!is_ours || member != NULL) {
@@ -429,7 +435,8 @@ static enum status tail_read(struct store *store, struct tail *tail)
             journal_tail_next(store->journal, &offset, &bytes, &tail->places[tail->count]);
         tail->starts[tail->count] = status == STATUS_EMPTY ? offset : tail->starts[tail->count];
         if (status != STATUS_OK ||
-            record_decode(&tail->records[tail->count], bytes.at, bytes.length) != STATUS_OK) {
+            record_decode_stored(&tail->records[tail->count], bytes.at, bytes.length) !=
+                STATUS_OK) {
             return status == STATUS_EMPTY ? STATUS_OK : STATUS_DAMAGED;
         }
         tail->count++;

@@ -57,8 +57,8 @@ const struct capsule *store_capsule(const struct store *store);
  * more, since the last one may have been lost. STATUS_FORKED: another one is here for this writer
  * and sequence; `proof` receives the fork proof, or nothing where the other is not here or its own
  * signature was damaged on its way to this store. STATUS_GAP: an ancestor is missing, or the
- * branch is fenced and its cut not known yet. STATUS_CLOSED, STATUS_DENIED, STATUS_MALFORMED,
- * STATUS_FORGED, STATUS_FULL: as capsule_accept().
+ * branch is fenced and its cut not known yet, or its body is missing and no PRUNE here names it.
+ * STATUS_CLOSED, STATUS_DENIED, STATUS_MALFORMED, STATUS_FORGED, STATUS_FULL: as capsule_accept().
  * STATUS_NO_SPACE: the disk is full; nothing changed, and it can be tried again.
  * STATUS_IO, STATUS_NO_MEMORY: the store may refuse everything from now on, with STATUS_IO.
  */
