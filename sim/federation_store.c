@@ -188,6 +188,7 @@ enum status federation_store_start(struct federation *f, size_t index)
         .genesis = buffer_bytes(&f->genesis),
         .key = store->key,
         .log = f->log,
+        .random = f->random,
         .segment_bytes = SEGMENT_BYTES,
     };
     const struct server_output output = {

@@ -32,6 +32,16 @@ static void decode_fence(struct bytes body)
     }
 }
 
+static void decode_recalled(struct bytes body)
+{
+    struct frame_recalled recalled;
+    if (frame_recalled_decode(&recalled, body) == STATUS_OK) {
+        const struct verify_key stranger = {.bytes = {9}};
+        CHECK(frame_recalled_verify(&recalled, &(struct hash){.bytes = {1}}, &stranger) !=
+              STATUS_OK);
+    }
+}
+
 static void decode_stream(struct buffer *again, struct bytes body)
 {
     struct frame_stream stream;
@@ -70,6 +80,9 @@ static void decode_body(struct buffer *again, const struct frame *frame)
         if (frame_fetched_decode(&fetched, frame->body) == STATUS_OK) {
             body_is(again, frame_fetched_encode(again, &fetched), frame->body);
         }
+        break;
+    case FRAME_RECALLED:
+        decode_recalled(frame->body);
         break;
     case FRAME_REFUSED:
         if (frame_refused_decode(&refused, frame->body) == STATUS_OK) {

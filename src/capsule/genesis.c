@@ -156,6 +156,7 @@ uint32_t genesis_refill_count(const struct genesis *genesis)
 {
     uint32_t count = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
     uint32_t other_count = genesis->store_count - 1;
+    count = count < genesis->receipt_count ? genesis->receipt_count : count;
     return count < other_count ? count : other_count;
 }
 

@@ -45,9 +45,10 @@ MUST_CHECK enum status genesis_encode(struct buffer *body, const struct genesis 
 MUST_CHECK enum status genesis_decode(struct genesis *genesis, struct bytes body);
 
 /*
- * How many others must say what they hold before a store that lost its disk has all again that it
- * may have signed for: of W stores that hold a record and it was one of, one of any N-W+1+f others
- * is one too, and says so truly.
+ * How many others must say what they hold before a store that lost its disk knows again what it may
+ * have signed: of W stores that hold a record and it was one of, one of any N-W+1+f others is one,
+ * too, and says so truly; of R = N-W+1+f stores that gave a fence and it was one of, one of any W
+ * others.
  */
 uint32_t genesis_refill_count(const struct genesis *genesis);
 

@@ -705,9 +705,10 @@ static enum status recall(struct leader *leader, uint64_t now_us)
     if (leader->recalled_us != 0 && now_us < leader->recalled_us + TAKEOVER_ASK_US) {
         return STATUS_OK;
     }
+    static const uint8_t nonce[FRAME_NONCE_BYTES];  // receipts speak for themselves
     leader->recalled_us = now_us;
     return leader_send(leader, FRAME_RECALL, leader_next_request(leader), &everyone,
-                       bytes_of(NULL, 0));
+                       bytes_of(nonce, sizeof nonce));
 }
 
 /* The first SYNC waits for the cuts it names, and the role for that SYNC. */

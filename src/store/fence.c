@@ -10,16 +10,65 @@
 #include "store/crc32c.h"
 
 enum {
-    MAGIC = 0x31464350,  // "PCF1"
+    MAGIC = 0x32464350,  // "PCF2"
     FIXED_BYTES = 88,
     SUM_BYTES = 4,
-    FILE_BYTES_MAX = FIXED_BYTES + FENCE_WRITERS_MAX * WRITER_ID_BYTES + SUM_BYTES,
+    ASK_FIXED_BYTES = WRITER_ID_BYTES + 4,
+    FILE_BYTES_MAX =
+        FIXED_BYTES + FENCE_ASKS_MAX * (ASK_FIXED_BYTES + FENCE_ASK_BYTES_MAX) + SUM_BYTES,
 };
 
 void fence_release(struct fence *fence)
 {
-    free(fence->writers);
+    for (uint32_t i = 0; i < fence->ask_count; i++) {
+        buffer_release(&fence->asks[i].body);
+    }
+    free(fence->asks);
     *fence = FENCE_EMPTY;
+}
+
+static const struct fence_ask *find(const struct fence *fence, const struct writer_id *writer)
+{
+    for (uint32_t i = 0; i < fence->ask_count; i++) {
+        if (writer_id_equal(&fence->asks[i].writer, writer)) {
+            return &fence->asks[i];
+        }
+    }
+    return NULL;
+}
+
+enum status fence_add(struct fence *fence, const struct writer_id *writer, struct bytes body)
+{
+    if (find(fence, writer) != NULL) {
+        return STATUS_OK;
+    }
+    if (fence->ask_count == FENCE_ASKS_MAX || body.length > FENCE_ASK_BYTES_MAX) {
+        return STATUS_FULL;
+    }
+    struct fence_ask ask = {.writer = *writer, .body = BUFFER_EMPTY};
+    struct fence_ask *asks = reallocarray(fence->asks, fence->ask_count + 1, sizeof *asks);
+    if (asks == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    fence->asks = asks;
+    enum status status = buffer_append(&ask.body, body.at, body.length);
+    if (status == STATUS_OK) {
+        asks[fence->ask_count++] = ask;
+    }
+    return status;
+}
+
+static enum status decode_asks(struct fence *fence, struct cursor *in, uint32_t count)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        struct writer_id writer;
+        cursor_copy(in, writer.bytes, sizeof writer.bytes);
+        uint32_t length = cursor_u32(in);
+        struct bytes body = cursor_bytes(in, length);
+        status = in->failed ? STATUS_DAMAGED : fence_add(fence, &writer, body);
+    }
+    return status == STATUS_FULL ? STATUS_DAMAGED : status;
 }
 
 static enum status fence_decode(struct fence *fence, struct bytes bytes, const struct hash *capsule)
@@ -28,28 +77,26 @@ static enum status fence_decode(struct fence *fence, struct bytes bytes, const s
     struct fence read = FENCE_EMPTY;
     struct hash name;
     uint32_t magic = cursor_u32(&in);
-    read.writer_count = cursor_u32(&in);
+    uint32_t ask_count = cursor_u32(&in);
     cursor_copy(&in, name.bytes, HASH_BYTES);
     read.term = cursor_u64(&in);
     read.fenced_below = cursor_u64(&in);
     cursor_copy(&in, read.leader.bytes, SIGN_PUBLIC_BYTES);
-    if (magic != MAGIC || !hash_equal(&name, capsule) || read.writer_count > FENCE_WRITERS_MAX) {
+    if (magic != MAGIC || !hash_equal(&name, capsule) || ask_count > FENCE_ASKS_MAX) {
         return STATUS_DAMAGED;
     }
-    struct bytes writers = cursor_bytes(&in, (size_t)read.writer_count * WRITER_ID_BYTES);
+    enum status status = decode_asks(&read, &in, ask_count);
     uint32_t sum = cursor_u32(&in);
-    if (!cursor_done(&in) || sum != crc32c_extend(0, bytes.at, bytes.length - SUM_BYTES)) {
-        return STATUS_DAMAGED;
+    if (status == STATUS_OK &&
+        (!cursor_done(&in) || sum != crc32c_extend(0, bytes.at, bytes.length - SUM_BYTES))) {
+        status = STATUS_DAMAGED;
     }
-    if (read.writer_count > 0) {
-        read.writers = malloc(writers.length);
-        if (read.writers == NULL) {
-            return STATUS_NO_MEMORY;
-        }
-        memcpy(read.writers, writers.at, writers.length);
+    if (status == STATUS_OK) {
+        *fence = read;
+    } else {
+        fence_release(&read);
     }
-    *fence = read;
-    return STATUS_OK;
+    return status;
 }
 
 enum status fence_load(struct fence *fence, const struct disk *disk, const struct hash *capsule)
@@ -81,54 +128,32 @@ enum status fence_load(struct fence *fence, const struct disk *disk, const struc
 enum status fence_save(const struct fence *fence, const struct disk *disk,
                        const struct hash *capsule)
 {
-    size_t bytes = FIXED_BYTES + (size_t)fence->writer_count * WRITER_ID_BYTES + SUM_BYTES;
+    size_t bytes = FIXED_BYTES + SUM_BYTES;
+    for (uint32_t i = 0; i < fence->ask_count; i++) {
+        bytes += ASK_FIXED_BYTES + fence->asks[i].body.length;
+    }
     uint8_t *file = malloc(bytes);
     if (file == NULL) {
         return STATUS_NO_MEMORY;
     }
     struct encoder out = encoder_over(file, bytes);
     encoder_u32(&out, MAGIC);
-    encoder_u32(&out, fence->writer_count);
+    encoder_u32(&out, fence->ask_count);
     encoder_bytes(&out, capsule->bytes, HASH_BYTES);
     encoder_u64(&out, fence->term);
     encoder_u64(&out, fence->fenced_below);
     encoder_bytes(&out, fence->leader.bytes, SIGN_PUBLIC_BYTES);
-    for (uint32_t i = 0; i < fence->writer_count; i++) {
-        encoder_bytes(&out, fence->writers[i].bytes, WRITER_ID_BYTES);
+    for (uint32_t i = 0; i < fence->ask_count; i++) {
+        const struct fence_ask *ask = &fence->asks[i];
+        encoder_bytes(&out, ask->writer.bytes, WRITER_ID_BYTES);
+        encoder_u32(&out, (uint32_t)ask->body.length);
+        encoder_bytes(&out, ask->body.bytes, ask->body.length);
     }
     encoder_u32(&out, crc32c_extend(0, file, out.length));
     CHECK(!out.failed && out.length == bytes);
     enum status status = disk->replace(disk->context, FENCE_FILE, file, bytes);
     free(file);
     return status;
-}
-
-static bool is_listed(const struct fence *fence, const struct writer_id *writer)
-{
-    for (uint32_t i = 0; i < fence->writer_count; i++) {
-        if (writer_id_equal(&fence->writers[i], writer)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-enum status fence_add(struct fence *fence, const struct writer_id *writer)
-{
-    if (is_listed(fence, writer)) {
-        return STATUS_OK;
-    }
-    if (fence->writer_count == FENCE_WRITERS_MAX) {
-        return STATUS_FULL;
-    }
-    struct writer_id *writers =
-        reallocarray(fence->writers, fence->writer_count + 1, sizeof *fence->writers);
-    if (writers == NULL) {
-        return STATUS_NO_MEMORY;
-    }
-    writers[fence->writer_count++] = *writer;
-    fence->writers = writers;
-    return STATUS_OK;
 }
 
 bool fence_covers(const struct fence *fence, const struct writer_id *writer,
@@ -140,5 +165,5 @@ bool fence_covers(const struct fence *fence, const struct writer_id *writer,
     if (member != NULL && member->role == MEMBER_LEADER && member->term < fence->term) {
         return true;
     }
-    return is_listed(fence, writer);
+    return find(fence, writer) != NULL;
 }

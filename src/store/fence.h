@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/status.h"
 #include "capsule/capsule.h"
 #include "capsule/writer.h"
@@ -14,27 +15,39 @@
  * whom it takes nothing more (DESIGN 6.4 closing, 6.10). The file "fence", replaced atomically:
  *
  *     offset  bytes  field
- *          0      4  magic "PCF1"
- *          4      4  writer_count, at most 8,192
+ *          0      4  magic "PCF2"
+ *          4      4  ask_count, at most 512
  *          8     32  capsule name
  *         40      8  term that the store obeys
  *         48      8  every branch of a term below this one is fenced
  *         56     32  public key of the leader of that term
- *         88    16n  ids of other writers that are fenced
+ *         88         of each FENCE that still matters: writer 16, u32 length, its body; the writer
+ *                    is zero in the one about everybody
  *         ..      4  CRC32C over everything before
+ *
+ * The leaders' own words are kept so that a sibling that has lost its disk can be told what it
+ * promised, and need not believe who tells it.
  */
 #define FENCE_FILE "fence"
-enum { FENCE_WRITERS_MAX = 8192 };
+enum {
+    FENCE_ASKS_MAX = 512,
+    FENCE_ASK_BYTES_MAX = 256 << 10,
+};
+
+struct fence_ask {
+    struct writer_id writer;
+    struct buffer body;
+};
 
 struct fence {
     uint64_t term;  // 0: no leader has asked yet
     uint64_t fenced_below;
     struct verify_key leader;
-    struct writer_id *writers;  // owned
-    uint32_t writer_count;
+    struct fence_ask *asks;  // owned
+    uint32_t ask_count;
 };
 
-#define FENCE_EMPTY ((struct fence){.writers = NULL})
+#define FENCE_EMPTY ((struct fence){.asks = NULL})
 
 void fence_release(struct fence *fence);
 
@@ -46,8 +59,12 @@ MUST_CHECK enum status fence_load(struct fence *fence, const struct disk *disk,
 MUST_CHECK enum status fence_save(const struct fence *fence, const struct disk *disk,
                                   const struct hash *capsule);
 
-/* Add one writer. STATUS_FULL, STATUS_NO_MEMORY. */
-MUST_CHECK enum status fence_add(struct fence *fence, const struct writer_id *writer);
+/*
+ * Add the body of the FENCE about this writer, unless it is there. STATUS_FULL: no room, or it is
+ * longer than FENCE_ASK_BYTES_MAX. STATUS_NO_MEMORY.
+ */
+MUST_CHECK enum status fence_add(struct fence *fence, const struct writer_id *writer,
+                                 struct bytes body);
 
 /* Whether nothing is taken from this writer. `member` is NULL when it is not known yet. */
 bool fence_covers(const struct fence *fence, const struct writer_id *writer,

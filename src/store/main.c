@@ -142,6 +142,7 @@ static enum status begin(struct program *program, const char *directory, struct 
         .genesis = genesis,
         .key = program->key,
         .log = &program->log,
+        .random = random_kernel(),
     };
     const struct server_output output = {
         .send = on_send,

@@ -10,18 +10,30 @@
 struct wish {
     struct writer_id writer;
     uint64_t sequence;  // to be reached
+    uint64_t recalled;  // the greatest in answers to RECALL: a refill ends when it is here
     uint32_t sibling;   // who says so
     uint32_t attempts;  // in a row that led to nothing
     uint64_t due_us;
 };
 
+/* What a sibling has said last when it was asked what it holds. */
+enum answer {
+    ANSWER_NONE,
+    ANSWER_REFILLING,  // that it does not know what it has signed for
+    ANSWER_WHOLE,
+};
+
 /* Another store of the capsule. */
 struct sibling {
     struct writer_id id;
-    uint32_t request;  // of the RECALL under way; 0: none
+    enum answer answer;
     uint64_t asked_us;
-    uint64_t named_count;  // branches, in what has come of its answer
-    bool has_answered;
+
+    // The RECALL under way.
+    uint32_t request;  // 0: none
+    uint8_t nonce[FRAME_NONCE_BYTES];
+    struct hash digest;  // of what has come of the answer
+    bool is_spoilt;      // some of it was forged, or there was no room for it
 };
 
 struct refill {
@@ -107,20 +119,23 @@ static size_t wish_place(const struct refill *refill, const struct writer_id *wr
     return low;
 }
 
+/* STATUS_FULL, STATUS_NO_MEMORY: it will be said again. */
 static enum status wish_add(struct refill *refill, const struct branch_head *head, uint32_t sibling,
-                            uint64_t now_us)
+                            bool is_recalled, uint64_t now_us)
 {
     size_t place = wish_place(refill, &head->writer);
     struct wish *wish = &refill->wishes[place];
+    uint64_t recalled = is_recalled ? head->head.sequence : 0;
     if (place < refill->wish_count && writer_id_equal(&wish->writer, &head->writer)) {
         if (wish->sequence < head->head.sequence) {
             wish->sequence = head->head.sequence;
             wish->sibling = sibling;
         }
+        wish->recalled = wish->recalled < recalled ? recalled : wish->recalled;
         return STATUS_OK;
     }
     if (refill->wish_count == REFILL_WISHES_MAX) {
-        return STATUS_OK;
+        return STATUS_FULL;
     }
     if (refill->wish_count == refill->wish_capacity) {
         size_t capacity = refill->wish_capacity == 0 ? 16 : 2 * refill->wish_capacity;
@@ -138,6 +153,7 @@ static enum status wish_add(struct refill *refill, const struct branch_head *hea
     *wish = (struct wish){
         .writer = head->writer,
         .sequence = head->head.sequence,
+        .recalled = recalled,
         .sibling = sibling,
         .due_us = now_us + REFILL_PATIENCE_US,
     };
@@ -157,33 +173,44 @@ static uint64_t held_of(const struct refill *refill, const struct writer_id *wri
     return member == NULL ? 0 : member->head.sequence;
 }
 
-/* What still has to be reached: nothing counts beyond a cut. */
-static uint64_t target_of(const struct refill *refill, const struct wish *wish)
+/* What of `sequence` has to be reached: nothing counts beyond a cut. */
+static uint64_t target_of(const struct refill *refill, const struct wish *wish, uint64_t sequence)
 {
     const struct capsule_member *member =
         capsule_member_find(store_capsule(refill->store), &wish->writer);
-    bool is_cut = member != NULL && member->is_closed && member->cut.sequence < wish->sequence;
-    return is_cut ? member->cut.sequence : wish->sequence;
+    bool is_cut = member != NULL && member->is_closed && member->cut.sequence < sequence;
+    return is_cut ? member->cut.sequence : sequence;
 }
 
-/*
- * A part of the answer to the RECALL under way. It decides whether this store is whole: one that
- * was bent says nothing.
- */
-static void count_named(struct refill *refill, struct sibling *sibling,
-                        const struct receipt *receipt)
+/* Whose answer this belongs to; NULL: none that is awaited. */
+static struct sibling *answerer(struct refill *refill, uint32_t request)
+{
+    for (uint32_t i = 0; i < refill->sibling_count && request != 0; i++) {
+        if (refill->siblings[i].request == request) {
+            return &refill->siblings[i];
+        }
+    }
+    return NULL;
+}
+
+/* What decides whether this store is whole has to be the sibling's own word. */
+static bool is_signed_by(const struct refill *refill, const struct sibling *sibling,
+                         const struct receipt *receipt)
 {
     const struct genesis *genesis = capsule_genesis(store_capsule(refill->store));
     const struct genesis_store *store = genesis_store_find(genesis, &sibling->id);
-    if (receipt_verify(receipt, RECEIPT_DURABLE, &genesis->capsule, &store->key) == STATUS_OK) {
-        sibling->named_count += receipt->head_count;
-    }
+    return writer_id_equal(&receipt->store, &sibling->id) &&
+           receipt_verify(receipt, RECEIPT_DURABLE, &genesis->capsule, &store->key) == STATUS_OK;
 }
 
 enum status refill_receive_receipt(struct refill *refill, struct bytes bytes, uint32_t request,
                                    uint64_t now_us)
 {
     struct receipt receipt;
+    struct sibling *answering = answerer(refill, request);
+    if (answering != NULL) {
+        frame_recalled_digest(&answering->digest, bytes);
+    }
     enum status status = receipt_decode(&receipt, bytes);
     if (status != STATUS_OK) {
         return status;
@@ -192,17 +219,36 @@ enum status refill_receive_receipt(struct refill *refill, struct bytes bytes, ui
     if (sibling == refill->sibling_count) {
         return STATUS_OK;
     }
+    bool is_recalled = answering != NULL && is_signed_by(refill, answering, &receipt);
     for (uint32_t i = 0; i < receipt.head_count && status == STATUS_OK; i++) {
         struct branch_head head = receipt_head(&receipt, i);
         if (head.head.sequence > held_of(refill, &head.writer)) {
-            status = wish_add(refill, &head, sibling, now_us);
+            status = wish_add(refill, &head, sibling, is_recalled, now_us);
         }
     }
-    // Without room for what it said, it has not said it.
-    if (status == STATUS_OK && request != 0 && request == refill->siblings[sibling].request) {
-        count_named(refill, &refill->siblings[sibling], &receipt);
+    if (answering != NULL) {
+        answering->is_spoilt = answering->is_spoilt || !is_recalled || status != STATUS_OK;
     }
-    return status;
+    return status == STATUS_FULL ? STATUS_OK : status;
+}
+
+enum status refill_receive_fence(struct refill *refill, struct bytes body, uint32_t request)
+{
+    struct frame_fence ask;
+    struct sibling *answering = answerer(refill, request);
+    if (answering == NULL) {
+        return STATUS_NOT_FOUND;
+    }
+    frame_recalled_digest(&answering->digest, body);
+    if (!store_is_refilling(refill->store)) {
+        return STATUS_OK;  // it remembers what it has promised
+    }
+    enum status status = frame_fence_decode(&ask, body);
+    if (status == STATUS_OK) {
+        status = store_adopt_fence(refill->store, &ask);
+    }
+    answering->is_spoilt = answering->is_spoilt || status != STATUS_OK;
+    return status == STATUS_IO ? STATUS_IO : STATUS_OK;
 }
 
 /* What SYNC and CLOSE records name, whoever has it. All branches are looked at: not every time. */
@@ -218,7 +264,7 @@ static enum status wish_for_missing(struct refill *refill, uint64_t now_us)
     enum status status = STATUS_OK;
     while (status == STATUS_OK && refill->sibling_count > 0 &&
            capsule_missing(store_capsule(refill->store), &index, &wanted, &from) == STATUS_OK) {
-        status = wish_add(refill, &wanted, 0, now_us);
+        status = wish_add(refill, &wanted, 0, false, now_us);
     }
     return status;
 }
@@ -283,19 +329,29 @@ static void settle_fetch(struct refill *refill, uint64_t now_us)
     wish->due_us = now_us + (delay_us < REFILL_DELAY_US_MAX ? delay_us : REFILL_DELAY_US_MAX);
 }
 
-void refill_end_answer(struct refill *refill, uint32_t request, uint64_t next)
+void refill_end_recall(struct refill *refill, struct bytes body, uint32_t request)
 {
-    if (request == 0) {
+    struct sibling *sibling = answerer(refill, request);
+    struct frame_recalled recalled;
+    if (sibling == NULL || frame_recalled_decode(&recalled, body) != STATUS_OK) {
         return;
     }
-    for (uint32_t i = 0; i < refill->sibling_count; i++) {
-        struct sibling *sibling = &refill->siblings[i];
-        if (sibling->request == request) {
-            sibling->request = 0;
-            sibling->has_answered = sibling->named_count == next;
-        }
+    const struct genesis *genesis = capsule_genesis(store_capsule(refill->store));
+    const struct genesis_store *store = genesis_store_find(genesis, &sibling->id);
+    bool is_fresh = memcmp(recalled.nonce, sibling->nonce, sizeof recalled.nonce) == 0;
+    if (!is_fresh ||
+        frame_recalled_verify(&recalled, &genesis->capsule, &store->key) != STATUS_OK) {
+        return;  // not its end: that may yet come
     }
-    if (refill->fetch_request == request) {
+    sibling->request = 0;
+    if (!sibling->is_spoilt && hash_equal(&recalled.digest, &sibling->digest)) {
+        sibling->answer = recalled.is_refilling != 0 ? ANSWER_REFILLING : ANSWER_WHOLE;
+    }
+}
+
+void refill_end_fetch(struct refill *refill, uint32_t request)
+{
+    if (request != 0 && refill->fetch_request == request) {
         refill->fetch_us = 0;  // the next tick sees what has come of it
     }
 }
@@ -307,20 +363,30 @@ void refill_refuse_answer(struct refill *refill, uint32_t request)
     }
 }
 
-/* Ask each sibling once, until it has answered, what it holds. */
+static void ask_recall(struct refill *refill, uint32_t index, uint64_t now_us)
+{
+    struct sibling *sibling = &refill->siblings[index];
+    sibling->request = next_request(refill);
+    random_fill(store_random(refill->store), sibling->nonce, sizeof sibling->nonce);
+    sibling->digest = (struct hash){{0}};
+    sibling->is_spoilt = false;
+    sibling->asked_us = now_us == 0 ? 1 : now_us;
+    ask(refill, FRAME_RECALL, sibling->request, index,
+        bytes_of(sibling->nonce, sizeof sibling->nonce));
+}
+
+/* Ask each sibling once, until it has answered, what it holds; for a refill, until it is whole. */
 static uint64_t recall(struct refill *refill, uint64_t now_us)
 {
     uint64_t wake_us = UINT64_MAX;
+    enum answer enough = store_is_refilling(refill->store) ? ANSWER_WHOLE : ANSWER_REFILLING;
     for (uint32_t i = 0; i < refill->sibling_count; i++) {
         struct sibling *sibling = &refill->siblings[i];
-        if (sibling->has_answered) {
+        if (sibling->answer >= enough) {
             continue;
         }
         if (sibling->asked_us == 0 || now_us >= sibling->asked_us + REFILL_ANSWER_US) {
-            sibling->request = next_request(refill);
-            sibling->named_count = 0;
-            sibling->asked_us = now_us == 0 ? 1 : now_us;
-            ask(refill, FRAME_RECALL, sibling->request, i, bytes_of(NULL, 0));
+            ask_recall(refill, i, now_us);
         }
         uint64_t due_us = sibling->asked_us + REFILL_ANSWER_US;
         wake_us = due_us < wake_us ? due_us : wake_us;
@@ -328,15 +394,31 @@ static uint64_t recall(struct refill *refill, uint64_t now_us)
     return wake_us;
 }
 
+/*
+ * Whether enough siblings have answered. Those that are being refilled count only when they are all
+ * there is: at the birth of an app.
+ */
+static bool has_enough_answers(const struct refill *refill)
+{
+    const struct genesis *genesis = capsule_genesis(store_capsule(refill->store));
+    uint32_t answer_count = 0, whole_count = 0;
+    for (uint32_t i = 0; i < refill->sibling_count; i++) {
+        answer_count += refill->siblings[i].answer != ANSWER_NONE;
+        whole_count += refill->siblings[i].answer == ANSWER_WHOLE;
+    }
+    return whole_count >= genesis_refill_count(genesis) || answer_count == refill->sibling_count;
+}
+
 /* Whether all that this store may have signed for is here. */
 static bool is_whole(const struct refill *refill)
 {
-    const struct genesis *genesis = capsule_genesis(store_capsule(refill->store));
-    uint32_t answered = 0;
-    for (uint32_t i = 0; i < refill->sibling_count; i++) {
-        answered += refill->siblings[i].has_answered;
+    for (size_t i = 0; i < refill->wish_count; i++) {
+        const struct wish *wish = &refill->wishes[i];
+        if (held_of(refill, &wish->writer) < target_of(refill, wish, wish->recalled)) {
+            return false;
+        }
     }
-    return answered >= genesis_refill_count(genesis) && refill->wish_count == 0;
+    return true;
 }
 
 /* The next wish that is due; the others say when they are. NULL: none is. */
@@ -345,7 +427,7 @@ static struct wish *choose(struct refill *refill, uint64_t now_us, uint64_t *wak
     for (size_t step = refill->wish_count; step > 0; step--) {
         refill->next = refill->next < refill->wish_count ? refill->next : 0;
         struct wish *wish = &refill->wishes[refill->next];
-        if (held_of(refill, &wish->writer) >= target_of(refill, wish)) {
+        if (held_of(refill, &wish->writer) >= target_of(refill, wish, wish->sequence)) {
             wish_drop(refill, refill->next);
             continue;
         }
@@ -377,7 +459,7 @@ static void recall_again(struct refill *refill, bool do_records_wait, uint64_t n
                                      ? 2 * refill->again_delay_us
                                      : REFILL_RECALL_US_MAX;
         for (uint32_t i = 0; i < refill->sibling_count; i++) {
-            refill->siblings[i].has_answered = false;
+            refill->siblings[i].answer = ANSWER_NONE;
         }
     }
     refill->again_us = now_us + refill->again_delay_us;
@@ -403,13 +485,14 @@ enum status refill_tick(struct refill *refill, bool do_records_wait, uint64_t no
     enum status status = wish_for_missing(refill, now_us);
     struct wish *wish = choose(refill, now_us, wake_us);
     if (wish != NULL) {
-        fetch(refill, wish, target_of(refill, wish), now_us);
+        fetch(refill, wish, target_of(refill, wish, wish->sequence), now_us);
         uint64_t due_us = now_us + REFILL_ANSWER_US;
         *wake_us = due_us < *wake_us ? due_us : *wake_us;
     }
-    if (store_is_refilling(refill->store) && is_whole(refill)) {
-        enum status ended = store_end_refill(refill->store);
+    if (store_is_refilling(refill->store) && has_enough_answers(refill)) {
+        store_end_wait(refill->store);
+        enum status ended = is_whole(refill) ? store_end_refill(refill->store) : STATUS_OK;
         status = ended == STATUS_IO ? ended : status;
     }
-    return status == STATUS_NO_MEMORY ? STATUS_OK : status;
+    return status == STATUS_IO ? STATUS_IO : STATUS_OK;
 }

@@ -14,7 +14,8 @@
  * refill: how a store gets from its siblings what it lacks: because it was down, stopped or slow
  * when it was written, or has lost its disk. It hears what they hold (their receipts, and what they
  * say when asked again), and what SYNC and CLOSE records name, and fetches it, one FETCH after the
- * other. Nothing it is told is believed: what comes is verified as any record is.
+ * other. Nothing it is told is believed: what comes is verified as any record is. An answer to a
+ * RECALL counts when the sibling has signed for all of it, and for the nonce of the question.
  *
  * Sans-IO: what it hears and the time go in, frames for one sibling come out.
  */
@@ -45,11 +46,13 @@ void refill_free(struct refill *refill);
 MUST_CHECK enum status refill_receive_receipt(struct refill *refill, struct bytes receipt,
                                               uint32_t request, uint64_t now_us);
 
-/*
- * The end of an answer, FETCHED: `next` is what it says. After a RECALL that is how many branches
- * were named: unless receipts that bear the sibling's signature named as many, it is asked again.
- */
-void refill_end_answer(struct refill *refill, uint32_t request, uint64_t next);
+/* A FENCE in an answer. STATUS_NOT_FOUND: none is awaited; STATUS_IO: the store is dead. */
+MUST_CHECK enum status refill_receive_fence(struct refill *refill, struct bytes fence,
+                                            uint32_t request);
+
+/* The end of an answer: the body of a RECALLED; or, after a FETCH, a FETCHED. */
+void refill_end_recall(struct refill *refill, struct bytes recalled, uint32_t request);
+void refill_end_fetch(struct refill *refill, uint32_t request);
 
 /* It was refused. */
 void refill_refuse_answer(struct refill *refill, uint32_t request);

@@ -427,6 +427,26 @@ static void receive_fetch(struct server *server, uint64_t client, const struct f
 
 // ---- RECALL ----
 
+static enum status recall_fences(struct server *server, uint64_t client, uint32_t request,
+                                 struct budget *budget, struct hash *digest)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; status == STATUS_OK; i++) {
+        struct bytes fence = store_fence_at(server->store, i);
+        if (fence.length == 0) {
+            break;
+        }
+        buffer_clear(&server->body);
+        status = buffer_append(&server->body, fence.at, fence.length);
+        if (status == STATUS_OK) {
+            budget->bytes += fence.length;
+            frame_recalled_digest(digest, fence);
+            answer(server, client, FRAME_FENCE, request);
+        }
+    }
+    return status;
+}
+
 /* The budget of a FETCH holds here, too: what is held may be much to say. */
 static enum status receive_recall(struct server *server, uint64_t client, const struct frame *frame)
 {
@@ -435,6 +455,11 @@ static enum status receive_recall(struct server *server, uint64_t client, const 
         refuse(server, client, frame->request, STATUS_FULL, 0, "too much was fetched");
         return STATUS_OK;
     }
+    struct frame_recalled recalled = {.is_refilling = store_is_refilling(server->store)};
+    if (frame->body.length != sizeof recalled.nonce) {
+        return STATUS_OK;
+    }
+    memcpy(recalled.nonce, frame->body.at, sizeof recalled.nonce);
     enum status status = append_arrivals(server);
     size_t index = 0;
     while (status == STATUS_OK) {
@@ -442,18 +467,22 @@ static enum status receive_recall(struct server *server, uint64_t client, const 
         status = store_recall(server->store, &index, &server->body);
         if (status == STATUS_OK) {
             budget->bytes += server->body.length;
+            frame_recalled_digest(&recalled.digest, buffer_bytes(&server->body));
             answer(server, client, FRAME_RECEIPT, frame->request);
         }
     }
-    if (status != STATUS_EMPTY) {
-        return status;
+    if (status == STATUS_EMPTY) {
+        status = recall_fences(server, client, frame->request, budget, &recalled.digest);
     }
-    const struct frame_fetched fetched = {.next = index, .is_end = 1};
     buffer_clear(&server->body);
-    if (frame_fetched_encode(&server->body, &fetched) == STATUS_OK) {
-        answer(server, client, FRAME_FETCHED, frame->request);
+    if (status == STATUS_OK) {
+        status = frame_recalled_encode(&server->body, capsule_name(store_capsule(server->store)),
+                                       &recalled, store_key(server->store));
     }
-    return STATUS_OK;
+    if (status == STATUS_OK) {
+        answer(server, client, FRAME_RECALLED, frame->request);
+    }
+    return status;
 }
 
 // ---- FENCE ----
@@ -461,11 +490,15 @@ static enum status receive_recall(struct server *server, uint64_t client, const 
 static enum status receive_fence(struct server *server, uint64_t client, const struct frame *frame)
 {
     struct frame_fence ask;
+    enum status status = refill_receive_fence(server->refill, frame->body, frame->request);
+    if (status != STATUS_NOT_FOUND) {
+        return status;
+    }
     if (frame_fence_decode(&ask, frame->body) != STATUS_OK) {
         return STATUS_OK;
     }
     // What came before the FENCE belongs to what it speaks of.
-    enum status status = append_arrivals(server);
+    status = append_arrivals(server);
     if (status != STATUS_OK) {
         return status;
     }
@@ -500,13 +533,12 @@ enum status server_receive(struct server *server, uint64_t client, struct bytes 
             refill_receive_receipt(server->refill, frame.body, frame.request, server->now_us);
         return status == STATUS_NO_MEMORY ? status : STATUS_OK;
     }
-    case FRAME_FETCHED: {
-        struct frame_fetched fetched;
-        if (frame_fetched_decode(&fetched, frame.body) == STATUS_OK) {
-            refill_end_answer(server->refill, frame.request, fetched.next);
-        }
+    case FRAME_FETCHED:
+        refill_end_fetch(server->refill, frame.request);
         return STATUS_OK;
-    }
+    case FRAME_RECALLED:
+        refill_end_recall(server->refill, frame.body, frame.request);
+        return STATUS_OK;
     case FRAME_REFUSED:
         refill_refuse_answer(server->refill, frame.request);
         return STATUS_OK;

@@ -18,10 +18,11 @@
  *   FETCH    answered at once with RECORD frames of at most SERVER_ANSWER_BYTES (or one record) and
  *            a FETCHED, all with the request's number. Beyond SERVER_CLIENT_BYTES_MAX per client
  *            between two server_commit(): REFUSED, STATUS_FULL.
- *   FENCE    answered with a FENCED, or REFUSED
- *   RECALL   answered with RECEIPT frames for all that is held, and a FETCHED
+ *   FENCE    answered with a FENCED, or REFUSED, unless it is part of a sibling's answer
+ *   RECALL   answered with RECEIPT frames for all that is held, the FENCEs that are obeyed, and a
+ *            RECALLED
  *   RECEIPT  of a sibling store: what this one lacks of it, it asks for (store/refill.h)
- *   FETCHED  ends a sibling's answer
+ *   FETCHED, RECALLED  end a sibling's answer
  *   others   ignored
  *
  * What is refused otherwise is answered with REFUSED: status, sequence, and why. A fork is

@@ -30,13 +30,15 @@
  *     all there was (note_boundary()), and written when it had been verified (write_checkpoint()).
  *  6. The capsule in memory is what the log says without the records that its cuts cover
  *     (replay_one()): those came before a cut that this store had not heard of.
- *  7. A store that has lost its disk fences nothing until it holds again what it may have signed
+ *  7. A store that has lost its disk takes nothing until it knows again what it may have promised
+ *     to leaders (store_append()), and fences nothing until it holds again what it may have signed
  *     for (store_fence()).
  */
 struct store {
     const struct disk *disk;
     const struct sign_key *key;
     const struct log *log;
+    struct random random;
     struct writer_id id;
     struct capsule *capsule;
     struct journal *journal;
@@ -50,6 +52,7 @@ struct store {
     struct journal_place last_place;  // of the newest record in the log
     bool are_cuts_new;                // replaying found more that does not count
     bool is_refilling;
+    bool is_waiting;
     uint64_t segment_bytes;
     struct buffer genesis_record;  // the first leader's, until its TERM vouches for it
     struct buffer scratch;
@@ -282,7 +285,7 @@ enum status store_append(struct store *store, const struct record *record, struc
     if (store->is_dead) {
         return STATUS_IO;
     }
-    enum status status = append(store, record, proof);
+    enum status status = store->is_waiting ? STATUS_GAP : append(store, record, proof);
     if (status != STATUS_OK && status != STATUS_STALE && status != STATUS_GAP) {
         store->counters.refused_count++;
     }
@@ -660,7 +663,11 @@ static enum status open_on(struct store *store, const struct store_config *confi
     }
     store->segment_bytes = config->segment_bytes == 0 ? STORE_SEGMENT_BYTES : config->segment_bytes;
     status = read_log(store);
-    return status == STATUS_OK ? load_refill(store) : status;
+    if (status == STATUS_OK) {
+        status = load_refill(store);
+    }
+    store->is_waiting = store->is_refilling;
+    return status;
 }
 
 enum status store_open(struct store **opened, const struct store_config *config)
@@ -674,6 +681,7 @@ enum status store_open(struct store **opened, const struct store_config *config)
     store->prune_next = 1;
     store->key = config->key;
     store->log = config->log;
+    store->random = config->random;
     enum status status = open_on(store, config);
     if (status != STATUS_OK) {
         store_close(store);
@@ -708,6 +716,16 @@ const struct capsule *store_capsule(const struct store *store)
 const struct writer_id *store_id(const struct store *store)
 {
     return &store->id;
+}
+
+const struct sign_key *store_key(const struct store *store)
+{
+    return store->key;
+}
+
+const struct random *store_random(const struct store *store)
+{
+    return &store->random;
 }
 
 // ---- what is signed ----
@@ -883,6 +901,16 @@ bool store_is_damaged(const struct store *store)
     return store->is_damaged;
 }
 
+bool store_is_waiting(const struct store *store)
+{
+    return store->is_waiting;
+}
+
+void store_end_wait(struct store *store)
+{
+    store->is_waiting = false;
+}
+
 enum status store_end_refill(struct store *store)
 {
     enum status status = save_refill(store, false);
@@ -1054,26 +1082,49 @@ static enum status verify_asker(const struct store *store, const struct frame_fe
     return is_other_than_accepted || is_other_than_obeyed ? STATUS_CLOSED : STATUS_OK;
 }
 
-/* The fence as it will be. Writers that a cut has closed need no mention any more. */
+/*
+ * The fence as it will be. Writers that a cut has closed need no mention any more, and one around
+ * everybody of lower terms includes all before it.
+ */
 static enum status plan_fence(const struct store *store, const struct frame_fence *ask,
                               const struct verify_key *leader, struct fence *plan)
 {
-    enum status status = STATUS_OK;
+    bool is_all = writer_id_is_zero(&ask->writer);
     *plan = (struct fence){
         .term = ask->term,
         .leader = *leader,
-        .fenced_below = writer_id_is_zero(&ask->writer) ? ask->term : store->fence.fenced_below,
+        .fenced_below = is_all ? ask->term : store->fence.fenced_below,
     };
-    for (uint32_t i = 0; i < store->fence.writer_count && status == STATUS_OK; i++) {
-        const struct writer_id *writer = &store->fence.writers[i];
-        const struct capsule_member *member = capsule_member_find(store->capsule, writer);
-        if (member == NULL || !member->is_closed) {
-            status = fence_add(plan, writer);
+    enum status status = fence_add(plan, &ask->writer, ask->whole);
+    for (uint32_t i = 0; i < store->fence.ask_count && status == STATUS_OK; i++) {
+        const struct fence_ask *kept = &store->fence.asks[i];
+        const struct capsule_member *member = capsule_member_find(store->capsule, &kept->writer);
+        bool is_included = is_all && (member == NULL || member->term < ask->term);
+        if (!is_included && (member == NULL || !member->is_closed)) {
+            status = fence_add(plan, &kept->writer, buffer_bytes(&kept->body));
         }
     }
-    if (status == STATUS_OK && !writer_id_is_zero(&ask->writer)) {
-        status = fence_add(plan, &ask->writer);
+    return status;
+}
+
+/* Durable, and in force. */
+static enum status obey(struct store *store, const struct frame_fence *ask,
+                        const struct verify_key *leader)
+{
+    struct fence plan = FENCE_EMPTY;
+    enum status status = plan_fence(store, ask, leader, &plan);
+    if (status == STATUS_OK) {
+        status = fence_save(&plan, store->disk, capsule_name(store->capsule));
     }
+    if (status == STATUS_IO) {
+        (void)die(store, status, "cannot save the fence");
+    }
+    if (status == STATUS_OK) {
+        struct fence before = store->fence;
+        store->fence = plan;
+        plan = before;
+    }
+    fence_release(&plan);
     return status;
 }
 
@@ -1116,7 +1167,6 @@ enum status store_fence(struct store *store, const struct frame_fence *ask, stru
     if (store->is_refilling) {
         return STATUS_GAP;
     }
-    struct fence plan = FENCE_EMPTY;
     uint32_t head_count = 0;
     struct verify_key leader;
     enum status status = verify_asker(store, ask, &leader);
@@ -1124,28 +1174,34 @@ enum status store_fence(struct store *store, const struct frame_fence *ask, stru
         status = list_fenced(store, ask, &head_count);
     }
     if (status == STATUS_OK) {
-        status = plan_fence(store, ask, &leader, &plan);
-    }
-    if (status == STATUS_OK) {
         status = sync_journal(store);
     }
-    if (status != STATUS_OK) {
-        goto done;
-    }
-    status = fence_save(&plan, store->disk, capsule_name(store->capsule));
-    if (status == STATUS_IO) {
-        (void)die(store, status, "cannot save the fence");
-    }
     if (status == STATUS_OK) {
-        struct fence before = store->fence;
-        store->fence = plan;
-        plan = before;
-        status = receipt_encode(fence, RECEIPT_FENCE, capsule_name(store->capsule), ask->term,
-                                store->heads, head_count, store->key);
+        status = obey(store, ask, &leader);
     }
-done:
-    fence_release(&plan);
-    return status;
+    return status != STATUS_OK
+               ? status
+               : receipt_encode(fence, RECEIPT_FENCE, capsule_name(store->capsule), ask->term,
+                                store->heads, head_count, store->key);
+}
+
+struct bytes store_fence_at(const struct store *store, uint32_t index)
+{
+    return index < store->fence.ask_count ? buffer_bytes(&store->fence.asks[index].body)
+                                          : bytes_of(NULL, 0);
+}
+
+enum status store_adopt_fence(struct store *store, const struct frame_fence *ask)
+{
+    struct verify_key leader;
+    if (store->is_dead) {
+        return STATUS_IO;
+    }
+    enum status status = verify_asker(store, ask, &leader);
+    if (status == STATUS_CLOSED) {
+        return STATUS_OK;  // who leads now has fenced all that this one did
+    }
+    return status == STATUS_OK ? obey(store, ask, &leader) : status;
 }
 
 // ---- reading ----

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/status.h"
 #include "capsule/capsule.h"
 #include "capsule/record.h"
@@ -32,6 +33,7 @@ struct store_config {
     struct bytes genesis;        // GENESIS body; copied
     const struct sign_key *key;  // signs receipts; borrowed until store_close()
     const struct log *log;       // borrowed; NULL for none
+    struct random random;        // of the nonces in its questions to siblings
     uint64_t segment_bytes;      // of a new segment; 0: STORE_SEGMENT_BYTES. A multiple of 8
 };
 
@@ -57,7 +59,8 @@ const struct capsule *store_capsule(const struct store *store);
  * more, since the last one may have been lost. STATUS_FORKED: another one is here for this writer
  * and sequence; `proof` receives the fork proof, or nothing where the other is not here or its own
  * signature was damaged on its way to this store. STATUS_GAP: an ancestor is missing, or the
- * branch is fenced and its cut not known yet, or its body is missing and no PRUNE here names it.
+ * branch is fenced and its cut not known yet, or its body is missing and no PRUNE here names it, or
+ * the store is waiting.
  * STATUS_CLOSED, STATUS_DENIED, STATUS_MALFORMED, STATUS_FORGED, STATUS_FULL: as capsule_accept().
  * STATUS_NO_SPACE: the disk is full; nothing changed, and it can be tried again.
  * STATUS_IO, STATUS_NO_MEMORY: the store may refuse everything from now on, with STATUS_IO.
@@ -81,11 +84,14 @@ MUST_CHECK enum status store_commit(struct store *store, struct buffer *receipt)
 MUST_CHECK enum status store_recall(struct store *store, size_t *index, struct buffer *receipt);
 
 /*
- * Whether its log was empty when it was opened, and the disk may have been lost: it takes records
- * and signs receipts for them, but fences nothing before store_end_refill(): before its siblings
- * have given it all that it may have signed for. STATUS_NO_SPACE: try again; STATUS_IO: as above.
+ * Whether its log was empty when it was opened, and the disk may have been lost: it takes no record
+ * while it is waiting, before store_end_wait(): before its siblings have said what it may have
+ * promised to leaders. And it fences nothing before store_end_refill(): before they have given it
+ * all that it may have signed for. STATUS_NO_SPACE: try again; STATUS_IO: as above.
  */
 bool store_is_refilling(const struct store *store);
+bool store_is_waiting(const struct store *store);
+void store_end_wait(struct store *store);
 MUST_CHECK enum status store_end_refill(struct store *store);
 
 /*
@@ -97,6 +103,14 @@ MUST_CHECK enum status store_begin_refill(const struct disk *disk);
 
 /* Whether bytes on its disk were found not to be what was written; the log named the place. */
 bool store_is_damaged(const struct store *store);
+
+/*
+ * The FENCEs that this store obeys: the body of number `index`, borrowed until the next FENCE; empty
+ * beyond the last. What a sibling obeys, handed on, is obeyed from then on as if the leader had
+ * asked; STATUS_OK also where it says nothing new. Other statuses as store_fence().
+ */
+struct bytes store_fence_at(const struct store *store, uint32_t index);
+MUST_CHECK enum status store_adopt_fence(struct store *store, const struct frame_fence *ask);
 
 /*
  * Ready the disk for what comes next: for when the receipts have left, or when there is nothing
@@ -111,7 +125,7 @@ MUST_CHECK enum status store_prepare(struct store *store);
  * then signs `fence`: the heads of the branches concerned. From then on it takes nothing from them
  * except up to a cut, and nothing from leaders of lower terms. STATUS_GAP: it is being refilled.
  * STATUS_CLOSED: a higher term is known, or another leader of this term. STATUS_FORGED,
- * STATUS_MALFORMED, STATUS_NO_SPACE, STATUS_FULL (FENCE_WRITERS_MAX open branches are fenced one by
+ * STATUS_MALFORMED, STATUS_NO_SPACE, STATUS_FULL (FENCE_ASKS_MAX open branches are fenced one by
  * one), STATUS_NO_MEMORY, STATUS_IO.
  */
 MUST_CHECK enum status store_fence(struct store *store, const struct frame_fence *ask,

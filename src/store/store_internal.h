@@ -5,5 +5,7 @@
 
 /* Whose receipts these are. */
 const struct writer_id *store_id(const struct store *store);
+const struct sign_key *store_key(const struct store *store);
+const struct random *store_random(const struct store *store);
 
 #endif

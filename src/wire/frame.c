@@ -10,6 +10,7 @@
 
 static const char rts_purpose[] = "paranoid rts v1";
 static const char fence_purpose[] = "paranoid fence ask v1";
+static const char recalled_purpose[] = "paranoid recalled v1";
 
 const struct writer_id frame_to_leader = {
     .bytes = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -18,13 +19,13 @@ const struct writer_id frame_to_leader = {
 
 static bool kind_is_known(uint8_t kind)
 {
-    return (kind >= FRAME_RECORD && kind <= FRAME_RECALL) ||
+    return (kind >= FRAME_RECORD && kind <= FRAME_RECALLED) ||
            (kind >= FRAME_START && kind <= FRAME_STOP);
 }
 
 static bool kind_has_body(uint8_t kind)
 {
-    return kind != FRAME_RECALL && kind != FRAME_READY && kind != FRAME_GONE && kind != FRAME_STOP;
+    return kind != FRAME_READY && kind != FRAME_GONE && kind != FRAME_STOP;
 }
 
 static bool role_is_known(uint8_t role)
@@ -270,7 +271,7 @@ enum status frame_fence_encode(struct buffer *target, const struct hash *capsule
 enum status frame_fence_decode(struct frame_fence *fence, struct bytes body)
 {
     struct cursor in = cursor_over(body.at, body.length);
-    struct frame_fence decoded;
+    struct frame_fence decoded = {.whole = body};
 
     decoded.term = cursor_u64(&in);
     cursor_copy(&in, decoded.writer.bytes, sizeof decoded.writer.bytes);
@@ -291,6 +292,82 @@ enum status frame_fence_verify(const struct frame_fence *fence, const struct has
     uint8_t message[FENCE_SIGNED_BYTES];
     fence_signed(message, capsule, fence->term, &fence->writer, fence->term_body);
     return sign_verify(leader, fence_purpose, bytes_of(message, sizeof message), &fence->signature);
+}
+
+enum { RECALLED_FIXED_BYTES = FRAME_NONCE_BYTES + 1 + HASH_BYTES };
+
+static void recalled_fixed(struct encoder *out, const struct frame_recalled *recalled)
+{
+    encoder_bytes(out, recalled->nonce, sizeof recalled->nonce);
+    encoder_u8(out, recalled->is_refilling);
+    encoder_bytes(out, recalled->digest.bytes, sizeof recalled->digest.bytes);
+}
+
+/* capsule ‖ SHA-256(fields before the signature) */
+static void recalled_signed(uint8_t target[2 * HASH_BYTES], const struct hash *capsule,
+                            const struct frame_recalled *recalled)
+{
+    uint8_t fixed[RECALLED_FIXED_BYTES];
+    struct encoder fields = encoder_over(fixed, sizeof fixed);
+    recalled_fixed(&fields, recalled);
+    struct hash hash = hash_of(fixed, sizeof fixed);
+    struct encoder out = encoder_over(target, 2 * HASH_BYTES);
+    encoder_bytes(&out, capsule->bytes, sizeof capsule->bytes);
+    encoder_bytes(&out, hash.bytes, sizeof hash.bytes);
+    CHECK(fields.length == sizeof fixed && out.length == 2 * HASH_BYTES);
+}
+
+enum status frame_recalled_encode(struct buffer *target, const struct hash *capsule,
+                                  const struct frame_recalled *recalled,
+                                  const struct sign_key *store)
+{
+    CHECK(recalled->is_refilling <= 1);
+    struct encoder out;
+    enum status status =
+        encoder_begin(&out, target, RECALLED_FIXED_BYTES + SIGN_SIGNATURE_BYTES);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint8_t message[2 * HASH_BYTES];
+    recalled_signed(message, capsule, recalled);
+    struct signature signature =
+        sign_make(store, recalled_purpose, bytes_of(message, sizeof message));
+    recalled_fixed(&out, recalled);
+    encoder_bytes(&out, signature.bytes, sizeof signature.bytes);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+enum status frame_recalled_decode(struct frame_recalled *recalled, struct bytes body)
+{
+    struct cursor in = cursor_over(body.at, body.length);
+    struct frame_recalled decoded;
+
+    cursor_copy(&in, decoded.nonce, sizeof decoded.nonce);
+    decoded.is_refilling = cursor_u8(&in);
+    cursor_copy(&in, decoded.digest.bytes, sizeof decoded.digest.bytes);
+    cursor_copy(&in, decoded.signature.bytes, sizeof decoded.signature.bytes);
+
+    if (!cursor_done(&in) || decoded.is_refilling > 1) {
+        return STATUS_MALFORMED;
+    }
+    *recalled = decoded;
+    return STATUS_OK;
+}
+
+enum status frame_recalled_verify(const struct frame_recalled *recalled,
+                                  const struct hash *capsule, const struct verify_key *store)
+{
+    uint8_t message[2 * HASH_BYTES];
+    recalled_signed(message, capsule, recalled);
+    return sign_verify(store, recalled_purpose, bytes_of(message, sizeof message),
+                       &recalled->signature);
+}
+
+void frame_recalled_digest(struct hash *digest, struct bytes body)
+{
+    const struct bytes parts[] = {bytes_of(digest->bytes, HASH_BYTES), body};
+    *digest = hash_of_parts(parts, sizeof parts / sizeof *parts);
 }
 
 enum status frame_refused_encode(struct buffer *target, const struct frame_refused *refused)

@@ -38,8 +38,9 @@ enum frame_kind {
     FRAME_FENCE = 8,    // leader to stores: take nothing more from these: frame_fence
     FRAME_FENCED = 9,   // a store's answer: one fence (capsule/receipt.h)
     FRAME_REFUSED = 10,  // a store to a writer: why a record was not taken: frame_refused
-    FRAME_RECALL = 11,   // asks a store to say again what it holds; body empty. Answer: RECEIPT
-                         // frames with the same request, and a FETCHED
+    FRAME_RECALL = 11,    // asks a store to say again what it holds: FRAME_NONCE_BYTES. Answer:
+                          // RECEIPT and FENCE frames with the same request, and a RECALLED
+    FRAME_RECALLED = 12,  // ends the answer to a RECALL: frame_recalled
 
     // Between an enclave and its own host.
     FRAME_START = 16,     // host: who you are to be: frame_start
@@ -65,7 +66,7 @@ extern const struct writer_id frame_to_leader;
 
 /*
  * STATUS_MALFORMED: too short, too long, an unknown kind, reserved bytes set, or
- * a body where the kind has none (RECALL, READY, GONE, STOP). `frame` borrows.
+ * a body where the kind has none (READY, GONE, STOP). `frame` borrows.
  */
 MUST_CHECK enum status frame_decode(struct frame *frame, struct bytes bytes);
 
@@ -116,7 +117,6 @@ MUST_CHECK enum status frame_fetch_decode(struct frame_fetch *fetch, struct byte
 
 /*
  * FETCHED: `next` is the first that was not sent; is_end: the store has nothing at or above it.
- * After a RECALL `next` is how many branches the receipts have named.
  * Writer 16, next 8, is_end 1.
  */
 struct frame_fetched {
@@ -140,6 +140,7 @@ struct frame_fence {
     struct writer_id writer;
     struct bytes term_body;  // borrowed
     struct signature signature;
+    struct bytes whole;  // borrowed: everything
 };
 MUST_CHECK enum status frame_fence_encode(struct buffer *target, const struct hash *capsule,
                                           uint64_t term, const struct writer_id *writer,
@@ -148,6 +149,29 @@ MUST_CHECK enum status frame_fence_decode(struct frame_fence *fence, struct byte
 MUST_CHECK enum status frame_fence_verify(const struct frame_fence *fence,
                                           const struct hash *capsule,
                                           const struct verify_key *leader);
+
+/*
+ * RECALLED: the answer to the RECALL with this nonce is whole when `digest` is
+ * frame_recalled_digest() over the bodies of all its frames. `is_refilling`: the store does not know
+ * itself what it has signed for. Nonce 16, is_refilling 1, digest 32, signature 64; signed by the
+ * store's key, purpose "paranoid recalled v1", over capsule ‖ SHA-256(everything before).
+ */
+enum { FRAME_NONCE_BYTES = 16 };
+struct frame_recalled {
+    uint8_t nonce[FRAME_NONCE_BYTES];
+    uint8_t is_refilling;
+    struct hash digest;
+    struct signature signature;  // made by the encoder
+};
+MUST_CHECK enum status frame_recalled_encode(struct buffer *target, const struct hash *capsule,
+                                             const struct frame_recalled *recalled,
+                                             const struct sign_key *store);
+MUST_CHECK enum status frame_recalled_decode(struct frame_recalled *recalled, struct bytes body);
+MUST_CHECK enum status frame_recalled_verify(const struct frame_recalled *recalled,
+                                             const struct hash *capsule,
+                                             const struct verify_key *store);
+/* Add one more body; all zeroes at first. */
+void frame_recalled_digest(struct hash *digest, struct bytes body);
 
 /*
  * REFUSED: `status` is an enum status such as STATUS_NO_SPACE, never STATUS_OK; `sequence` the

@@ -678,6 +678,7 @@ static void make_store(struct hostile_world *world)
         .genesis = buffer_bytes(&world->genesis),
         .key = world->store_key,
         .log = &world->log,
+        .random = world->random,
         .segment_bytes = 16 << 20,
     };
     const struct server_output output = {

@@ -37,6 +37,7 @@ struct one {
     struct server *server;
     uint64_t wake_us;
     uint64_t question_count;
+    uint64_t receipt_count;  // that it gave to all
     struct buffer fenced;  // the body of its newest FENCED
     uint32_t gap_count;    // of REFUSED to the test, STATUS_GAP
 };
@@ -89,6 +90,7 @@ static void on_send(void *context, uint64_t client, struct bytes bytes)
 static void on_broadcast(void *context, struct bytes frame)
 {
     struct one *one = context;
+    one->receipt_count++;
     for (uint32_t i = 0; i < STORES; i++) {
         if (i != one->index) {
             send(one->fixture, one->index, i, frame);
@@ -125,6 +127,7 @@ static void start(struct fixture *f, uint32_t index)
         .disk = &one->disk,
         .genesis = buffer_bytes(&f->world.genesis_body),
         .key = f->world.store_keys[index],
+        .random = f->world.random,
         .segment_bytes = 4096,
     };
     const struct server_output output = {
@@ -356,7 +359,7 @@ static void p4_one_sibling_is_not_enough_to_be_whole(void **state)
     lose_disk(f, 2);
     start(f, 2);
     pass(f, 5000);
-    assert_int_equal(held(f, 2), f->world.record_count);
+    assert_int_equal(held(f, 2), 0);
     assert_true(store_is_refilling(f->stores[2].store));
     stop(f, 2);
     start(f, 2);
@@ -461,6 +464,135 @@ static void p4_who_refuses_to_answer_has_not_answered(void **state)
     assert_true(store_is_refilling(f->stores[2].store));
     buffer_release(&body);
     buffer_release(&frame);
+}
+
+/* The sequence that this store is at in the branch of `a`. */
+static uint64_t head_of_a(struct fixture *f, uint32_t index)
+{
+    const struct capsule_member *a =
+        capsule_member_find(store_capsule(f->stores[index].store), &f->a->id);
+    return a == NULL ? 0 : a->head.sequence;
+}
+
+static void p4_a_store_that_lost_its_disk_keeps_the_fences_it_gave(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    capsule_world_put(&f->world, f->a, "k", "1");
+    give_all(f, 7, 0);
+    pass(f, 100);
+    // Two stores answer a leader; the third takes one record more, and hears of nothing.
+    assert_int_equal(ask_fence(f, 0), STATUS_OK);
+    assert_int_equal(ask_fence(f, 1), STATUS_OK);
+    size_t before = f->world.record_count;
+    uint64_t fenced = head_of_a(f, 0);
+    capsule_world_put(&f->world, f->a, "k", "2");
+    give_all(f, 4, before);
+    pass(f, 100);
+    assert_int_equal(head_of_a(f, 2), fenced + 1);
+    // With the third, an emptied one would make it W, and the leader would never know.
+    lose_disk(f, 0);
+    for (int life = 0; life < 2; life++) {
+        start(f, 0);
+        for (int i = 0; i < 20; i++) {
+            give_all(f, 1, 0);
+            pass(f, 100);
+            assert_in_range(head_of_a(f, 0), 0, fenced);
+        }
+        assert_false(store_is_waiting(f->stores[0].store));
+        // Nor is it whole: what it takes of that branch the leader's cut will tell.
+        assert_int_equal(ask_fence(f, 0), STATUS_GAP);
+        stop(f, 0);
+    }
+}
+
+static void p4_a_store_that_lost_its_disk_takes_nothing_until_its_siblings_have_answered(
+    void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    give_all(f, 7, 0);
+    pass(f, 200);
+    stop(f, 1);
+    lose_disk(f, 2);
+    for (int life = 0; life < 2; life++) {
+        start(f, 2);
+        f->stores[2].receipt_count = 0;
+        give_all(f, 4, 0);
+        pass(f, 5000);
+        assert_int_equal(held(f, 2), 0);
+        assert_int_equal(f->stores[2].receipt_count, 0);
+        assert_true(store_is_waiting(f->stores[2].store));
+        stop(f, 2);
+    }
+    start(f, 2);
+    start(f, 1);
+    pass(f, 5000);
+    assert_false(store_is_waiting(f->stores[2].store));
+    assert_int_equal(held(f, 2), f->world.record_count);
+    assert_true(f->stores[2].receipt_count > 0);
+}
+
+static void p4_an_old_answer_is_none(void **state)
+{
+    struct fixture *f = *state;
+    // At the birth all say, with the first requests, that they hold nothing.
+    struct letter old[16];
+    size_t old_count = 0;
+    for (int i = 0; i < 3; i++) {
+        step(f);
+        for (size_t l = 0; l < f->letter_count && old_count < 16; l++) {
+            struct letter *letter = &f->letters[l];
+            struct frame frame;
+            CHECK(frame_decode(&frame, buffer_bytes(&letter->frame)) == STATUS_OK);
+            if (letter->to == 2 && frame.kind == FRAME_RECALLED) {
+                old[old_count] = (struct letter){.from = letter->from, .to = 2};
+                CHECK(buffer_append(&old[old_count++].frame, letter->frame.bytes,
+                                    letter->frame.length) == STATUS_OK);
+            }
+        }
+    }
+    assert_true(old_count >= 2);
+    pass(f, 200);
+    write_much(f);
+    give_all(f, 7, 0);
+    pass(f, 200);
+    stop(f, 0);
+    stop(f, 1);
+    lose_disk(f, 2);
+    start(f, 2);
+    step(f);
+    for (size_t i = 0; i < old_count; i++) {
+        send(f, old[i].from, 2, buffer_bytes(&old[i].frame));
+        buffer_release(&old[i].frame);
+    }
+    pass(f, 500);
+    assert_true(store_is_waiting(f->stores[2].store));
+    assert_int_equal(ask_fence(f, 2), STATUS_GAP);
+}
+
+static void p9_a_store_asks_again_while_records_wait(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    give_all(f, 7, 0);
+    pass(f, 100);
+    // What the others take now, and every receipt for it, is lost on the way to store 0.
+    size_t before = f->world.record_count;
+    struct capsule_world_writer *late = capsule_world_admit(&f->world, MEMBER_WORKER);
+    give_all(f, 6, before);
+    for (int i = 0; i < 5; i++) {
+        step(f);
+        lose_letters(f);
+    }
+    // Then one record comes that needs it.
+    before = f->world.record_count;
+    capsule_world_put(&f->world, late, "k", "1");
+    give_all(f, 1, before);
+    pass(f, 1000);
+    assert_true(held(f, 0) < f->world.record_count);
+    pass(f, 4000);
+    assert_int_equal(held(f, 0), f->world.record_count);
 }
 
 /* A CLOSE of `writer` at `cut`, fenced by all stores there. */
@@ -575,6 +707,13 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(p4_an_answer_that_was_bent_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_who_refuses_to_answer_has_not_answered, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_a_store_that_lost_its_disk_keeps_the_fences_it_gave,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_a_store_that_lost_its_disk_takes_nothing_until_its_siblings_have_answered, setup,
+            teardown),
+        cmocka_unit_test_setup_teardown(p4_an_old_answer_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(p9_a_store_asks_again_while_records_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_what_a_store_took_beyond_a_cut_does_not_count, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(

@@ -121,6 +121,18 @@ static void make_frame_fence(struct buffer *target)
     frame_of(target, FRAME_FENCE, 0, &body);
 }
 
+static void make_frame_recalled(struct buffer *target)
+{
+    struct buffer body = BUFFER_EMPTY;
+    struct sign_key *store = bodies_sign_key(0x20);
+    struct hash capsule = example_capsule();
+    struct frame_recalled recalled = {.is_refilling = 0};
+    bodies_count(recalled.nonce, sizeof recalled.nonce, 0xb0);
+    assert_int_equal(frame_recalled_encode(&body, &capsule, &recalled, store), STATUS_OK);
+    sign_key_free(store);
+    frame_of(target, FRAME_RECALLED, 7, &body);
+}
+
 static void make_frame_refused(struct buffer *target)
 {
     struct buffer body = BUFFER_EMPTY;
@@ -180,6 +192,8 @@ static enum status take_frame(struct bytes bytes)
         return frame_fetched_decode(&(struct frame_fetched){0}, frame.body);
     case FRAME_FENCE:
         return frame_fence_decode(&(struct frame_fence){0}, frame.body);
+    case FRAME_RECALLED:
+        return frame_recalled_decode(&(struct frame_recalled){0}, frame.body);
     case FRAME_REFUSED:
         return frame_refused_decode(&(struct frame_refused){0}, frame.body);
     case FRAME_START:
@@ -493,6 +507,7 @@ static const struct example {
     {"frame", "frame rts", make_frame_rts, take_frame},
     {"frame", "frame fetch", make_frame_fetch, take_frame},
     {"frame", "frame fetched", make_frame_fetched, take_frame},
+    {"frame", "frame recalled", make_frame_recalled, take_frame},
     {"frame", "frame fence", make_frame_fence, take_frame},
     {"frame", "frame refused", make_frame_refused, take_frame},
     {"frame", "frame start", make_frame_start, take_frame},

@@ -97,7 +97,7 @@ static void only_the_listed_kinds_are_taken(void **state)
     (void)state;
     for (unsigned kind = 0; kind <= UINT8_MAX; kind++) {
         const uint8_t header[FRAME_HEADER_BYTES] = {(uint8_t)kind};
-        bool is_listed = (kind >= 1 && kind <= 11) || (kind >= 16 && kind <= 24);
+        bool is_listed = (kind >= 1 && kind <= 12) || (kind >= 16 && kind <= 24);
         assert_int_equal(frame_take(bytes_of(header, sizeof header)),
                          is_listed ? STATUS_OK : STATUS_MALFORMED);
     }
@@ -116,7 +116,7 @@ static void reserved_bytes_have_to_be_zero(void **state)
 static void kinds_without_a_body_are_refused_with_one(void **state)
 {
     (void)state;
-    const uint8_t kinds[] = {FRAME_RECALL, FRAME_READY, FRAME_GONE, FRAME_STOP};
+    const uint8_t kinds[] = {FRAME_READY, FRAME_GONE, FRAME_STOP};
     for (size_t i = 0; i < sizeof kinds; i++) {
         const uint8_t frame[FRAME_HEADER_BYTES + 1] = {kinds[i]};
         assert_int_equal(frame_take(bytes_of(frame, FRAME_HEADER_BYTES)), STATUS_OK);
@@ -267,6 +267,42 @@ static void p2_a_fence_with_any_byte_changed_is_refused(void **state)
     assert_int_equal(frame_fence_decode(&fence, buffer_bytes(&f->body)), STATUS_OK);
     struct hash other = bodies_hash(0x41);
     assert_int_equal(frame_fence_verify(&fence, &other, &f->leader_public), STATUS_FORGED);
+}
+
+static enum status recalled_take(struct bytes body)
+{
+    struct frame_recalled recalled;
+    return frame_recalled_decode(&recalled, body);
+}
+
+static void p4_a_recalled_with_any_byte_changed_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct frame_recalled sent = {.is_refilling = 1}, received;
+    bodies_count(sent.nonce, sizeof sent.nonce, 0x30);
+    frame_recalled_digest(&sent.digest, bytes_text("one"));
+    frame_recalled_digest(&sent.digest, bytes_text("two"));
+    assert_int_equal(frame_recalled_encode(&f->body, &f->capsule, &sent, f->leader), STATUS_OK);
+    assert_int_equal(frame_recalled_decode(&received, buffer_bytes(&f->body)), STATUS_OK);
+    assert_memory_equal(received.nonce, sent.nonce, sizeof sent.nonce);
+    assert_int_equal(received.is_refilling, 1);
+    assert_memory_equal(received.digest.bytes, sent.digest.bytes, HASH_BYTES);
+    assert_int_equal(frame_recalled_verify(&received, &f->capsule, &f->leader_public), STATUS_OK);
+    bodies_refuse_other_lengths(buffer_bytes(&f->body), recalled_take);
+    for (size_t i = 0; i < f->body.length; i++) {
+        f->body.bytes[i] ^= 1;
+        enum status status = frame_recalled_decode(&received, buffer_bytes(&f->body));
+        if (status == STATUS_OK) {
+            status = frame_recalled_verify(&received, &f->capsule, &f->leader_public);
+        }
+        assert_int_not_equal(status, STATUS_OK);
+        f->body.bytes[i] ^= 1;
+    }
+    // The order of what was said counts.
+    struct hash other = {{0}};
+    frame_recalled_digest(&other, bytes_text("two"));
+    frame_recalled_digest(&other, bytes_text("one"));
+    assert_memory_not_equal(other.bytes, sent.digest.bytes, HASH_BYTES);
 }
 
 static void a_fence_that_fits_no_frame_is_not_made(void **state)
@@ -427,6 +463,7 @@ int main(void)
         TEST(p2_an_rts_with_any_byte_changed_is_refused),
         TEST(a_fetch_comes_out_as_it_went_in),
         TEST(a_fetched_comes_out_as_it_went_in),
+        TEST(p4_a_recalled_with_any_byte_changed_is_refused),
         TEST(a_fence_comes_out_as_the_leader_signed_it),
         TEST(p2_a_fence_with_any_byte_changed_is_refused),
         TEST(a_fence_that_fits_no_frame_is_not_made),
