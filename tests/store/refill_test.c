@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
+#include "capsule/prune.h"
 #include "capsule/receipt.h"
 #include "crypto/crypto.h"
 #include "sim/disk_fake.h"
@@ -571,6 +572,66 @@ static void p4_an_old_answer_is_none(void **state)
     assert_int_equal(ask_fence(f, 2), STATUS_GAP);
 }
 
+/* Of the records from `first` to `end` the bodies go; a MANIFEST and the PRUNE that rests on it. */
+static void append_prune(struct fixture *f, uint64_t first, uint64_t end)
+{
+    struct capsule_world_writer *compactor = capsule_world_admit(&f->world, MEMBER_COMPACTOR);
+    struct branch_head manifest = capsule_world_compact(&f->world, compactor);
+    struct capsule_world_sync_plan plan;
+    capsule_world_plan_sync(&f->world, &plan);
+    plan.body.manifest = manifest;
+    CHECK(capsule_world_try_sync(&f->world, &plan) == STATUS_OK);
+    struct capsule_world_draft draft;
+    const struct prune_body body = {.term = 1, .manifest = manifest, .range_count = 1};
+    const struct prune_range range = {.writer = f->a->id, .from = first, .to = end};
+    capsule_world_draft(&f->world, &draft, f->world.leader, RECORD_PRUNE);
+    CHECK(prune_encode(&draft.body, &body, &range) == STATUS_OK);
+    CHECK(capsule_world_try(&f->world, &draft) == STATUS_OK);
+}
+
+/* Number `r` of the world's, without its body if it is of `a`. */
+static void give_pruned(struct fixture *f, uint32_t index, size_t r)
+{
+    struct buffer kept = BUFFER_EMPTY;
+    struct record record;
+    struct bytes whole = capsule_world_record(&f->world, r);
+    CHECK(record_decode(&record, whole.at, whole.length) == STATUS_OK);
+    bool is_gone = writer_id_equal(&record.writer, &f->a->id) && record.type == RECORD_DATA;
+    CHECK((is_gone ? record_prune(&kept, &record)
+                   : buffer_append(&kept, whole.at, whole.length)) == STATUS_OK);
+    give(f, index, buffer_bytes(&kept));
+    buffer_release(&kept);
+}
+
+static void p4_a_record_without_its_body_is_taken_once_a_prune_names_it(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    for (int i = 0; i < 3; i++) {
+        capsule_world_put(&f->world, f->a, "k", "v");
+    }
+    append_prune(f, 1, 3);
+    size_t prune = f->world.record_count - 1;
+    stop(f, 1);
+    stop(f, 2);
+    for (size_t r = 0; r < prune; r++) {
+        give_pruned(f, 0, r);
+        step(f);
+    }
+    assert_int_equal(head_of_a(f, 0), 0);
+    give_pruned(f, 0, prune);
+    step(f);
+    assert_int_equal(head_of_a(f, 0), 3);
+    assert_int_equal(held(f, 0), f->world.record_count);
+    // Nor is it lost on a start, or taken for another when it comes whole.
+    stop(f, 0);
+    start(f, 0);
+    give_all(f, 1, 0);
+    step(f);
+    assert_int_equal(held(f, 0), f->world.record_count);
+    lose_letters(f);
+}
+
 static void p9_a_store_asks_again_while_records_wait(void **state)
 {
     struct fixture *f = *state;
@@ -713,6 +774,8 @@ int main(void)
             p4_a_store_that_lost_its_disk_takes_nothing_until_its_siblings_have_answered, setup,
             teardown),
         cmocka_unit_test_setup_teardown(p4_an_old_answer_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_a_record_without_its_body_is_taken_once_a_prune_names_it, setup, teardown),
         cmocka_unit_test_setup_teardown(p9_a_store_asks_again_while_records_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_what_a_store_took_beyond_a_cut_does_not_count, setup,
                                         teardown),
