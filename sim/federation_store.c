@@ -259,8 +259,8 @@ static bool holds_all_of(const struct capsule *capsule, const struct capsule *ot
     for (size_t i = 0; i < capsule_member_count(other); i++) {
         const struct capsule_member *there = capsule_member_at(other, i);
         const struct capsule_member *here = capsule_member_find(capsule, &there->id);
-        bool is_same = here == NULL ? there->head.sequence == 0
-                                    : here->head.sequence == there->head.sequence;
+        bool is_same =
+            here == NULL ? there->head.sequence == 0 : here->head.sequence == there->head.sequence;
         if (there->role != MEMBER_LEADER && !is_same) {
             return false;
         }

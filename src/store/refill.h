@@ -22,12 +22,12 @@
 struct refill;
 
 enum {
-    REFILL_WISHES_MAX = 65536,              // branches; more are noted when they are said again
-    REFILL_FETCH_BYTES = 4 << 20,           // of one answer
-    REFILL_PROBE_BYTES = 64 << 10,          // where the last answer led to nothing
-    REFILL_PATIENCE_US = 100 * 1000,        // what a sibling has may be under way to us
-    REFILL_ANSWER_US = 2000 * 1000,         // until an unanswered question is asked again
-    REFILL_DELAY_US_MAX = 4 * 1000 * 1000,  // between two questions that lead to nothing
+    REFILL_WISHES_MAX = 65536,                // branches; more are noted when they are said again
+    REFILL_FETCH_BYTES = 4 << 20,             // of one answer
+    REFILL_PROBE_BYTES = 64 << 10,            // where the last answer led to nothing
+    REFILL_PATIENCE_US = 100 * 1000,          // what a sibling has may be under way to us
+    REFILL_ANSWER_US = 2000 * 1000,           // until an unanswered question is asked again
+    REFILL_DELAY_US_MAX = 4 * 1000 * 1000,    // between two questions that lead to nothing
     REFILL_RECALL_US_MAX = 64 * 1000 * 1000,  // between two RECALLs while records wait
 };
 

@@ -564,5 +564,11 @@ enum status server_commit(struct server *server)
 enum status server_tick(struct server *server, uint64_t now_us, uint64_t *wake_us)
 {
     server->now_us = now_us;
-    return refill_tick(server->refill, server->arrival_count > 0, now_us, wake_us);
+    bool was_waiting = store_is_waiting(server->store);
+    enum status status = refill_tick(server->refill, server->arrival_count > 0, now_us, wake_us);
+    if (was_waiting && !store_is_waiting(server->store) && server->arrival_count > 0) {
+        server->has_new = true;  // what came meanwhile can be taken now
+        *wake_us = now_us;
+    }
+    return status;
 }

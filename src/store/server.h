@@ -67,8 +67,8 @@ MUST_CHECK enum status server_receive(struct server *server, uint64_t client, st
 MUST_CHECK enum status server_commit(struct server *server);
 
 /*
- * Time passes: ask siblings for what is lacking. After each server_commit(), and at `*wake_us` at
- * the latest. STATUS_OK, STATUS_IO.
+ * Time passes: ask siblings for what is lacking. After each server_commit(); both again at
+ * `*wake_us` at the latest. STATUS_OK, STATUS_IO.
  */
 MUST_CHECK enum status server_tick(struct server *server, uint64_t now_us, uint64_t *wake_us);
 

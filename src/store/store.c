@@ -437,9 +437,8 @@ static enum status tail_read(struct store *store, struct tail *tail)
         enum status status =
             journal_tail_next(store->journal, &offset, &bytes, &tail->places[tail->count]);
         tail->starts[tail->count] = status == STATUS_EMPTY ? offset : tail->starts[tail->count];
-        if (status != STATUS_OK ||
-            record_decode_stored(&tail->records[tail->count], bytes.at, bytes.length) !=
-                STATUS_OK) {
+        if (status != STATUS_OK || record_decode_stored(&tail->records[tail->count], bytes.at,
+                                                        bytes.length) != STATUS_OK) {
             return status == STATUS_EMPTY ? STATUS_OK : STATUS_DAMAGED;
         }
         tail->count++;
@@ -1179,10 +1178,9 @@ enum status store_fence(struct store *store, const struct frame_fence *ask, stru
     if (status == STATUS_OK) {
         status = obey(store, ask, &leader);
     }
-    return status != STATUS_OK
-               ? status
-               : receipt_encode(fence, RECEIPT_FENCE, capsule_name(store->capsule), ask->term,
-                                store->heads, head_count, store->key);
+    return status != STATUS_OK ? status
+                               : receipt_encode(fence, RECEIPT_FENCE, capsule_name(store->capsule),
+                                                ask->term, store->heads, head_count, store->key);
 }
 
 struct bytes store_fence_at(const struct store *store, uint32_t index)

@@ -105,9 +105,9 @@ MUST_CHECK enum status store_begin_refill(const struct disk *disk);
 bool store_is_damaged(const struct store *store);
 
 /*
- * The FENCEs that this store obeys: the body of number `index`, borrowed until the next FENCE; empty
- * beyond the last. What a sibling obeys, handed on, is obeyed from then on as if the leader had
- * asked; STATUS_OK also where it says nothing new. Other statuses as store_fence().
+ * The FENCEs that this store obeys: the body of number `index`, borrowed until the next FENCE;
+ * empty beyond the last. What a sibling obeys, handed on, is obeyed from then on as if the leader
+ * had asked; STATUS_OK also where it says nothing new. Other statuses as store_fence().
  */
 struct bytes store_fence_at(const struct store *store, uint32_t index);
 MUST_CHECK enum status store_adopt_fence(struct store *store, const struct frame_fence *ask);

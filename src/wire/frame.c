@@ -323,8 +323,7 @@ enum status frame_recalled_encode(struct buffer *target, const struct hash *caps
 {
     CHECK(recalled->is_refilling <= 1);
     struct encoder out;
-    enum status status =
-        encoder_begin(&out, target, RECALLED_FIXED_BYTES + SIGN_SIGNATURE_BYTES);
+    enum status status = encoder_begin(&out, target, RECALLED_FIXED_BYTES + SIGN_SIGNATURE_BYTES);
     if (status != STATUS_OK) {
         return status;
     }
@@ -355,8 +354,8 @@ enum status frame_recalled_decode(struct frame_recalled *recalled, struct bytes 
     return STATUS_OK;
 }
 
-enum status frame_recalled_verify(const struct frame_recalled *recalled,
-                                  const struct hash *capsule, const struct verify_key *store)
+enum status frame_recalled_verify(const struct frame_recalled *recalled, const struct hash *capsule,
+                                  const struct verify_key *store)
 {
     uint8_t message[2 * HASH_BYTES];
     recalled_signed(message, capsule, recalled);

@@ -37,7 +37,7 @@ enum frame_kind {
     FRAME_FETCHED = 7,  // ends the RECORD frames that answer a FETCH: frame_fetched
     FRAME_FENCE = 8,    // leader to stores: take nothing more from these: frame_fence
     FRAME_FENCED = 9,   // a store's answer: one fence (capsule/receipt.h)
-    FRAME_REFUSED = 10,  // a store to a writer: why a record was not taken: frame_refused
+    FRAME_REFUSED = 10,   // a store to a writer: why a record was not taken: frame_refused
     FRAME_RECALL = 11,    // asks a store to say again what it holds: FRAME_NONCE_BYTES. Answer:
                           // RECEIPT and FENCE frames with the same request, and a RECALLED
     FRAME_RECALLED = 12,  // ends the answer to a RECALL: frame_recalled
@@ -152,9 +152,9 @@ MUST_CHECK enum status frame_fence_verify(const struct frame_fence *fence,
 
 /*
  * RECALLED: the answer to the RECALL with this nonce is whole when `digest` is
- * frame_recalled_digest() over the bodies of all its frames. `is_refilling`: the store does not know
- * itself what it has signed for. Nonce 16, is_refilling 1, digest 32, signature 64; signed by the
- * store's key, purpose "paranoid recalled v1", over capsule ‖ SHA-256(everything before).
+ * frame_recalled_digest() over the bodies of all its frames. `is_refilling`: the store does not
+ * know itself what it has signed for. Nonce 16, is_refilling 1, digest 32, signature 64; signed by
+ * the store's key, purpose "paranoid recalled v1", over capsule ‖ SHA-256(everything before).
  */
 enum { FRAME_NONCE_BYTES = 16 };
 struct frame_recalled {

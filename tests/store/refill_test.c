@@ -39,8 +39,8 @@ struct one {
     uint64_t wake_us;
     uint64_t question_count;
     uint64_t receipt_count;  // that it gave to all
-    struct buffer fenced;  // the body of its newest FENCED
-    uint32_t gap_count;    // of REFUSED to the test, STATUS_GAP
+    struct buffer fenced;    // the body of its newest FENCED
+    uint32_t gap_count;      // of REFUSED to the test, STATUS_GAP
 };
 
 struct letter {
@@ -294,6 +294,19 @@ static void stores_that_begin_together_are_whole(void **state)
     for (uint32_t i = 0; i < STORES; i++) {
         assert_false(store_is_refilling(f->stores[i].store));
         assert_int_equal(ask_fence(f, i), STATUS_OK);
+    }
+}
+
+static void what_comes_before_a_store_is_ready_waits(void **state)
+{
+    struct fixture *f = *state;
+    give_all(f, 7, 0);
+    step(f);
+    assert_int_equal(held(f, 0), 0);
+    pass(f, 200);
+    for (uint32_t i = 0; i < STORES; i++) {
+        assert_int_equal(held(f, i), f->world.record_count);
+        assert_true(f->stores[i].receipt_count > 0);
     }
 }
 
@@ -597,8 +610,8 @@ static void give_pruned(struct fixture *f, uint32_t index, size_t r)
     struct bytes whole = capsule_world_record(&f->world, r);
     CHECK(record_decode(&record, whole.at, whole.length) == STATUS_OK);
     bool is_gone = writer_id_equal(&record.writer, &f->a->id) && record.type == RECORD_DATA;
-    CHECK((is_gone ? record_prune(&kept, &record)
-                   : buffer_append(&kept, whole.at, whole.length)) == STATUS_OK);
+    CHECK((is_gone ? record_prune(&kept, &record) : buffer_append(&kept, whole.at, whole.length)) ==
+          STATUS_OK);
     give(f, index, buffer_bytes(&kept));
     buffer_release(&kept);
 }
@@ -757,6 +770,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(stores_that_begin_together_are_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_comes_before_a_store_is_ready_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_what_a_store_missed_its_siblings_give_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
@@ -774,8 +788,8 @@ int main(void)
             p4_a_store_that_lost_its_disk_takes_nothing_until_its_siblings_have_answered, setup,
             teardown),
         cmocka_unit_test_setup_teardown(p4_an_old_answer_is_none, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            p4_a_record_without_its_body_is_taken_once_a_prune_names_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_a_record_without_its_body_is_taken_once_a_prune_names_it,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(p9_a_store_asks_again_while_records_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_what_a_store_took_beyond_a_cut_does_not_count, setup,
                                         teardown),
