@@ -33,7 +33,7 @@ static void step(struct scenario *s, void *state)
 static bool settle(struct scenario *s, void *state)
 {
     (void)state;
-    bool is_settled = federation_stores_agree(s->federation);
+    bool is_settled = federation_store_agree(s->federation);
     if (!is_settled) {
         scenario_wait(s, "the stores hold different records");
     }

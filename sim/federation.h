@@ -107,7 +107,7 @@ bool federation_store_is_running(const struct federation *federation, size_t sto
 /* Whether it has lost its disk, and does not hold again what it held. It is running. */
 bool federation_store_is_refilling(const struct federation *federation, size_t index);
 /* Whether all stores, which run, hold the same of every worker and compactor. */
-bool federation_stores_agree(const struct federation *federation);
+bool federation_store_agree(const struct federation *federation);
 
 /* ---- the workers ---- */
 

@@ -268,7 +268,7 @@ static bool holds_all_of(const struct capsule *capsule, const struct capsule *ot
     return true;
 }
 
-bool federation_stores_agree(const struct federation *f)
+bool federation_store_agree(const struct federation *f)
 {
     for (size_t i = 1; i < f->store_count; i++) {
         const struct capsule *first = store_capsule(f->stores[0].store);
