@@ -32,6 +32,16 @@ const char *collateral_name(enum collateral_kind kind)
     return names[kind];
 }
 
+bool collateral_is_empty(const struct collateral *collateral)
+{
+    for (size_t kind = 0; kind < COLLATERAL_KIND_COUNT; kind++) {
+        if (collateral->documents[kind].length > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum status collateral_encode(const struct collateral *collateral, struct buffer *target)
 {
     size_t length = HEADER_BYTES;

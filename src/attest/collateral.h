@@ -40,6 +40,8 @@ struct collateral {
 /* "tcb_info": what a document is called, and its file but for the ending. Never NULL. */
 const char *collateral_name(enum collateral_kind kind);
 
+bool collateral_is_empty(const struct collateral *collateral);
+
 /* Append the bundle. STATUS_NO_MEMORY: nothing was appended. */
 MUST_CHECK enum status collateral_encode(const struct collateral *collateral,
                                          struct buffer *target);

@@ -9,9 +9,7 @@
 #include "cli/file.h"
 #include "cli/report.h"
 
-enum { QUOTE_BYTES_MAX = 1 << 20, DOCUMENT_BYTES_MAX = EVIDENCE_COLLATERAL_BYTES_MAX };
-
-static const char *const endings[] = {"json", "pem", "der", "crl", "crt", "cer"};
+enum { QUOTE_BYTES_MAX = 1 << 20 };
 
 bool dossier_is_directory(const char *path)
 {
@@ -21,10 +19,10 @@ bool dossier_is_directory(const char *path)
 
 /* STATUS_NOT_FOUND is for the caller to judge; whatever else is wrong has been reported. */
 static enum status read_file(struct buffer *target, const char *directory, const char *name,
-                             const char *ending, size_t bytes_max)
+                             size_t bytes_max)
 {
     char path[FILE_PATH_BYTES];
-    int length = snprintf(path, sizeof path, "%s/%s.%s", directory, name, ending);
+    int length = snprintf(path, sizeof path, "%s/%s", directory, name);
     if (length < 0 || (size_t)length >= sizeof path) {
         report_error("cannot read in '%.200s…': the path is too long", directory);
         return STATUS_IO;
@@ -34,27 +32,6 @@ static enum status read_file(struct buffer *target, const char *directory, const
         report_error("cannot read '%s': %s", path, file_reason(status));
     }
     return status;
-}
-
-/* With whichever ending it has. */
-static enum status read_named(struct buffer *target, const char *directory, const char *name)
-{
-    enum status status = STATUS_NOT_FOUND;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings && status == STATUS_NOT_FOUND; i++) {
-        status = read_file(target, directory, name, endings[i], DOCUMENT_BYTES_MAX);
-    }
-    return status;
-}
-
-static enum status read_document(struct dossier *dossier, const char *directory,
-                                 enum collateral_kind kind)
-{
-    struct buffer *target = &dossier->documents[kind];
-    enum status status = read_named(target, directory, collateral_name(kind));
-    if (status == STATUS_NOT_FOUND && kind == COLLATERAL_ASK) {
-        status = read_named(target, directory, "cert_chain");  // as AMD serves it: with the ARK
-    }
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
 /* Whose quote it is, by the words it begins with. */
@@ -74,9 +51,8 @@ static enum tee tee_of_quote(struct bytes quote)
 static enum status read_quote(struct dossier *dossier, const char *directory)
 {
     struct buffer report = BUFFER_EMPTY;
-    enum status quote_status =
-        read_file(&dossier->quote, directory, "quote", "bin", QUOTE_BYTES_MAX);
-    enum status report_status = read_file(&report, directory, "report", "bin", QUOTE_BYTES_MAX);
+    enum status quote_status = read_file(&dossier->quote, directory, "quote.bin", QUOTE_BYTES_MAX);
+    enum status report_status = read_file(&report, directory, "report.bin", QUOTE_BYTES_MAX);
     enum status status = quote_status != STATUS_NOT_FOUND ? quote_status : report_status;
     if (status == STATUS_NOT_FOUND) {
         report_error("cannot judge '%s': it holds neither quote.bin nor report.bin", directory);
@@ -96,23 +72,24 @@ static enum status read_quote(struct dossier *dossier, const char *directory)
 
 enum status dossier_read(struct dossier *dossier, const char *directory)
 {
-    struct collateral collateral;
+    char error[DOCUMENTS_ERROR_BYTES_MAX];
     *dossier = (struct dossier){.tee = TEE_UNKNOWN};
     enum status status = read_quote(dossier, directory);
-    for (size_t kind = 0; status == STATUS_OK && kind < COLLATERAL_KIND_COUNT; kind++) {
-        status = read_document(dossier, directory, (enum collateral_kind)kind);
-        collateral.documents[kind] = buffer_bytes(&dossier->documents[kind]);
+    if (status == STATUS_OK) {
+        status = documents_read(&dossier->documents, directory, error);
+        if (status != STATUS_OK) {
+            report_error("%s", error);
+        }
     }
-    return status == STATUS_OK ? collateral_encode(&collateral, &dossier->bundle) : status;
+    return status == STATUS_OK ? collateral_encode(&dossier->documents.collateral, &dossier->bundle)
+                               : status;
 }
 
 void dossier_release(struct dossier *dossier)
 {
     buffer_release(&dossier->quote);
     buffer_release(&dossier->bundle);
-    for (size_t kind = 0; kind < COLLATERAL_KIND_COUNT; kind++) {
-        buffer_release(&dossier->documents[kind]);
-    }
+    documents_release(&dossier->documents);
 }
 
 struct evidence dossier_evidence(const struct dossier *dossier)

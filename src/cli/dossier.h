@@ -4,20 +4,19 @@
 
 #include <stdbool.h>
 
-#include "attest/collateral.h"
 #include "attest/evidence.h"
 #include "base/buffer.h"
 #include "base/status.h"
+#include "tee/documents.h"
 
 /*
  * dossier: one piece of a vendor's evidence as a directory of files: quote.bin (SGX, TDX) or
- * report.bin (SEV-SNP), and the documents that it is judged by, each with the name of its kind
- * (collateral.h) and one of the endings .json, .pem, .der, .crl, .crt, .cer.
+ * report.bin (SEV-SNP), and the documents that it is judged by (tee/documents.h).
  */
 struct dossier {
     enum tee tee;  // as the quote says; TEE_UNKNOWN: it says nothing that we know
     struct buffer quote;
-    struct buffer documents[COLLATERAL_KIND_COUNT];
+    struct documents documents;
     struct buffer bundle;  // of the documents
 };
 

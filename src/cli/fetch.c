@@ -41,7 +41,7 @@ static char *add(struct needs *needs, const struct dossier *dossier, enum collat
     struct need *need = &needs->list[needs->count++];
     *need = (struct need){
         .kind = kind,
-        .is_here = dossier->documents[kind].length > 0,
+        .is_here = dossier->documents.files[kind].length > 0,
         .how = how,
     };
     needs->missing_count += !need->is_here;

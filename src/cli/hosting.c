@@ -56,6 +56,9 @@ const struct command_option hosting_options[] = {
     {.name = "worker-program",
      .value = "FILE",
      .text = "run FILE as worker; the leader judges it as any other"},
+    {.name = "tee",
+     .value = "KIND",
+     .text = "simulated, or hardware: the TEE of this machine (default: simulated)"},
     {.name = "debug-enclave", .text = "let the simulated TEE say that enclaves can be debugged"},
     {.name = "state", .value = "DIR", .text = "the host's state directory"},
 };
@@ -169,6 +172,11 @@ static int run(const struct command_line *line)
         report_error("cannot start the host: --state DIR is missing; 'paranoid up' gives it");
         return COMMAND_USAGE;
     }
+    const char *tee = command_text(line, "tee", "simulated");
+    if (strcmp(tee, "simulated") != 0 && strcmp(tee, "hardware") != 0) {
+        report_error("cannot use '%s' as a TEE: say --tee simulated or --tee hardware", tee);
+        return COMMAND_USAGE;
+    }
     if (app_program_directory(programs) != STATUS_OK) {
         return COMMAND_COULD_NOT;
     }
@@ -180,6 +188,7 @@ static int run(const struct command_line *line)
         .lambda_threads = (uint32_t)command_number(line, "threads", HOSTING_THREADS),
         .memtable_bytes = command_number(line, "memory", HOSTING_MEMORY_MIB) << 20,
         .base_port = (uint16_t)command_number(line, "port", 0),
+        .is_hardware = strcmp(tee, "hardware") == 0,
         .is_debug_enclave = command_has(line, "debug-enclave"),
         .log = &log,
     };

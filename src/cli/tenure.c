@@ -131,9 +131,11 @@ static enum status send_seed(struct tenure *tenure, struct post *post)
         status = post_send(post, buffer_bytes(&frame));
     }
     if (status == STATUS_OK) {
-        report_note("leader attested (%s, %s); term %" PRIu64 " (%lld ms)", "tee=simulated",
-                    verdict_tcb_text(tenure->session.verdict.tcb_status), tenure->term,
-                    elapsed_ms(tenure));
+        const struct verdict *verdict = &tenure->session.verdict;
+        const char *tcb = verdict_tcb_text(verdict->tcb_status);
+        report_note("leader attested (tee=%s, %s); term %" PRIu64 " (%lld ms)",
+                    verdict_tee_text(verdict->tee), tcb != NULL ? tcb : "no TCB status",
+                    tenure->term, elapsed_ms(tenure));
         tenure->due_ms = INT64_MAX;  // how long a takeover takes depends on the capsule
     }
     buffer_release(&term);

@@ -283,16 +283,17 @@ static void announce(struct up *up)
     json_t *ports = service_ports(&up->app);
     long long port = json_integer_value(json_object_get(ports, "base_port"));
     long long metrics = json_integer_value(json_object_get(ports, "metrics_port"));
+    const char *tee = verdict_tee_text(up->tenure.session.verdict.tee);
     if (command_has(up->line, "json")) {
         json_t *result = json_pack(
             "{s:s, s:I, s:O, s:I, s:s, s:I}", "app", up->app.genesis.app, "port", (json_int_t)port,
             "worker_ports", json_object_get(ports, "worker_ports"), "metrics_port",
-            (json_int_t)metrics, "tee", "simulated", "term", (json_int_t)up->tenure.term);
+            (json_int_t)metrics, "tee", tee, "term", (json_int_t)up->tenure.term);
         json_dumpf(result, stdout, JSON_COMPACT | JSON_SORT_KEYS);
         putchar('\n');
         json_decref(result);
     } else {
-        printf("ready: tee=simulated, %" PRIu64 " workers\n", up->worker_count);
+        printf("ready: tee=%s, %" PRIu64 " workers\n", tee, up->worker_count);
         printf("  curl --cacert %s/%s https://localhost:%lld/function/NAME -d ''\n",
                up->app.directory, APP_TLS_ROOT, port);
         printf("  metrics: http://127.0.0.1:%lld/metrics\n", metrics);

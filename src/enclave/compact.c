@@ -76,8 +76,7 @@ static enum status receive_answer(struct compact *compact, struct bytes message)
     if (status != STATUS_OK) {
         return status;
     }
-    return enclave_send_body(compact->enclave, FRAME_EVIDENCE, 0, &everyone,
-                             bytes_of(report_data, sizeof report_data));
+    return enclave_ask_evidence(compact->enclave, 0, report_data);
 }
 
 static enum status receive_join(struct compact *compact, struct bytes body)

@@ -3,9 +3,12 @@
 #define ENCLAVE_ENCLAVE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attest/verdict.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -28,6 +31,9 @@ struct enclave {
     pthread_mutex_t send_lock;  // around sending on the data port: several threads do
     struct sandbox sandbox;
     struct sandbox_report report;
+    bool is_in_gramine;          // an SGX enclave: it asks for its evidence itself
+    pthread_mutex_t quote_lock;  // around asking: Gramine keeps one report data for all
+    _Atomic int tee;             // as its evidence said last
     enum member_role role;
     uint32_t lambda_threads;
     uint64_t memtable_bytes;
@@ -53,6 +59,19 @@ MUST_CHECK enum status enclave_send(struct enclave *enclave, struct bytes frame)
 MUST_CHECK enum status enclave_send_body(struct enclave *enclave, enum frame_kind kind,
                                          uint32_t request, const struct writer_id *peer,
                                          struct bytes body);
+
+/*
+ * Ask for evidence that carries `report_data`: the host's, or Gramine's, to which the host adds the
+ * vendor's documents. Either way it comes back as a frame EVIDENCE with this request number, whose
+ * body goes through enclave_take_evidence(). When Gramine gives none that is logged, and nothing
+ * comes back.
+ */
+MUST_CHECK enum status enclave_ask_evidence(struct enclave *enclave, uint32_t request,
+                                            const uint8_t report_data[VERDICT_REPORT_DATA_BYTES]);
+
+/* Note which TEE evidence of this enclave speaks of. It is the host's word, for status lines. */
+void enclave_take_evidence(struct enclave *enclave, struct bytes evidence);
+const char *enclave_tee_text(const struct enclave *enclave);
 
 /* A clock that only rises, and the host's idea of Unix time. */
 uint64_t enclave_now_us(void);

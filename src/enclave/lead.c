@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/check.h"
 #include "leader/leader.h"
 
 enum { LEAD_METRICS_US = 1000 * 1000 };
@@ -13,12 +14,24 @@ static struct leader_time time_now(void)
     return (struct leader_time){.now_us = enclave_now_us(), .unix_ms = enclave_unix_ms()};
 }
 
+/* The leader's core asks its host for evidence; in Gramine this process makes it. */
+static enum status send_frame(struct enclave *enclave, struct bytes bytes)
+{
+    struct frame frame;
+    CHECK(frame_decode(&frame, bytes) == STATUS_OK);
+    if (frame.kind == FRAME_EVIDENCE) {
+        CHECK(frame.body.length == VERDICT_REPORT_DATA_BYTES);
+        return enclave_ask_evidence(enclave, frame.request, frame.body.at);
+    }
+    return enclave_send(enclave, bytes);
+}
+
 static enum status send_output(struct enclave *enclave, struct leader *leader)
 {
     struct buffer frame = BUFFER_EMPTY;
     enum status status;
     while ((status = leader_output(leader, &frame)) == STATUS_OK) {
-        status = enclave_send(enclave, buffer_bytes(&frame));
+        status = send_frame(enclave, buffer_bytes(&frame));
         if (status != STATUS_OK) {
             break;
         }

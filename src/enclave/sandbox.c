@@ -421,6 +421,7 @@ enum status sandbox_enter(struct sandbox *sandbox, enum sandbox_role role,
     if (status == STATUS_OK) {
         status = filter_install(role);
     }
+    report->is_filtered = status == STATUS_OK;
     return status;
 }
 

@@ -35,6 +35,7 @@ struct sandbox_report {
     int root_errno;       // why not; 0 when it is
     int closed_fd_count;  // descriptors that were open and are not ours to have
     int kept_fd_count;
+    bool is_filtered;  // the list of system calls is in force
 };
 
 /* Between the two steps. Plain, but not to be moved. */

@@ -158,9 +158,7 @@ enum status worker_attest_tick(struct worker *worker, uint64_t now_us, uint64_t 
     }
     pthread_mutex_unlock(&worker->lock);
     if (status == STATUS_OK && request != 0) {
-        static const struct writer_id everyone;
-        status = enclave_send_body(worker->enclave, FRAME_EVIDENCE, request, &everyone,
-                                   bytes_of(report_data, sizeof report_data));
+        status = enclave_ask_evidence(worker->enclave, request, report_data);
     }
     return status;
 }

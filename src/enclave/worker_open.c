@@ -63,8 +63,7 @@ static enum status receive_answer(struct worker *worker, struct bytes message)
     if (status != STATUS_OK) {
         return status;
     }
-    return enclave_send_body(worker->enclave, FRAME_EVIDENCE, 0, &everyone,
-                             bytes_of(report_data, sizeof report_data));
+    return enclave_ask_evidence(worker->enclave, 0, report_data);
 }
 
 static enum status receive_join(struct worker *worker, struct bytes body)
@@ -112,6 +111,7 @@ static enum status receive_fresh_evidence(struct worker *worker, const struct fr
 /* Evidence from the host: for the join, or (numbered) for somebody who asked. */
 static enum status receive_evidence(struct worker *worker, const struct frame *frame)
 {
+    enclave_take_evidence(worker->enclave, frame->body);
     if (frame->request != 0) {
         return receive_fresh_evidence(worker, frame);
     }

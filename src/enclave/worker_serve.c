@@ -234,10 +234,12 @@ static void answer_logs(struct server *server, struct worker_task *task)
 
 static void answer_healthz(struct server *server, struct worker_task *task)
 {
-    static const char text[] = "{\"status\":\"ok\",\"tee\":\"simulated\"}\n";
+    char text[64];
+    int length = snprintf(text, sizeof text, "{\"status\":\"ok\",\"tee\":\"%s\"}\n",
+                          enclave_tee_text(server->worker->enclave));
     task->status = 200;
     task->content_type = "application/json";
-    if (buffer_append(&task->body, text, sizeof text - 1) != STATUS_OK) {
+    if (buffer_append(&task->body, text, (size_t)length) != STATUS_OK) {
         task->status = 503;
     }
     respond(server, task);

@@ -20,6 +20,7 @@ void guest_init(struct guest *guest, uv_loop_t *loop, enum member_role role, uin
         .role = role,
         .index = index,
         .program = program,
+        .tee = "simulated",
         .events = events,
         .log = log,
         .loop = loop,
@@ -359,10 +360,11 @@ static void log_start(const struct guest *guest)
     char measurement[HASH_TEXT_BYTES];
     hash_text(&guest->measurement, measurement);
     log_event(guest->log,
-              "enclave started role=%s index=%u pid=%d starts=%u tee=simulated namespaces=%s "
+              "enclave started role=%s index=%u pid=%d starts=%u tee=%s namespaces=%s "
               "measurement=%s",
               member_role_text(guest->role), guest->index, (int)guest->spawn.pid,
-              guest->start_count, guest->spawn.has_namespaces ? "yes" : "no", measurement);
+              guest->start_count, guest->tee, guest->spawn.has_namespaces ? "yes" : "no",
+              measurement);
 }
 
 enum status guest_start(struct guest *guest, uint64_t life, const struct frame_start *start)

@@ -105,6 +105,7 @@ struct guest {
     struct wall wall;
     struct spawn spawn;
     struct hash measurement;
+    const char *tee;  // what its evidence says it runs in; static storage
     struct guest_metrics metrics;
     bool is_ending;
     bool is_condemned;     // killed for what it did to the wall

@@ -8,8 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attest/evidence.h"
-#include "attest/simulated.h"
 #include "base/check.h"
 #include "base/random.h"
 #include "crypto/crypto.h"
@@ -60,6 +58,7 @@ static void finish(struct host *host)
     proxy_close(host->proxy);
     control_close(host->control);
     metrics_close(host->metrics);
+    witness_close(host->witness);
     for (uint32_t i = 0; i < host->place_count; i++) {
         uv_close((uv_handle_t *)&host->places[i].restart, NULL);
     }
@@ -273,24 +272,30 @@ static enum status take_ready(struct host *host, struct guest *guest)
     return STATUS_OK;
 }
 
-/* Play the hardware: sign what the enclave says beside what it is. */
+/* By now another may live in that place. */
+static void on_evidence(void *context, const struct witness_question *question,
+                        struct bytes evidence)
+{
+    struct host *host = context;
+    struct guest *guest = guest_at(host, question->end);
+    if (guest->life == question->life && guest->state != GUEST_DOWN) {
+        guest_send(guest, FRAME_EVIDENCE, question->request, &nobody, evidence);
+    }
+}
+
 static enum status give_evidence(struct host *host, struct guest *guest, const struct frame *frame)
 {
-    uint8_t quote[SIMULATED_QUOTE_BYTES];
-    if (frame->body.length != VERDICT_REPORT_DATA_BYTES) {
-        return STATUS_MALFORMED;
-    }
-    simulated_quote(host->home.platform, &guest->measurement, frame->body.at,
-                    host->config->is_debug_enclave, quote);
-    const struct evidence evidence = {
-        .tee = TEE_SIMULATED,
-        .quote = bytes_of(quote, sizeof quote),
-        .collateral = buffer_bytes(&host->home.tcb),
+    const struct witness_question question = {
+        .end = end_of(host, guest),
+        .request = frame->request,
+        .life = guest->life,
     };
-    buffer_clear(&host->scratch);
-    enum status status = evidence_encode(&evidence, &host->scratch);
-    if (status == STATUS_OK) {
-        guest_send(guest, FRAME_EVIDENCE, frame->request, &nobody, buffer_bytes(&host->scratch));
+    enum status status =
+        witness_ask(host->witness, &question, &guest->measurement, frame->body, &guest->tee);
+    if (status == STATUS_FULL) {
+        log_event(host->config->log, "no evidence role=%s index=%u cause=\"too many ask\"",
+                  member_role_text(guest->role), guest->index);
+        return STATUS_OK;
     }
     return status;
 }
@@ -655,6 +660,21 @@ static enum status open_control(struct host *host)
     return status;
 }
 
+static enum status open_witness(struct host *host)
+{
+    const struct witness_config config = {
+        .loop = &host->loop,
+        .home = &host->home,
+        .state_directory = host->config->state_directory,
+        .is_hardware = host->config->is_hardware,
+        .is_debug = host->config->is_debug_enclave,
+        .log = host->config->log,
+        .done = on_evidence,
+        .context = host,
+    };
+    return witness_open(&host->witness, &config, host->error);
+}
+
 static void init_loop(struct host *host)
 {
     const int numbers[] = {SIGINT, SIGTERM};
@@ -679,6 +699,7 @@ static void init_place(struct host *host, enum member_role role, uint32_t index)
     guest_init(&place->guest, &host->loop, role, index,
                role == MEMBER_WORKER ? &host->worker_program : &host->leader_program,
                &host->guest_events, host->config->log);
+    place->guest.tee = witness_tee(host->witness);
     CHECK(uv_timer_init(&host->loop, &place->restart) == 0);
     place->restart.data = place;
 }
@@ -704,6 +725,9 @@ static enum status open_all(struct host *host)
     enum status status = home_open(&host->home, host->config->state_directory, host->error);
     if (status == STATUS_OK) {
         status = find_programs(host);
+    }
+    if (status == STATUS_OK) {
+        status = open_witness(host);
     }
     if (status == STATUS_OK) {
         status = open_stores(host);
@@ -734,9 +758,9 @@ static enum status start_all(struct host *host)
     }
     uv_prepare_start(&host->before_sleep, on_before_sleep);
     uv_check_start(&host->after_sleep, on_after_sleep);
-    log_event(host->config->log, "host started port=%u metrics_port=%u workers=%u tee=simulated",
-              proxy_base_port(host->proxy), metrics_port(host->metrics),
-              host->config->worker_count);
+    log_event(host->config->log, "host started port=%u metrics_port=%u workers=%u tee=%s",
+              proxy_base_port(host->proxy), metrics_port(host->metrics), host->config->worker_count,
+              witness_tee(host->witness));
     return STATUS_OK;
 }
 

@@ -13,7 +13,8 @@
  * the workers and the compactor, carries their frames to each other, to the store and to the
  * owner's command line, and the bytes of TCP connections to the workers. It
  * reads a frame's clear header and nothing else. It also plays the hardware of
- * the simulated TEE: it hashes the program it starts, and signs quotes.
+ * the simulated TEE (it hashes the program it starts, and signs quotes), or asks the TEE of this
+ * machine for evidence.
  *
  * The state directory, as `paranoid init` makes it:
  *
@@ -22,12 +23,13 @@
  *     platform    simulated_platform_encode(), 0600
  *     tcb         the simulated TEE's collateral
  *     capsule/    the first store's segments; capsule-2/ … of the others
+ *     collateral/ documents of the hardware's vendor (tee/documents.h), if the user put some there
  *
  * What the host adds, while it runs:
  *
  *     host.sock   for the owner's command line (host/control.h), 0600
  *     host.json   written at once when all ports are bound, removed at the end:
- *                 {"pid":…,"base_port":…,"worker_ports":[…],"metrics_port":…,"tee":"simulated",
+ *                 {"pid":…,"base_port":…,"worker_ports":[…],"metrics_port":…,"tee":"simulated"|"tdx"|"sev-snp",
  *                  "sandbox":{"namespaces":true|false,"reason":null|"…"}}
  *
  * Ports, all on 127.0.0.1: P balances new connections over the workers that are
@@ -38,6 +40,7 @@
 #define HOST_FILE_PLATFORM "platform"
 #define HOST_FILE_TCB "tcb"
 #define HOST_FILE_CAPSULE "capsule"
+#define HOST_FILE_COLLATERAL "collateral"
 #define HOST_FILE_STORE_KEY_OTHER "store-%u.key"
 #define HOST_FILE_CAPSULE_OTHER "capsule-%u"
 #define HOST_FILE_SOCKET "host.sock"
@@ -62,6 +65,7 @@ struct host_config {
     uint32_t lambda_threads;     // of each worker; 1 to HOST_LAMBDA_THREADS_MAX
     uint64_t memtable_bytes;     // of each worker; 0: all of the state
     uint16_t base_port;          // 0: choose free ones, not necessarily in a row
+    bool is_hardware;            // the TEE of this machine gives the evidence; else a simulated one
     bool is_debug_enclave;       // the simulated TEE says that it lets a debugger in
     const struct log *log;       // called in the thread that calls host_run(); NULL: none
 };

@@ -17,6 +17,7 @@
 #include "host/program.h"
 #include "host/proxy.h"
 #include "host/route.h"
+#include "host/witness.h"
 
 /* An enclave's place, and the time of its next start. Its number is its end in the route. */
 struct place {
@@ -51,6 +52,7 @@ struct host {
     uint32_t place_count;
     uint64_t life_count;
     struct route route;
+    struct witness *witness;
     struct depot *depot;
     struct proxy *proxy;
     struct control *control;

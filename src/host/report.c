@@ -140,8 +140,8 @@ static void put_host(struct page *page, const struct host *host)
 static void put_sample(struct page *page, const char *prefix, const char *name,
                        const struct guest *guest, const char *value)
 {
-    put(page, "%s%s{role=\"%s\",index=\"%u\",tee=\"simulated\"} %s\n", prefix, name,
-        member_role_text(guest->role), guest->index, value);
+    put(page, "%s%s{role=\"%s\",index=\"%u\",tee=\"%s\"} %s\n", prefix, name,
+        member_role_text(guest->role), guest->index, guest->tee, value);
 }
 
 /* What the host counts of each enclave. */
@@ -333,7 +333,7 @@ static json_t *json_of_guest(const struct host *host, const struct guest *guest)
         member_role_text(guest->role), "index", (int)guest->index, "state",
         state_text(guest->state), "pid", is_up ? json_integer(guest->spawn.pid) : json_null(),
         "writer", is_known ? id : NULL, "measurement", is_up ? measurement : NULL, "restarts",
-        guest->start_count > 0 ? (int)guest->start_count - 1 : 0, "port", port, "tee", "simulated",
+        guest->start_count > 0 ? (int)guest->start_count - 1 : 0, "port", port, "tee", guest->tee,
         "sandbox", json_of_sandbox(guest), "metrics", json_of_metrics(&guest->metrics));
 }
 
@@ -391,9 +391,10 @@ static enum status write_status(const struct host *host, struct buffer *text)
     const struct guest *leader = &host->places[ROUTE_LEADER].guest;
     return append_json(
         text,
-        json_pack("{s:s, s:s, s:i, s:i, s:I, s:o, s:o, s:o}", "tee", "simulated", "capsule",
-                  capsule, "pid", (int)getpid(), "base_port", (int)proxy_base_port(host->proxy),
-                  "connections", (json_int_t)proxy_count(host->proxy)->connections_open, "sandbox",
+        json_pack("{s:s, s:s, s:i, s:i, s:I, s:o, s:o, s:o}", "tee", witness_tee(host->witness),
+                  "capsule", capsule, "pid", (int)getpid(), "base_port",
+                  (int)proxy_base_port(host->proxy), "connections",
+                  (json_int_t)proxy_count(host->proxy)->connections_open, "sandbox",
                   json_of_sandbox(leader), "stores", json_of_stores(host), "enclaves", enclaves));
 }
 
@@ -406,8 +407,8 @@ enum status report_host(const struct host *host, struct buffer *text)
     return append_json(
         text, json_pack("{s:i, s:i, s:o, s:i, s:s, s:o}", "pid", (int)getpid(), "base_port",
                         (int)proxy_base_port(host->proxy), "worker_ports", ports, "metrics_port",
-                        (int)metrics_port(host->metrics), "tee", "simulated", "sandbox",
-                        json_of_sandbox(&host->places[ROUTE_LEADER].guest)));
+                        (int)metrics_port(host->metrics), "tee", witness_tee(host->witness),
+                        "sandbox", json_of_sandbox(&host->places[ROUTE_LEADER].guest)));
 }
 
 static bool has_ready_worker(const struct host *host)

@@ -57,22 +57,12 @@ static enum status add_certificates(struct collateral *documents, struct bytes t
     return status;
 }
 
-static bool has_documents(const struct collateral *documents)
-{
-    for (size_t kind = 0; kind < COLLATERAL_KIND_COUNT; kind++) {
-        if (documents->documents[kind].length > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum status encode(struct machine *machine, struct bytes quote,
                           const struct collateral *documents, struct buffer *evidence)
 {
     struct buffer bundle = BUFFER_EMPTY;
     enum status status = STATUS_OK;
-    if (has_documents(documents)) {  // evidence without any is for the leader to complete
+    if (!collateral_is_empty(documents)) {  // evidence without any is for the leader to complete
         status = collateral_encode(documents, &bundle);
     }
     if (status == STATUS_OK && (quote.length > EVIDENCE_QUOTE_BYTES_MAX ||

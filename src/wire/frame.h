@@ -46,7 +46,7 @@ enum frame_kind {
     FRAME_START = 16,     // host: who you are to be: frame_start
     FRAME_HELLO = 17,     // enclave: my id and role: frame_hello
     FRAME_READY = 18,     // enclave: the role is taken up; body empty
-    FRAME_EVIDENCE = 19,  // enclave: 64 bytes of report data; host: evidence for them
+    FRAME_EVIDENCE = 19,  // enclave: report data, or bare evidence; host: evidence
     FRAME_STREAM = 20,    // bytes of a TCP connection: frame_stream
     FRAME_LOG = 21,       // enclave: one log line
     FRAME_METRICS = 22,   // enclave: lines "name value\n"

@@ -1,0 +1,59 @@
+#!/usr/bin/env bats
+# The programs ask the TEE of their machine for evidence, and refuse what they get when it leads to
+# no root of its vendor. The machine has none: a library beneath the real programs plays Linux's
+# configfs-tsm or Gramine, with evidence in the vendors' formats under a root of our own.
+load helpers
+
+setup() { make_app "$BATS_TEST_TMPDIR/app"; }
+teardown() { kill_app; }
+
+# up_on TEE: run `up` on a machine of that kind to its end, which is a refusal.
+up_on() {
+    run env LD_PRELOAD="$tools/fake_tee.so" PARANOID_FAKE_TEE="$1" \
+        timeout 60 "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 --tee hardware
+    echo "$output"
+    cat "$app/host/host.log"
+}
+
+host_log_says() { grep -q "$1" "$app/host/host.log"; }
+
+no_worker_was_ready() { ! host_log_says 'enclave ready role=worker'; }
+
+@test "p2 a leader in a TDX guest whose vendor is not Intel is refused" {
+    up_on tdx
+    [ "$status" = 1 ]
+    [[ $output == *"refusing the leader"*"(chain)"*"the root 'Intel SGX Root CA'"* ]]
+    host_log_says 'host started .* tee=tdx'
+    no_worker_was_ready
+}
+
+@test "p2 a leader in an SEV-SNP guest whose vendor is not AMD is refused" {
+    up_on sev-snp
+    [ "$status" = 1 ]
+    [[ $output == *"refusing the leader"*"(chain)"*"the root 'ARK-Genoa'"* ]]
+    host_log_says 'host started .* tee=sev-snp'
+    no_worker_was_ready
+}
+
+@test "p2 a worker in Gramine whose vendor is not Intel is refused by the leader" {
+    # The host starts programs with an empty environment: the worker brings its machine with it.
+    cat >"$BATS_TEST_TMPDIR/worker-in-gramine" <<END
+#!/bin/sh
+export LD_PRELOAD=$tools/fake_tee.so PARANOID_FAKE_TEE=sgx
+exec $PARANOID_BIN/paranoid-enclave-js
+END
+    chmod +x "$BATS_TEST_TMPDIR/worker-in-gramine"
+    launch_app --workers 1 --worker-program "$BATS_TEST_TMPDIR/worker-in-gramine"
+    until_true 30 host_log_says 'member refused.*tee=sgx.*reason=chain'
+    no_worker_was_ready
+    [ "$(host_page /healthz)" != ok ]
+}
+
+@test "a machine without a TEE is told so, and what to do" {
+    run timeout 60 "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 --tee hardware
+    echo "$output"
+    [ "$status" = 3 ]
+    [[ $output == *"cannot ask the TEE of this machine"* ]]
+    run timeout 60 "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --tee none
+    [ "$status" != 0 ]
+}
