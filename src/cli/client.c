@@ -303,7 +303,7 @@ enum status client_ask(struct client *client, const struct client_request *reque
                        struct client_response *response, char error[CLIENT_ERROR_BYTES])
 {
     struct client_head head;
-    struct bytes version;
+    struct bytes version, receipt;
     *response = (struct client_response){.status = 0};
     ERR_clear_error();
     enum status status = send_request(client, request);
@@ -314,6 +314,9 @@ enum status client_ask(struct client *client, const struct client_request *reque
         response->status = head.status;
         if (client_head_field(&head, "x-paranoid-version", &version)) {
             status = buffer_append(&response->version, version.at, version.length);
+        }
+        if (status == STATUS_OK && client_head_field(&head, "x-paranoid-receipt", &receipt)) {
+            status = buffer_append(&response->receipt, receipt.at, receipt.length);
         }
         buffer_consume(&response->body, head.head_bytes);
     }
@@ -333,5 +336,6 @@ enum status client_ask(struct client *client, const struct client_request *reque
 void client_response_release(struct client_response *response)
 {
     buffer_release(&response->version);
+    buffer_release(&response->receipt);
     buffer_release(&response->body);
 }

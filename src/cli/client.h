@@ -33,6 +33,7 @@ struct client_target {
 struct client_response {
     unsigned status;
     struct buffer version;  // X-Paranoid-Version; empty: none
+    struct buffer receipt;  // X-Paranoid-Receipt; empty: none
     struct buffer body;
 };
 

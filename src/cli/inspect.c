@@ -181,6 +181,7 @@ enum status inspect_survey(struct inspection *it)
             .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
             .begin = begin,
             .record = it->target == NULL ? NULL : export_record,
+            .function = it->function,
             .context = it,
             .visitor = it->visitor,
         };

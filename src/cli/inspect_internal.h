@@ -26,6 +26,8 @@ struct inspection {
     struct survey survey;
     const struct survey_visitor *visitor;  // borrowed; NULL: none
     FILE *target;                          // of export
+    // Sees each FUNCTION, when the seed is there; NULL: nobody does. `context` is the inspection.
+    void (*function)(void *context, const struct function_manifest *manifest, struct bytes code);
     int64_t started_ms;
     int64_t shown_ms;
 };

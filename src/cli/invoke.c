@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "capsule/function.h"
 #include "cli/report.h"
 #include "cli/service.h"
 #include "host/host.h"
+
+#define INVOKE_RECEIPT_HEADER "X-Paranoid-Receipt: 1\r\n"
 
 enum { INVOKE_DATA_BYTES_MAX = 64 << 20 };
 
@@ -42,6 +45,26 @@ static bool collect_headers(const struct command_line *line, struct buffer *head
     return buffer_append(headers, "", 1) == STATUS_OK;
 }
 
+/* Keep the receipt, or say that there is none. */
+static bool save_receipt(const struct client_response *response, const char *path)
+{
+    struct buffer bytes = BUFFER_EMPTY;
+    if (response->receipt.length == 0) {
+        report_error("cannot write '%s': there is no receipt; only an answer of a function has one",
+                     path);
+        return false;
+    }
+    enum status status = base64_decode(&bytes, buffer_bytes(&response->receipt));
+    if (status == STATUS_OK) {
+        status = file_replace(path, buffer_bytes(&bytes), 0644);
+    }
+    if (status != STATUS_OK) {
+        report_error("cannot write '%s': %s", path, file_reason(status));
+    }
+    buffer_release(&bytes);
+    return status == STATUS_OK;
+}
+
 static void print_json(const struct client_response *response)
 {
     json_t *body = json_stringn((const char *)response->body.bytes, response->body.length);
@@ -65,6 +88,11 @@ static int run(const struct command_line *line)
     if (!function_name_is_valid(bytes_text(name))) {
         report_error("cannot invoke '%s': a name has 1 to 64 letters, digits, '-' and '_'", name);
         return COMMAND_USAGE;
+    }
+    const char *receipt = command_text(line, "receipt", NULL);
+    if (receipt != NULL && buffer_append(&headers, INVOKE_RECEIPT_HEADER,
+                                         strlen(INVOKE_RECEIPT_HEADER)) != STATUS_OK) {
+        return COMMAND_COULD_NOT;
     }
     if (!collect_headers(line, &headers)) {
         buffer_release(&headers);
@@ -93,6 +121,8 @@ static int run(const struct command_line *line)
     }
     if (!is_good) {
         service_report(&response, "invoke", name);
+    } else if (receipt != NULL && !save_receipt(&response, receipt)) {
+        result = COMMAND_COULD_NOT;
     }
 
 done:
@@ -109,6 +139,9 @@ static const struct command_option options[] = {
      .text = "ask worker I, from 0 (default: any)",
      .is_number = true,
      .maximum = HOST_WORKER_COUNT_MAX - 1},
+    {.name = "receipt",
+     .value = "FILE",
+     .text = "have the worker sign what it did, into FILE; see 'paranoid receipt verify'"},
     {.name = "header", .letter = 'H', .value = "K:V", .text = "send this header, too"},
 };
 

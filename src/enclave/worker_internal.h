@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "capsule/deed.h"
 #include "capsule/function.h"
 #include "crypto/hash512.h"
 #include "crypto/p256.h"
@@ -46,6 +47,7 @@ enum {
     WORKER_BEHIND_US = 5 * 1000 * 1000,         // DESIGN 8.2: X-Paranoid-After
     WORKER_LOCK_US = 3 * 1000 * 1000,           // how long a lock is waited for
     WORKER_LOCKS_MAX = 8,                       // held at once by one thread
+    WORKER_SEALED_MAX = 4096,                   // own records whose hashes are at hand for receipts
     WORKER_ATTEST_US = 5 * 1000 * 1000,         // how long evidence is waited for
     WORKER_ATTEST_LEADER_US = 3 * 1000 * 1000,  // and the leader's in that time
 };
@@ -68,6 +70,15 @@ struct worker_attest {
     struct buffer vouch;  // once DONE; before that the evidence alone
 };
 
+/* Which function answered, and the own records that its writes are in: for a receipt. */
+struct worker_ran {
+    uint64_t version;
+    struct hash code;
+    uint64_t written[DEED_WRITTEN_MAX];  // rising
+    uint32_t written_count;
+    bool has_more;
+};
+
 /* One request on its way: serve → lambda → serve, or straight back to where it waits for receipts.
  */
 struct worker_task {
@@ -79,6 +90,7 @@ struct worker_task {
     struct dependency dependency;
     bool needs_receipts;
     struct worker_attest *attest;  // of GET /evidence
+    struct worker_ran ran;         // of a function
 
     // The answer.
     unsigned status;
@@ -128,6 +140,8 @@ struct worker {
     uint64_t renew_us;
     struct channel *channel;  // to the leader
     struct join_applicant *applicant;
+
+    struct head sealed[WORKER_SEALED_MAX];  // under `lock`: by sequence
 
     struct worker_functions *functions;
     struct worker_log *log;
@@ -190,7 +204,8 @@ struct worker_kv {
     struct scl_reader *reader;
     struct worker_lock locks[WORKER_LOCKS_MAX];  // the one taken last comes last
     size_t lock_count;
-    uint32_t hold;  // the last number
+    uint32_t hold;           // the last number
+    uint64_t lock_sequence;  // of the own record that was written under the lock released last
 };
 
 /* What a version is called where people see it: "<lamport>-<writer>". */
@@ -261,6 +276,17 @@ MUST_CHECK enum status worker_attest_receive_vouch(struct worker *worker,
 /* Begin the next one; give up on a leader that does not answer. */
 MUST_CHECK enum status worker_attest_tick(struct worker *worker, uint64_t now_us, uint64_t *wake_us,
                                           bool *has_news);
+
+/* ---- worker_deed.c: receipts for people ---- */
+/* A record of this worker's was sealed. With the lock. */
+void worker_deed_note_sealed(struct worker *worker, const struct record *record);
+/* A write of this invocation is in that own record; 0: in none. */
+void worker_deed_note_written(struct worker_task *task, uint64_t sequence);
+/* Whether the request asks for one. */
+bool worker_deed_is_wanted(const struct worker_task *task);
+/* Append the receipt as text, once what it names is durable. */
+MUST_CHECK enum status worker_deed_make(struct worker *worker, const struct worker_task *task,
+                                        struct bytes output, struct buffer *text);
 
 /* ---- worker_functions.c ---- */
 MUST_CHECK enum status worker_functions_new(struct worker_functions **functions);

@@ -112,6 +112,26 @@ static enum status call_get(void *context, const struct lambda_function *functio
     return worker_kv_get(&thread->kv, key, &thread->task->dependency, value);
 }
 
+/* A put or delete, and in which own record it will be. */
+static enum status write(struct thread *thread, enum tuple_kind kind, struct bytes key,
+                         struct bytes value, uint64_t ttl_ms)
+{
+    struct dependency written = {.count = 0};
+    enum status status = worker_kv_put(&thread->kv, kind, key, value, ttl_ms, &written);
+    worker_deed_note_written(thread->task, written.own_sequence);
+    dependency_add_own(&thread->task->dependency, written.own_sequence);
+    return status;
+}
+
+/* The same for what was written under a lock. */
+static enum status note_lock(struct thread *thread, enum status status)
+{
+    if (status == STATUS_OK) {
+        worker_deed_note_written(thread->task, thread->kv.lock_sequence);
+    }
+    return status;
+}
+
 static enum status call_put(void *context, const struct lambda_function *function, struct bytes key,
                             struct bytes value, uint64_t ttl_ms)
 {
@@ -119,7 +139,7 @@ static enum status call_put(void *context, const struct lambda_function *functio
     if (!may_touch(function, key)) {
         return STATUS_DENIED;
     }
-    return worker_kv_put(&thread->kv, TUPLE_PUT, key, value, ttl_ms, &thread->task->dependency);
+    return write(thread, TUPLE_PUT, key, value, ttl_ms);
 }
 
 static enum status call_delete(void *context, const struct lambda_function *function,
@@ -129,8 +149,7 @@ static enum status call_delete(void *context, const struct lambda_function *func
     if (!may_touch(function, key)) {
         return STATUS_DENIED;
     }
-    return worker_kv_put(&thread->kv, TUPLE_DELETE, key, bytes_of(NULL, 0), 0,
-                         &thread->task->dependency);
+    return write(thread, TUPLE_DELETE, key, bytes_of(NULL, 0), 0);
 }
 
 static enum status call_list(void *context, const struct lambda_function *function,
@@ -164,7 +183,7 @@ static enum status call_unlock(void *context, const struct lambda_function *func
 {
     struct thread *thread = context;
     (void)function;
-    return worker_lock_release(&thread->kv, hold, &thread->task->dependency);
+    return note_lock(thread, worker_lock_release(&thread->kv, hold, &thread->task->dependency));
 }
 
 static void call_abandon(void *context, const struct lambda_function *function, uint32_t hold)
@@ -195,7 +214,9 @@ static enum status call_swap(void *context, const struct lambda_function *functi
         return STATUS_DENIED;
     }
     const struct tuple tuple = worker_kv_tuple(&thread->kv, TUPLE_PUT, key, value, ttl_ms);
-    return worker_kv_swap(&thread->kv, &tuple, expected, &thread->task->dependency, is_done);
+    thread->kv.lock_sequence = 0;
+    return note_lock(
+        thread, worker_kv_swap(&thread->kv, &tuple, expected, &thread->task->dependency, is_done));
 }
 
 static enum status call_attest(void *context, const struct lambda_function *function,
@@ -336,7 +357,11 @@ static void invoke(struct thread *thread, struct worker_task *task)
         .header_count = http->header_count,
         .body = http->body,
     };
-    task->needs_receipts = compiled->source->manifest.durability == FUNCTION_RECEIPT;
+    const struct function_manifest *manifest = &compiled->source->manifest;
+    // What a receipt names is durable, whatever the function asks for.
+    task->needs_receipts = manifest->durability == FUNCTION_RECEIPT || worker_deed_is_wanted(task);
+    task->ran.version = manifest->version;
+    task->ran.code = manifest->code_hash;
     thread->task = task;
     lambda_invoke(thread->engine, compiled->function, &event, &calls, thread, &task->result);
     thread->task = NULL;

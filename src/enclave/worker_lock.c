@@ -103,6 +103,7 @@ enum status worker_lock_release(struct worker_kv *kv, uint32_t hold,
             break;
         }
     }
+    kv->lock_sequence = status == STATUS_OK ? scl_lock_sequence(held->lock) : 0;
     pthread_mutex_unlock(&worker->lock);
     drop(kv, held);
     return status;

@@ -8,6 +8,9 @@ static void seal_one(struct worker *worker, struct scl_seal_job *job)
     scl_seal_run(worker->scl, job);
     pthread_mutex_lock(&worker->lock);
     enum status status = scl_seal_finish(worker->scl, job, enclave_now_us(), &frame);
+    if (status == STATUS_OK) {
+        worker_deed_note_sealed(worker, &job->record);
+    }
     pthread_mutex_unlock(&worker->lock);
     if (status == STATUS_OK) {
         // Borrowed until this thread seals again: it is sent without the lock.

@@ -85,6 +85,21 @@ static struct bytes after_of(const struct worker_task *task)
     return http_find(task->http, "x-paranoid-after", &after) ? after : bytes_of(NULL, 0);
 }
 
+/* The text of the receipt that the request asks for, in `receipt`; NULL: none. */
+static const char *make_receipt(struct server *server, const struct worker_task *task,
+                                struct buffer *receipt)
+{
+    if (!task->has_result || !worker_deed_is_wanted(task)) {
+        return NULL;
+    }
+    enum status status =
+        worker_deed_make(server->worker, task, buffer_bytes(&task->result.body), receipt);
+    if (status == STATUS_OK) {
+        status = buffer_append(receipt, "", 1);
+    }
+    return status == STATUS_OK ? (const char *)receipt->bytes : NULL;
+}
+
 static void respond(struct server *server, struct worker_task *task)
 {
     static char version[SCL_VERSION_BYTES_MAX];
@@ -102,6 +117,8 @@ static void respond(struct server *server, struct worker_task *task)
     count = add_header(headers, count, "x-paranoid-version", status == STATUS_OK ? version : "");
     count = add_header(headers, count, "etag", etag);
     count = add_header(headers, count, "allow", task->allow);
+    struct buffer receipt = BUFFER_EMPTY;
+    count = add_header(headers, count, "x-paranoid-receipt", make_receipt(server, task, &receipt));
     struct response response = {.status = task->status, .body = buffer_bytes(&task->body)};
     if (task->has_result) {
         count = add_result_headers(headers, count, &task->result, &response.content_type);
@@ -112,6 +129,7 @@ static void respond(struct server *server, struct worker_task *task)
     response.headers = headers;
     response.header_count = count;
     serve_respond(server->serve, task->request, &response, now_ms());
+    buffer_release(&receipt);
     task_free(task);
 }
 

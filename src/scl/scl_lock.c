@@ -194,6 +194,11 @@ void scl_lock_seal(struct scl *scl, struct scl_lock *lock, struct overlay *writt
     }
 }
 
+uint64_t scl_lock_sequence(const struct scl_lock *lock)
+{
+    return lock->record.sequence;
+}
+
 enum status scl_lock_fate(const struct scl_lock *lock)
 {
     return lock->fate;

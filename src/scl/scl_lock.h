@@ -46,6 +46,9 @@ void scl_lock_seal(struct scl *scl, struct scl_lock *lock, struct overlay *writt
 /* STATUS_OK: it counts, and is in the map. STATUS_STALE: it never will. STATUS_GAP: undecided. */
 MUST_CHECK enum status scl_lock_fate(const struct scl_lock *lock);
 
+/* The sequence of the record that it was written in; 0: nothing was. Once its fate is known. */
+uint64_t scl_lock_sequence(const struct scl_lock *lock);
+
 /* What was not sealed is forgotten; what was takes its way. `*lock` becomes NULL. */
 void scl_lock_drop(struct scl *scl, struct scl_lock **lock);
 

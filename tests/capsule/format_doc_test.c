@@ -17,6 +17,7 @@
 
 #include "base/cursor.h"
 #include "base/hex.h"
+#include "capsule/deed.h"
 #include "capsule/function.h"
 #include "capsule/genesis.h"
 #include "capsule/lock.h"
@@ -242,6 +243,28 @@ static void the_prune_has_one_range(void **state)
     buffer_release(&body);
 }
 
+static void the_deed_is_its_workers(void **state)
+{
+    (void)state;
+    struct buffer bytes = hex_of("deed.md", "hex deed"), again = BUFFER_EMPTY;
+    uint8_t seed[SIGN_SEED_BYTES];
+    memset(seed, 7, sizeof seed);
+    struct sign_key *key = sign_key_new_from_seed(seed);
+    struct deed deed;
+    assert_int_equal(deed_decode(&deed, buffer_bytes(&bytes)), STATUS_OK);
+    assert_int_equal(deed_verify(&deed), STATUS_OK);
+    assert_string_equal(deed.name, "orders");
+    assert_int_equal(deed.sync_epoch, 5);
+    const struct hash target =
+        deed_target(bytes_text("POST"), bytes_text("/function/orders"), bytes_text(""));
+    assert_true(hash_equal(&deed.target, &target));
+    assert_int_equal(deed_encode(&again, &deed, key), STATUS_OK);
+    assert_true(bytes_equal(buffer_bytes(&again), buffer_bytes(&bytes)));
+    sign_key_free(key);
+    buffer_release(&bytes);
+    buffer_release(&again);
+}
+
 static void the_receipt_and_the_fence_are_a_stores(void **state)
 {
     struct fixture *f = *state;
@@ -326,6 +349,7 @@ int main(void)
         cmocka_unit_test(the_record_is_the_members_and_holds_the_eoe),
         cmocka_unit_test(the_sync_and_the_close_rest_on_the_stores_statements),
         cmocka_unit_test(the_prune_has_one_range),
+        cmocka_unit_test(the_deed_is_its_workers),
         cmocka_unit_test(the_receipt_and_the_fence_are_a_stores),
         cmocka_unit_test(the_proofs_hold),
         cmocka_unit_test(one_lock_names_a_record_and_one_is_void),
