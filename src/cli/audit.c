@@ -128,6 +128,10 @@ static bool judge_worker(struct audit *audit, const struct deed *deed, const str
     if (!hash_equal(&member->evidence_hash, &deed->evidence)) {
         return refuse(audit, AUDIT_EVIDENCE, "of %s", text);
     }
+    if (member->revoked_epoch != 0) {
+        return refuse(audit, AUDIT_REVOKED, "%s, before epoch %" PRIu64, text,
+                      member->revoked_epoch);
+    }
     return true;
 }
 

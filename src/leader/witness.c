@@ -39,7 +39,7 @@ static struct leader_witness *witness_place(struct leader *leader, const struct 
 enum status witness_receive_ask(struct leader *leader, const struct capsule_member *member,
                                 const struct message_vouch_ask *ask)
 {
-    if (member->is_closed || leader->stage != LEADER_LEADING) {
+    if (member->is_closed || member->revoked_epoch != 0 || leader->stage != LEADER_LEADING) {
         return STATUS_OK;
     }
     struct leader_witness *witness = witness_place(leader, &member->id);
