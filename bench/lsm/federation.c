@@ -17,7 +17,9 @@
 
 enum {
     STEP_ENTRIES = 4096,
-    QUEUED_BYTES_MAX = 1 << 20,  // then the compactor commits by itself
+    NEED_MAX = 32,               // blocks fetched at once
+    GROUP_BYTES = 256 << 10,     // of the compactor's: then the store begins
+    QUEUED_BYTES_MAX = 4 << 20,  // then the compactor waits for the store
     RUN_COUNT_STOP = 12,         // then puts wait for the compactor
 };
 
@@ -39,8 +41,13 @@ struct federation {
     struct store *store;
     struct server *server;
 
-    // What waits for a commit; with `queue_lock`. A commit itself is made with `store_lock`.
+    // What waits for a commit; with `queue_lock`. A commit itself is made with `store_lock`: by
+    // a put, or else by the store's own thread, which the compactor need not wait for.
     pthread_mutex_t queue_lock;
+    pthread_cond_t queue_changed;
+    pthread_t store_thread;
+    bool store_must_work;
+    bool store_must_end;
     pthread_mutex_t store_lock;
     struct buffer queue;  // frames, each behind its length
     struct buffer taken;
@@ -68,6 +75,8 @@ struct federation {
     struct buffer compactor_frame;
     uint64_t written_bytes;
     uint64_t put_bytes;
+    struct federation_merge_costs merge_costs;
+    double store_cpu;  // the store's thread's
 
     struct tree *tree;
     struct federation_costs costs;
@@ -118,17 +127,25 @@ static void commit(struct federation *f)
     f->committed_count = count;
 }
 
-/* Returns the number that committed_count has to reach. */
-static uint64_t enqueue(struct federation *f, const struct buffer *frame, bool *is_full)
+/* Returns the number that committed_count has to reach; `*bytes`: what is queued. */
+static uint64_t enqueue(struct federation *f, const struct buffer *frame, size_t *bytes)
 {
     uint32_t length = (uint32_t)frame->length;
     lock(&f->queue_lock);
     CHECK(buffer_append(&f->queue, &length, sizeof length) == STATUS_OK);
     CHECK(buffer_append(&f->queue, frame->bytes, frame->length) == STATUS_OK);
     uint64_t number = ++f->queued_count;
-    *is_full = f->queue.length > QUEUED_BYTES_MAX;
+    *bytes = f->queue.length;
     unlock(&f->queue_lock);
     return number;
+}
+
+static void wake_store(struct federation *f)
+{
+    lock(&f->queue_lock);
+    f->store_must_work = true;
+    CHECK(pthread_cond_signal(&f->queue_changed) == 0);
+    unlock(&f->queue_lock);
 }
 
 static void await_commit(struct federation *f, uint64_t number)
@@ -140,8 +157,29 @@ static void await_commit(struct federation *f, uint64_t number)
     unlock(&f->store_lock);
 }
 
-/* Append the bytes of one record to `target`. */
-static void fetch(struct federation *f, const struct block_ref *ref, struct buffer *target)
+static void *store_main(void *context)
+{
+    struct federation *f = context;
+    lock(&f->queue_lock);
+    while (!f->store_must_end) {
+        if (!f->store_must_work) {
+            CHECK(pthread_cond_wait(&f->queue_changed, &f->queue_lock) == 0);
+            continue;
+        }
+        f->store_must_work = false;
+        uint64_t number = f->queued_count;
+        unlock(&f->queue_lock);
+        double start = workload_cpu();
+        await_commit(f, number);
+        f->store_cpu += workload_cpu() - start;
+        lock(&f->queue_lock);
+    }
+    unlock(&f->queue_lock);
+    return NULL;
+}
+
+/* Append the bytes of one record to `target`. With the store's lock. */
+static void fetch_locked(struct federation *f, const struct block_ref *ref, struct buffer *target)
 {
     const struct frame_fetch ask = {
         .writer = ref->writer,
@@ -149,11 +187,17 @@ static void fetch(struct federation *f, const struct block_ref *ref, struct buff
         .to = ref->sequence,
         .max_bytes = FRAME_BYTES_MAX,
     };
+    size_t length = target->length;
     struct frame_fetched fetched;
-    lock(&f->store_lock);
     CHECK(store_read(f->store, &ask, target, &fetched) == STATUS_OK);
+    CHECK(target->length - length == ref->record_bytes);
+}
+
+static void fetch(struct federation *f, const struct block_ref *ref, struct buffer *target)
+{
+    lock(&f->store_lock);
+    fetch_locked(f, ref, target);
     unlock(&f->store_lock);
-    CHECK(target->length == ref->record_bytes);
 }
 
 /* ---- records ---- */
@@ -190,12 +234,18 @@ static struct block_ref seal(struct federation *f, struct capsule_world_writer *
 static struct block_ref append_table_record(struct federation *f, enum record_type type,
                                             struct bytes plain)
 {
+    double start = workload_cpu();
     struct block_ref ref = seal(f, f->compactor, type, plain, &f->compactor_frame);
-    bool is_full;
-    uint64_t number = enqueue(f, &f->compactor_frame, &is_full);
-    if (is_full || type == RECORD_MANIFEST) {
+    double sealed = workload_cpu();
+    size_t queued_bytes;
+    uint64_t number = enqueue(f, &f->compactor_frame, &queued_bytes);
+    if (queued_bytes > QUEUED_BYTES_MAX || type == RECORD_MANIFEST) {
         await_commit(f, number);
+    } else if (queued_bytes > GROUP_BYTES) {
+        wake_store(f);
     }
+    f->merge_costs.seal += sealed - start;
+    f->merge_costs.keep += workload_cpu() - sealed;
     return ref;
 }
 
@@ -238,19 +288,54 @@ static enum status next_of_memtable(void *context, struct entry *entry)
     return STATUS_OK;
 }
 
+/* The records one behind the other, as a store answers questions that came together. */
+static void fetch_all(struct federation *f, const struct block_ref *refs, uint32_t count,
+                      struct buffer *target)
+{
+    lock(&f->store_lock);
+    for (uint32_t i = 0; i < count; i++) {
+        fetch_locked(f, &refs[i], target);
+    }
+    unlock(&f->store_lock);
+}
+
+static void supply_compaction(struct federation *f, struct compaction *compaction,
+                              struct buffer *bytes)
+{
+    struct block_ref refs[NEED_MAX];
+    struct federation_merge_costs *costs = &f->merge_costs;
+    double start = workload_cpu();
+    uint32_t count = compaction_need(compaction, refs, NEED_MAX);
+    bytes->length = 0;
+    fetch_all(f, refs, count, bytes);
+    costs->fetch += workload_cpu() - start;
+    const uint8_t *at = bytes->bytes;
+    for (uint32_t i = 0; i < count; i++) {
+        struct record record;
+        double fetched = workload_cpu();
+        CHECK(record_decode(&record, at, refs[i].record_bytes) == STATUS_OK);
+        double verified = workload_cpu();
+        CHECK(compaction_supply(compaction, &record, f->compactor->body_key) == STATUS_OK);
+        costs->verify += verified - fetched;
+        costs->open += workload_cpu() - verified;
+        at += refs[i].record_bytes;
+    }
+}
+
 static void run_compaction(struct federation *f, struct compaction *compaction)
 {
     struct buffer bytes = BUFFER_EMPTY;
-    enum status status;
-    while ((status = compaction_step(compaction, STEP_ENTRIES)) != STATUS_EMPTY) {
+    enum status status = STATUS_OK;
+    while (status != STATUS_EMPTY) {
+        double start = workload_cpu();
+        status = compaction_step(compaction, STEP_ENTRIES);
+        f->merge_costs.merge += workload_cpu() - start;
         struct block_ref ref;
+        if (status == STATUS_EMPTY) {
+            break;
+        }
         if (status == STATUS_GAP) {
-            struct record record;
-            CHECK(compaction_need(compaction, &ref, 1) == 1);
-            bytes.length = 0;
-            fetch(f, &ref, &bytes);
-            CHECK(record_decode(&record, bytes.bytes, bytes.length) == STATUS_OK);
-            CHECK(compaction_supply(compaction, &record, f->compactor->body_key) == STATUS_OK);
+            supply_compaction(f, compaction, &bytes);
         } else if (status == STATUS_FULL) {
             ref = append_table_record(f, RECORD_TABLE, compaction_body(compaction));
             CHECK(compaction_sealed(compaction, &ref) == STATUS_OK);
@@ -486,8 +571,8 @@ void federation_put(struct federation *f, const uint32_t *numbers, size_t count)
         CHECK(tuple_batch_add(&f->batch, &tuple) == STATUS_OK);
     }
     (void)seal(f, f->worker, RECORD_DATA, buffer_bytes(&f->batch.plain), &f->frame);
-    bool is_full;
-    uint64_t number = enqueue(f, &f->frame, &is_full);
+    size_t queued_bytes;
+    uint64_t number = enqueue(f, &f->frame, &queued_bytes);
     apply_batch(f);
     await_commit(f, number);
     if (memtable_bytes(f->active.memtable) >= f->workload->memtable_bytes) {
@@ -554,6 +639,7 @@ struct federation *federation_new(const struct workload *workload)
     CHECK(server_commit(f->server) == STATUS_OK);
 
     CHECK(pthread_mutex_init(&f->queue_lock, NULL) == 0);
+    CHECK(pthread_cond_init(&f->queue_changed, NULL) == 0);
     CHECK(pthread_mutex_init(&f->store_lock, NULL) == 0);
     CHECK(pthread_mutex_init(&f->lock, NULL) == 0);
     CHECK(pthread_cond_init(&f->changed, NULL) == 0);
@@ -563,6 +649,7 @@ struct federation *federation_new(const struct workload *workload)
     CHECK(manifest_succeed(&f->plain, &f->manifest, &change) == STATUS_OK);
     CHECK(manifest_decode(&f->manifest, buffer_bytes(&f->plain)) == STATUS_OK);
     CHECK(pthread_create(&f->thread, NULL, compactor_main, f) == 0);
+    CHECK(pthread_create(&f->store_thread, NULL, store_main, f) == 0);
     return f;
 }
 
@@ -581,6 +668,11 @@ void federation_free(struct federation *f)
     CHECK(pthread_cond_broadcast(&f->changed) == 0);
     unlock(&f->lock);
     CHECK(pthread_join(f->thread, NULL) == 0);
+    lock(&f->queue_lock);
+    f->store_must_end = true;
+    CHECK(pthread_cond_signal(&f->queue_changed) == 0);
+    unlock(&f->queue_lock);
+    CHECK(pthread_join(f->store_thread, NULL) == 0);
     tree_free(f->tree);
     memtable_reader_free(f->active.reader);
     memtable_free(f->active.memtable);
@@ -696,6 +788,8 @@ void federation_count(struct federation *f, struct federation_costs *costs)
     struct tree_counters counters;
     tree_count(f->tree, &counters);
     *costs = f->costs;
+    costs->merge = f->merge_costs;
+    costs->merge.keep += f->store_cpu;
     costs->index_bytes = counters.index_bytes;
     costs->table_count = counters.table_count;
     costs->written_bytes = f->written_bytes;

@@ -32,12 +32,23 @@ void federation_reader_free(struct federation_reader *reader);
 bool federation_get(struct federation_reader *reader, uint32_t number, uint8_t *target);
 uint64_t federation_scan(struct federation_reader *reader);
 
+/* Where the CPU time of the compactor went, in seconds: flushes and merges, ever. */
+struct federation_merge_costs {
+    double fetch;   // blocks from the store's segments
+    double verify;  // SHA-256 of their bodies
+    double open;    // AEAD and decoding
+    double merge;   // comparing, and encoding the new blocks
+    double seal;    // AEAD, SHA-256 and the signature of each new block
+    double keep;    // the store: SHA-256, the signature's verification, its segments
+};
+
 /* Where the CPU time of fetched blocks went, in seconds, since the last reopen. */
 struct federation_costs {
     uint64_t blocks;
     double fetch;   // from the store's segments
     double verify;  // SHA-256 of the body
     double open;    // AEAD and decoding
+    struct federation_merge_costs merge;
     uint64_t index_bytes;
     uint64_t table_count;
     uint64_t written_bytes;  // TABLE records, ever

@@ -10,7 +10,7 @@
  *
  * usage: lsm_tree_bench [KEYS [BLOCK_KIB [DIRECTORY]]]
  *
- * KEYS is a multiple of 10,000. Default: 100,000 keys of 1 KiB, blocks of 64 KiB, the current
+ * KEYS is a multiple of 10,000. Default: 100,000 keys of 1 KiB, blocks of 16 KiB, the current
  * directory; a folder in it is used, then removed.
  */
 #include <dirent.h>
@@ -25,6 +25,7 @@
 #include "bench/lsm/rocks.h"
 #include "bench/lsm/workload.h"
 #include "crypto/crypto.h"
+#include "lsm/table.h"
 
 enum { ROUNDS = 5, THREADS_MAX = 2, VALUE_BYTES = 1024, PUTS_PER_KEY = 2, PUT_PARTS = 8 };
 
@@ -208,18 +209,36 @@ static void measure_puts(struct bench *bench)
            (double)costs.written_bytes / (double)costs.put_bytes);
 }
 
+static void print_merge_costs(const struct federation_merge_costs *before,
+                              const struct federation_merge_costs *after, double bytes)
+{
+    double kib16 = bytes / (16 << 10) / 1e6;
+    printf(
+        "  ours, CPU time per 16 KiB merged: fetch %.0f us, verify %.0f us, open and decode %.0f "
+        "us, merge and encode %.0f us, seal and sign %.0f us, store %.0f us\n",
+        (after->fetch - before->fetch) / kib16, (after->verify - before->verify) / kib16,
+        (after->open - before->open) / kib16, (after->merge - before->merge) / kib16,
+        (after->seal - before->seal) / kib16, (after->keep - before->keep) / kib16);
+}
+
 static void measure_merge(struct bench *bench)
 {
     double ours[3], rocks[3];
+    double total = 0;
+    struct federation_costs before, after;
+    federation_count(bench->ours, &before);
     for (size_t i = 0; i < 3; i++) {
         double start = workload_now();
         double bytes = (double)federation_compact(bench->ours);
         ours[i] = bytes / 1e6 / (workload_now() - start);
+        total += bytes;
         start = workload_now();
         bytes = (double)rocks_compact(bench->rocks);
         rocks[i] = bytes / 1e6 / (workload_now() - start);
     }
     print_line("merge of everything", "MB/s", ours, rocks, 3);
+    federation_count(bench->ours, &after);
+    print_merge_costs(&before.merge, &after.merge, total);
 }
 
 /* ---- all of it ---- */
@@ -272,7 +291,8 @@ int main(int argc, char **argv)
     (void)snprintf(directory, sizeof directory, "%s/lsm_bench.XXXXXX", argc > 3 ? argv[3] : ".");
     CHECK(mkdtemp(directory) != NULL);
     uint32_t key_count = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 100000;
-    uint32_t block_bytes = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) << 10 : 64 << 10;
+    uint32_t block_bytes =
+        argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) << 10 : TABLE_BLOCK_BYTES;
     CHECK(key_count >= 10000 && key_count % 10000 == 0 && key_count < WORKLOAD_ABSENT);
     bench.workload = (struct workload){
         .directory = directory,

@@ -13,7 +13,7 @@ static void check_again(const struct block *block, struct bytes plain)
 {
     struct block_builder *builder;
     struct buffer again = BUFFER_EMPTY;
-    CHECK(block_builder_new(&builder, BLOCK_TARGET_BYTES) == STATUS_OK);
+    CHECK(block_builder_new(&builder, BLOCK_TARGET_BYTES_MAX) == STATUS_OK);
     for (uint32_t i = 0; i < block_count(block); i++) {
         uint8_t key[TUPLE_KEY_BYTES_MAX];
         struct entry entry, found;
@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     enum status status = block_decode(&block, &plain);
     CHECK((status == STATUS_OK) == (block != NULL));
     // Near the bound a builder reckons with longer places of writers than there are.
-    if (status == STATUS_OK && length < BLOCK_TARGET_BYTES / 2) {
+    if (status == STATUS_OK && length < BLOCK_TARGET_BYTES_MAX / 2) {
         check_again(block, bytes_of(bytes, length));
     }
     block_free(block);

@@ -48,7 +48,7 @@ struct block_builder {
 
 enum status block_builder_new(struct block_builder **builder, size_t target_bytes)
 {
-    CHECK(target_bytes > 0 && target_bytes <= BLOCK_TARGET_BYTES);
+    CHECK(target_bytes > 0 && target_bytes <= BLOCK_TARGET_BYTES_MAX);
     *builder = calloc(1, sizeof **builder);
     if (*builder == NULL) {
         return STATUS_NO_MEMORY;
@@ -400,7 +400,7 @@ enum status block_decode(struct block **block, struct buffer *plain)
     }
     struct walk walk = {.in = cursor_over(plain->bytes, plain->length)};
     if (!decode_header(&walk.header, &walk.in) ||
-        (walk.header.count > 1 && plain->length > BLOCK_TARGET_BYTES)) {
+        (walk.header.count > 1 && plain->length > BLOCK_TARGET_BYTES_MAX)) {
         return STATUS_MALFORMED;
     }
     struct block *made = calloc(1, sizeof *made + walk.header.count * sizeof *made->places);

@@ -35,7 +35,7 @@
  * One set of entries has one encoding.
  */
 enum {
-    BLOCK_TARGET_BYTES = 64 << 10,                        // two entries or more fit into this
+    BLOCK_TARGET_BYTES_MAX = 64 << 10,                    // two entries or more fit into this
     BLOCK_BYTES_MAX = TUPLE_VALUE_BYTES_MAX + (2 << 10),  // one entry of the greatest size fits
 };
 
@@ -51,7 +51,7 @@ struct block_ref {
 
 struct block_builder;
 
-/* `target_bytes`: BLOCK_TARGET_BYTES or less. */
+/* `target_bytes`: BLOCK_TARGET_BYTES_MAX or less. */
 MUST_CHECK enum status block_builder_new(struct block_builder **builder, size_t target_bytes);
 void block_builder_free(struct block_builder *builder);  // wipes
 

@@ -10,8 +10,8 @@
 #include "lsm/table_index.h"
 
 /*
- * One input. Of tables, it holds the index of the one that it reads, and the block; the
- * head is its next entry, whose value lies in the block.
+ * One input. Of tables, it holds the index of the one that it reads, the block, and those behind it
+ * that came already; the head is its next entry, whose value lies in the block.
  */
 struct run {
     struct table *tables;  // copies; none: a source
@@ -19,8 +19,9 @@ struct run {
     uint32_t table;             // the one being read
     struct table_index *index;  // of it; NULL: needed
     uint32_t block;             // the one being read
-    struct block *content;      // of it; NULL: needed
-    uint32_t place;             // of the head in it
+    // Of it, and of those behind it in this table; NULL: not here.
+    struct block *contents[COMPACTION_AHEAD];
+    uint32_t place;  // of the head in it
     struct compaction_source source;
     struct entry head;
     uint8_t key[TUPLE_KEY_BYTES_MAX];  // the head's
@@ -73,7 +74,9 @@ static void run_free(struct run *run)
     }
     free(run->tables);
     table_index_free(run->index);
-    block_free(run->content);
+    for (uint32_t i = 0; i < COMPACTION_AHEAD; i++) {
+        block_free(run->contents[i]);
+    }
     buffer_wipe(run, sizeof *run);
     free(run);
 }
@@ -219,12 +222,13 @@ static enum status fill_from_tables(struct run *run)
         run->has_ended = true;
         return STATUS_OK;
     }
-    if (run->content == NULL) {
+    const struct block *content = run->contents[0];
+    if (content == NULL) {
         return STATUS_GAP;
     }
     struct entry entry;
-    block_entry_at(run->content, run->place, &entry);
-    struct block_key key = block_key_at(run->content, run->place);
+    block_entry_at(content, run->place, &entry);
+    struct block_key key = block_key_at(content, run->place);
     set_head(run, &entry, block_key_copy(&key, run->key));
     return STATUS_OK;
 }
@@ -252,8 +256,9 @@ static enum status fill_heads(struct compaction *compaction)
 /* The block was read: go on with the next one. */
 static void leave_block(struct run *run)
 {
-    block_free(run->content);
-    run->content = NULL;
+    block_free(run->contents[0]);
+    memmove(&run->contents[0], &run->contents[1], sizeof run->contents - sizeof run->contents[0]);
+    run->contents[COMPACTION_AHEAD - 1] = NULL;
     run->place = 0;
     run->block++;
     if (run->block == table_index_count(run->index)) {
@@ -268,20 +273,36 @@ static void drop_head(struct compaction *compaction, struct run *run)
 {
     run->has_head = false;
     compaction->counters.entries_read++;
-    if (run->tables != NULL && ++run->place == block_count(run->content)) {
+    if (run->tables != NULL && ++run->place == block_count(run->contents[0])) {
         leave_block(run);
     }
 }
 
-/* What the run waits for. False: nothing. */
-static bool run_need(const struct run *run, struct block_ref *ref)
+/* Whether the run cannot go on. */
+static bool run_waits(const struct run *run)
 {
-    if (run->tables == NULL || run->has_ended || run->content != NULL ||
-        run->table == run->table_count) {
+    return run->tables != NULL && !run->has_ended && run->contents[0] == NULL &&
+           run->table < run->table_count;
+}
+
+/* How many records it may take at once. */
+static uint32_t run_window(const struct run *run)
+{
+    if (run->index == NULL) {
+        return 1;
+    }
+    uint32_t left = table_index_count(run->index) - run->block;
+    return left < COMPACTION_AHEAD ? left : COMPACTION_AHEAD;
+}
+
+/* One of them. False: it is here. */
+static bool run_need(const struct run *run, uint32_t nth, struct block_ref *ref)
+{
+    if (run->contents[nth] != NULL) {
         return false;
     }
     *ref = run->index == NULL ? run->tables[run->table].index
-                              : table_index_ref(run->index, run->block);
+                              : table_index_ref(run->index, run->block + nth);
     return true;
 }
 
@@ -289,13 +310,17 @@ uint32_t compaction_need(const struct compaction *compaction, struct block_ref *
                          uint32_t count)
 {
     uint32_t found = 0;
-    for (uint32_t i = 0; i < compaction->run_count && found < count; i++) {
-        found += run_need(compaction->runs[i], &refs[found]);
+    // What every run waits for comes before what any of them will need later.
+    for (uint32_t nth = 0; nth < COMPACTION_AHEAD; nth++) {
+        for (uint32_t i = 0; i < compaction->run_count && found < count; i++) {
+            const struct run *run = compaction->runs[i];
+            found += run_waits(run) && nth < run_window(run) && run_need(run, nth, &refs[found]);
+        }
     }
     return found;
 }
 
-static enum status take_plain(struct run *run, struct buffer *plain)
+static enum status take_plain(struct run *run, uint32_t nth, struct buffer *plain)
 {
     if (run->index == NULL) {
         return table_index_decode(&run->index, &run->tables[run->table], buffer_bytes(plain));
@@ -303,14 +328,32 @@ static enum status take_plain(struct run *run, struct buffer *plain)
     struct block *content;
     enum status status = block_decode(&content, plain);
     if (status == STATUS_OK) {
-        status = table_index_verify(run->index, run->block, content);
+        status = table_index_verify(run->index, run->block + nth, content);
         if (status != STATUS_OK) {
             block_free(content);
             return status;
         }
-        run->content = content;
+        run->contents[nth] = content;
     }
     return status;
+}
+
+/* What the record is to the run. False: nothing that it lacks. */
+static bool run_find(const struct run *run, const struct record *record, struct block_ref *ref,
+                     uint32_t *nth)
+{
+    if (run->tables == NULL || run->has_ended || run->table == run->table_count) {
+        return false;
+    }
+    uint32_t window = run_window(run);
+    for (uint32_t i = 0; i < window; i++) {
+        if (run_need(run, i, ref) && ref->sequence == record->sequence &&
+            writer_id_equal(&ref->writer, &record->writer)) {
+            *nth = i;
+            return true;
+        }
+    }
+    return false;
 }
 
 enum status compaction_supply(struct compaction *compaction, const struct record *record,
@@ -318,9 +361,9 @@ enum status compaction_supply(struct compaction *compaction, const struct record
 {
     struct run *run = NULL;
     struct block_ref ref;
+    uint32_t nth = 0;
     for (uint32_t i = 0; i < compaction->run_count && run == NULL; i++) {
-        if (run_need(compaction->runs[i], &ref) && ref.sequence == record->sequence &&
-            writer_id_equal(&ref.writer, &record->writer)) {
+        if (run_find(compaction->runs[i], record, &ref, &nth)) {
             run = compaction->runs[i];
         }
     }
@@ -333,7 +376,7 @@ enum status compaction_supply(struct compaction *compaction, const struct record
     struct buffer plain = BUFFER_EMPTY;
     enum status status = seal_open(&plain, record, body_key);
     if (status == STATUS_OK) {
-        status = take_plain(run, &plain);
+        status = take_plain(run, nth, &plain);
         compaction->counters.bytes_read += record->whole.length;
     }
     buffer_release(&plain);

@@ -15,8 +15,8 @@
 
 /*
  * compaction: merges sorted runs into new tables, block by block. Sans-IO: it says which record it
- * needs and which plaintext is to be sealed; the caller fetches and appends. Memory: a block and
- * an index per input run, and a block and an index under construction.
+ * needs and which plaintext is to be sealed; the caller fetches and appends. Memory:
+ * COMPACTION_AHEAD blocks and an index per input run, and a block and an index under construction.
  *
  *     compaction_new(); compaction_add_run() or compaction_add_source() for each run
  *     loop on compaction_step():
@@ -28,6 +28,9 @@
  * a tombstone goes away. A crash at any step leaves records that nothing refers to.
  */
 struct compaction;
+
+/* Blocks of a run that are asked for at once: so many answers come for one wait. */
+enum { COMPACTION_AHEAD = 16 };
 
 struct compaction_config {
     struct table_builder_config builder;  // its now_ms judges expiry
@@ -68,7 +71,7 @@ MUST_CHECK enum status compaction_add_source(struct compaction *compaction,
  */
 MUST_CHECK enum status compaction_step(struct compaction *compaction, uint32_t entry_count_max);
 
-/* After STATUS_GAP: the records that are needed, one per run at most: the first `count` of them;
+/* After STATUS_GAP: the records that are needed, the most urgent first: at most `count` of them;
  * returns how many. */
 uint32_t compaction_need(const struct compaction *compaction, struct block_ref *refs,
                          uint32_t count);

@@ -35,6 +35,8 @@ enum {
     TABLE_ENTRIES_MAX = 1 << 20,
     TABLE_BLOCKS_MAX = 1 << 15,
     TABLE_SEPARATORS_BYTES_MAX = 1 << 20,
+    // Of a block: what a get of a cold key fetches, hashes and opens (docs/design/0050).
+    TABLE_BLOCK_BYTES = 16 << 10,
     TABLE_TARGET_BYTES = 64 << 20,  // a table ends with the block that reaches this
 };
 

@@ -86,7 +86,7 @@ enum status table_builder_new(struct table_builder **builder,
     }
     made->config = *config;
     if (made->config.block_bytes == 0) {
-        made->config.block_bytes = BLOCK_TARGET_BYTES;
+        made->config.block_bytes = TABLE_BLOCK_BYTES;
     }
     if (made->config.table_bytes == 0) {
         made->config.table_bytes = TABLE_TARGET_BYTES;

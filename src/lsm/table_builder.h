@@ -27,7 +27,7 @@ struct table_builder;
 
 struct table_builder_config {
     struct short_hash_key filter_key;
-    uint32_t block_bytes;  // at most BLOCK_TARGET_BYTES; 0: that
+    uint32_t block_bytes;  // at most BLOCK_TARGET_BYTES_MAX; 0: TABLE_BLOCK_BYTES
     uint64_t table_bytes;  // at most TABLE_TARGET_BYTES; 0: that
     uint64_t now_ms;       // by SYNC time: what stale_ms is reckoned from
 };

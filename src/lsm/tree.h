@@ -23,9 +23,9 @@
  * another nor write to memory that they share. tree_supply() may be called by any thread.
  * tree_adopt() and tree_install() are called by one thread at a time.
  *
- * Memory: per million entries 1.25 MB of filters, and per block 64 bytes and its separator; per
- * table less than 1 KiB and its two keys. With values of 1 KiB, blocks of 64 KiB and keys that
- * differ within 16 bytes that is about 2.6 MB in all. Plus the cache's bound.
+ * Memory: per million entries 1.25 MB of filters, and per block 72 bytes and its separator; per
+ * table less than 1 KiB and its two keys. With values of 1 KiB, blocks of 16 KiB and keys that
+ * differ within 16 bytes that is about 6.5 MB in all. Plus the cache's bound.
  */
 struct tree;
 

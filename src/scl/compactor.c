@@ -24,7 +24,7 @@ enum compactor_stage {
 
 enum {
     STEP_ENTRIES = 512,               // merged before others have their turn
-    NEED_MAX = 16,                    // blocks asked for at once
+    NEED_MAX = 32,                    // blocks asked for at once
     UNRECEIPTED_BYTES_MAX = 8 << 20,  // under way to the stores: then it waits for receipts
     REPEAT_US = 1000 * 1000,          // the leader may not have heard of the MANIFEST
     WAIT_US = 50 * 1000,
@@ -611,17 +611,18 @@ enum status compactor_step(struct compactor *compactor, uint64_t now_us, uint64_
     return STATUS_EMPTY;
 }
 
-/* A block that was asked for: the merge may want it. */
-static void on_block(void *context, const struct record *record, struct aead_key *key)
+/* A block that was asked for. STATUS_STALE: not by the merge. */
+static enum status on_block(void *context, const struct record *record, struct aead_key *key)
 {
     struct compactor *compactor = context;
     if (compactor->compaction == NULL) {
-        return;
+        return STATUS_STALE;
     }
     enum status status = compaction_supply(compactor->compaction, record, key);
     if (status == STATUS_MALFORMED || status == STATUS_NO_MEMORY) {
         compactor->trouble = status;
     }
+    return status;
 }
 
 // ---- the whole ----

@@ -33,7 +33,7 @@ struct compactor_config {
     const struct log *log;  // borrowed; NULL for none
     uint64_t flush_bytes;   // of the memtable, before it is worth a flush; 0: COMPACTOR_FLUSH_BYTES
     struct plan_config plan;
-    uint32_t block_bytes;  // 0: BLOCK_TARGET_BYTES
+    uint32_t block_bytes;  // 0: TABLE_BLOCK_BYTES
     uint64_t table_bytes;  // 0: TABLE_TARGET_BYTES
 };
 

@@ -128,10 +128,14 @@ enum status scl_cold_receive(struct scl *scl, const struct record *record)
     if (key == NULL) {
         return STATUS_GAP;
     }
-    enum status status = record->type == RECORD_MANIFEST ? receive_manifest(scl, record, key)
-                                                         : tree_supply(scl->cold.tree, record, key);
+    enum status status = STATUS_STALE;
     if (record->type == RECORD_TABLE && scl->cold.on_block != NULL) {
-        scl->cold.on_block(scl->cold.context, record, key);
+        status = scl->cold.on_block(scl->cold.context, record, key);
+    }
+    if (record->type == RECORD_MANIFEST) {
+        status = receive_manifest(scl, record, key);
+    } else if (status == STATUS_STALE) {
+        status = tree_supply(scl->cold.tree, record, key);
     }
     if (status == STATUS_NO_MEMORY) {
         return status;

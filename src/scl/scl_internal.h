@@ -90,7 +90,8 @@ struct scl_cold {
     struct hash adopting;      // the MANIFEST whose indexes are being fetched
     struct scl_block blocks[SCL_BLOCKS_MAX];
     uint64_t memtable_bytes;  // its bound; 0: none
-    void (*on_block)(void *context, const struct record *record, struct aead_key *key);
+    // A compactor's, asked first. STATUS_STALE: not for it.
+    enum status (*on_block)(void *context, const struct record *record, struct aead_key *key);
     void *context;
 };
 

@@ -65,7 +65,7 @@ static bool is_canonical(const uint8_t *bytes, size_t length)
     struct block *block;
     assert_int_equal(buffer_append(&plain, bytes, length), STATUS_OK);
     assert_int_equal(block_decode(&block, &plain), STATUS_OK);
-    struct block_builder *builder = builder_new(BLOCK_TARGET_BYTES);
+    struct block_builder *builder = builder_new(BLOCK_TARGET_BYTES_MAX);
     for (uint32_t i = 0; i < block_count(block); i++) {
         uint8_t key[TUPLE_KEY_BYTES_MAX];
         struct entry entry;
@@ -85,7 +85,7 @@ static bool is_canonical(const uint8_t *bytes, size_t length)
 static void bent_bytes_are_refused_or_mean_something_else(void **state)
 {
     (void)state;
-    struct block_builder *builder = builder_new(BLOCK_TARGET_BYTES);
+    struct block_builder *builder = builder_new(BLOCK_TARGET_BYTES_MAX);
     struct entry entries[] = {make("aa", "1", 200), make("aab", "", 3),
                               make("ab", "three", 1ull << 40)};
     entries[1].tuple.kind = TUPLE_DELETE;
@@ -121,7 +121,7 @@ static void bent_bytes_are_refused_or_mean_something_else(void **state)
 static void finds_each_key_and_none_beside_it(void **state)
 {
     (void)state;
-    struct block_builder *builder = builder_new(BLOCK_TARGET_BYTES);
+    struct block_builder *builder = builder_new(BLOCK_TARGET_BYTES_MAX);
     for (unsigned i = 0; i < 500; i++) {
         char key[32];
         snprintf(key, sizeof key, "key/%04u", 2 * i);
@@ -187,7 +187,7 @@ static void two_entries_stay_within_the_bound_and_one_may_be_of_any_size(void **
 static void a_block_holds_up_to_256_writers(void **state)
 {
     (void)state;
-    struct block_builder *builder = builder_new(BLOCK_TARGET_BYTES);
+    struct block_builder *builder = builder_new(BLOCK_TARGET_BYTES_MAX);
     for (unsigned i = 0; i < 257; i++) {
         char key[32];
         snprintf(key, sizeof key, "%04u", i);
