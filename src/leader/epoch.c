@@ -6,8 +6,9 @@
 #include "leader/leader_internal.h"
 
 /*
- * Epochs (DESIGN 6.4): RTS, EOE, SYNC. An epoch begins only when a receipt has
- * spoken of a record that no SYNC lists: an idle app is silent.
+ * Epochs (DESIGN 6.4): RTS, EOE, SYNC. An epoch begins when a receipt has spoken of a record that
+ * no SYNC lists, or while the floor lies below what is listed: an idle app is silent, once all that
+ * was written is decided.
  */
 enum {
     EPOCH_INTERVAL_US = 500 * 1000,            // between two SYNCs under load
@@ -97,6 +98,17 @@ static bool has_news(struct leader *leader)
         }
     }
     return false;
+}
+
+/*
+ * Whether another epoch may raise the floor: what lies above it can neither go into tables nor
+ * leave a memtable, so workers that are full of it would wait for a write that they refuse.
+ */
+static bool has_undecided(struct leader *leader)
+{
+    const struct capsule_sync *newest = capsule_newest_sync(leader->capsule);
+    return newest != NULL && newest->floor < newest->lamport &&
+           newest->floor < lock_floor_max(leader);
 }
 
 /* Whether a member's answer to the epoch under way is here and held by W stores. */
@@ -361,7 +373,7 @@ enum status epoch_tick(struct leader *leader, struct leader_time time, uint64_t 
         return STATUS_OK;
     }
     // One SYNC at a time: the next waits until W stores hold the last.
-    bool has_work = epoch_has_cut_to_list(leader) || has_news(leader) ||
+    bool has_work = epoch_has_cut_to_list(leader) || has_news(leader) || has_undecided(leader) ||
                     rotation_epoch_to_begin(leader) != 0 || rotation_is_under_way(leader);
     if (!has_work || !leader_own_is_durable(leader, leader->sync_sequence)) {
         return STATUS_OK;
