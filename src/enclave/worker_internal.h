@@ -202,6 +202,7 @@ struct worker_lock {
 struct worker_kv {
     struct worker *worker;
     struct scl_reader *reader;
+    uint64_t due_us;  // when nothing is waited for any more: an invocation's end; 0: no invocation
     struct worker_lock locks[WORKER_LOCKS_MAX];  // the one taken last comes last
     size_t lock_count;
     uint32_t hold;           // the last number

@@ -17,6 +17,16 @@ static bool is_live(const struct worker_kv *kv, const struct memtable_entry *ent
     return !entry->is_tombstone && !is_expired;
 }
 
+/*
+ * Until when something is waited for. An invocation waits no longer than it may last: the engine
+ * cannot stop it meanwhile, and the watchdog would stop the worker.
+ */
+static uint64_t due_of(const struct worker_kv *kv, uint64_t wait_us)
+{
+    uint64_t due_us = enclave_now_us() + wait_us;
+    return kv->due_us != 0 && kv->due_us < due_us ? kv->due_us : due_us;
+}
+
 /* A block of a table is needed: the opener's thread sends what the scl has to say. */
 static void ask_for(struct worker *worker, const struct block_ref *need)
 {
@@ -76,7 +86,7 @@ static enum status get_from_map(struct worker_kv *kv, struct bytes key,
                                 struct dependency *dependency, struct buffer *value,
                                 struct memtable_version *version)
 {
-    uint64_t due_us = enclave_now_us() + WORKER_COLD_US;
+    uint64_t due_us = due_of(kv, WORKER_COLD_US);
     enum status status;
     while ((status = try_get(kv, key, dependency, value, version)) == STATUS_GAP) {
         if (enclave_now_us() >= due_us) {
@@ -136,7 +146,7 @@ enum status worker_kv_put(struct worker_kv *kv, enum tuple_kind kind, struct byt
     if (kv->lock_count > 0) {
         return overlay_put(&kv->locks[kv->lock_count - 1].written, &tuple);
     }
-    uint64_t due_us = enclave_now_us() + WORKER_DURABLE_US;
+    uint64_t due_us = due_of(kv, WORKER_DURABLE_US);
     enum status status;
     pthread_mutex_lock(&worker->lock);
     while ((status = try_put(worker, &tuple, dependency)) == STATUS_FULL &&
@@ -241,14 +251,14 @@ enum status worker_kv_list(struct worker_kv *kv, struct bytes prefix, size_t lim
                            void *visitor, struct buffer *next)
 {
     enum status status = list_until(kv, prefix, limit, cursor, dependency, visit, visitor, next,
-                                    enclave_now_us() + WORKER_COLD_US);
+                                    due_of(kv, WORKER_COLD_US));
     return status == STATUS_GAP ? STATUS_TIMEOUT : status;
 }
 
 enum status worker_kv_sync(struct worker_kv *kv, const struct dependency *dependency)
 {
     struct worker *worker = kv->worker;
-    uint64_t due_us = enclave_now_us() + WORKER_DURABLE_US;
+    uint64_t due_us = due_of(kv, WORKER_DURABLE_US);
     enum status status = STATUS_OK;
     pthread_mutex_lock(&worker->lock);
     while (status == STATUS_OK && !scl_is_durable(worker->scl, dependency)) {

@@ -363,6 +363,7 @@ static void invoke(struct thread *thread, struct worker_task *task)
     task->ran.version = manifest->version;
     task->ran.code = manifest->code_hash;
     thread->task = task;
+    thread->kv.due_us = enclave_now_us() + compiled->source->manifest.time_ms * 1000;
     lambda_invoke(thread->engine, compiled->function, &event, &calls, thread, &task->result);
     thread->task = NULL;
     worker_lock_abandon_all(&thread->kv);
