@@ -98,6 +98,12 @@ enum status holdback_put(struct holdback *holdback, const struct record *record)
     return STATUS_OK;
 }
 
+bool holdback_is_tight(const struct holdback *holdback)
+{
+    return holdback->count > HOLDBACK_COUNT_MAX / 4 * 3 ||
+           holdback->byte_count > HOLDBACK_BYTES_MAX / 4 * 3;
+}
+
 bool holdback_has(const struct holdback *holdback, const struct writer_id *writer,
                   uint64_t sequence)
 {

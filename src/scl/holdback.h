@@ -38,6 +38,12 @@ MUST_CHECK enum status holdback_take(struct holdback *holdback, const struct wri
 MUST_CHECK enum status holdback_next(const struct holdback *holdback, size_t *place,
                                      struct writer_id *writer, uint64_t *sequence);
 
+/*
+ * Three quarters of the bounds are taken: the rest is for those whose turn it is. Otherwise what
+ * waits would leave no room for what it waits for.
+ */
+bool holdback_is_tight(const struct holdback *holdback);
+
 /* Drop everything of this writer at or below `sequence`: overtaken. */
 void holdback_drop(struct holdback *holdback, const struct writer_id *writer, uint64_t sequence);
 

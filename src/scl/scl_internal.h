@@ -324,6 +324,13 @@ void scl_lock_release_all(struct scl *scl);
 MUST_CHECK enum status scl_keys_output(struct scl *scl, uint64_t now_us, struct buffer *plain);
 uint64_t scl_keys_wake_us(struct scl *scl, uint64_t now_us);
 
+/*
+ * A compactor applies of a worker's branch what SYNCs have listed: no cut will undo that. So does
+ * everybody of a branch that is about to be cut, for it may go on writing what no store takes.
+ */
+bool scl_open_may_apply(const struct scl *scl, size_t index, const struct capsule_member *member,
+                        uint64_t sequence);
+
 /* The key that opens this record's body; NULL: not ours to read (yet). By the opener's thread. */
 struct aead_key *scl_open_key(struct scl *scl, const struct record *record);
 

@@ -87,12 +87,8 @@ static bool is_opened(const struct record *record)
            record->type != RECORD_MANIFEST && !record->is_pruned;
 }
 
-/*
- * A compactor applies of a worker's branch what SYNCs have listed: no cut will undo that. So does
- * everybody of a branch that is about to be cut, for it may go on writing what no store takes.
- */
-static bool may_apply(const struct scl *scl, size_t index, const struct capsule_member *member,
-                      uint64_t sequence)
+bool scl_open_may_apply(const struct scl *scl, size_t index, const struct capsule_member *member,
+                        uint64_t sequence)
 {
     bool is_certain = !scl->is_compactor || member->role != MEMBER_WORKER;
     bool is_ending = member->revoked_epoch != 0 && !member->is_closed;
@@ -108,7 +104,7 @@ static enum status begin_run(struct scl *scl, struct scl_open_job *job, size_t i
     uint32_t key_epoch = 0;
     while (job->count < SCL_RUN_RECORDS_MAX && run_bytes < SCL_RUN_BYTES_MAX) {
         uint64_t sequence = member->head.sequence + 1 + job->count;
-        if (!may_apply(scl, index, member, sequence) ||
+        if (!scl_open_may_apply(scl, index, member, sequence) ||
             job_add(scl, job, &member->id, sequence) != STATUS_OK) {
             break;
         }

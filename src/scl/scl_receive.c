@@ -19,6 +19,18 @@ void scl_receive_introduction(struct scl *scl, const struct record *record)
     }
 }
 
+/* Others may wait for it; what is merely early may come again. */
+static bool is_due(const struct scl *scl, const struct record *record,
+                   const struct capsule_member *member)
+{
+    if (member == NULL) {
+        return record->type == RECORD_GENESIS || record->type == RECORD_TERM;
+    }
+    return member->role == MEMBER_LEADER ||
+           (record->sequence == member->head.sequence + 1 &&
+            scl_open_may_apply(scl, scl_member_index(scl, member), member, record->sequence));
+}
+
 enum status scl_receive(struct scl *scl, const struct record *record)
 {
     enum status begun = scl_start_receive(scl, record);
@@ -38,6 +50,9 @@ enum status scl_receive(struct scl *scl, const struct record *record)
     }
     if (!hash_equal(&record->capsule, capsule_name(scl->capsule))) {
         return STATUS_DENIED;
+    }
+    if (holdback_is_tight(scl->holdback) && !is_due(scl, record, member)) {
+        return STATUS_FULL;
     }
     enum status status = holdback_put(scl->holdback, record);
     if (status == STATUS_OK) {

@@ -189,6 +189,31 @@ static void holds_no_more_bytes_than_its_bound(void **state)
     free(part);
 }
 
+static void says_when_the_rest_is_for_those_whose_turn_it_is(void **state)
+{
+    struct holdback *holdback = *state;
+    enum { PART_BYTES = HOLDBACK_BYTES_MAX / 4 };
+    uint8_t *part = calloc(1, PART_BYTES);
+    assert_non_null(part);
+    for (uint64_t sequence = 1; sequence <= 3; sequence++) {
+        const struct record record = record_of(1, sequence, bytes_of(part, PART_BYTES));
+        assert_int_equal(holdback_put(holdback, &record), STATUS_OK);
+        assert_false(holdback_is_tight(holdback));
+    }
+    const struct record one_byte = record_of(1, 4, bytes_of(part, 1));
+    assert_int_equal(holdback_put(holdback, &one_byte), STATUS_OK);
+    assert_true(holdback_is_tight(holdback));
+    free(part);
+    const struct writer_id id = writer_of(1);
+    holdback_drop(holdback, &id, UINT64_MAX);
+    for (uint64_t sequence = 1; sequence <= HOLDBACK_COUNT_MAX / 4 * 3; sequence++) {
+        assert_int_equal(put(holdback, 1, sequence), STATUS_OK);
+        assert_false(holdback_is_tight(holdback));
+    }
+    assert_int_equal(put(holdback, 2, 1), STATUS_OK);
+    assert_true(holdback_is_tight(holdback));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +222,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_apart_what_shares_a_bucket, setup, teardown),
         cmocka_unit_test_setup_teardown(drops_one_writer_up_to_a_sequence, setup, teardown),
         cmocka_unit_test_setup_teardown(the_walk_names_each_record_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(says_when_the_rest_is_for_those_whose_turn_it_is, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(holds_no_more_records_than_its_bound, setup, teardown),
         cmocka_unit_test_setup_teardown(holds_no_more_bytes_than_its_bound, setup, teardown),
     };

@@ -385,6 +385,36 @@ static void applies_in_branch_order_and_holds_what_lies_beyond_a_gap(void **stat
     fixture_free(f);
 }
 
+static void p9_what_came_early_leaves_room_for_what_it_waits_for(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    size_t first = f->world.record_count;
+    enum { VALUE_BYTES = 1 << 20, COUNT = 80 };
+    char *value = calloc(1, VALUE_BYTES);
+    assert_non_null(value);
+    memset(value, 'v', VALUE_BYTES - 1);
+    capsule_world_put(&f->world, f->a, "key", value);
+    // The first record of one branch got lost; more of it than can be held came before it does.
+    enum status status = STATUS_OK;
+    for (size_t i = 1; i < COUNT; i++) {
+        capsule_world_put(&f->world, f->a, "key", value);
+        status = feed(f, first + i);
+        assert_true(status == STATUS_OK || status == STATUS_FULL);
+    }
+    assert_int_equal(status, STATUS_FULL);
+    assert_int_equal(feed(f, first), STATUS_OK);
+    assert_int_equal(counters_of(f).records_applied > COUNT / 2, true);
+    for (size_t i = COUNT / 2; i < COUNT; i++) {
+        status = feed(f, first + i);
+        assert_true(status == STATUS_OK || status == STATUS_STALE);
+    }
+    assert_value(f, "key", value);
+    free(value);
+    fixture_free(f);
+}
+
 static void a_record_waits_for_its_member_and_its_key(void **state)
 {
     (void)state;
@@ -1774,6 +1804,7 @@ int main(void)
         cmocka_unit_test(p5_a_tie_is_decided_alike_in_every_order_of_arrival),
         cmocka_unit_test(p5_a_tie_with_the_own_write_is_decided_by_the_writer),
         cmocka_unit_test(applies_in_branch_order_and_holds_what_lies_beyond_a_gap),
+        cmocka_unit_test(p9_what_came_early_leaves_room_for_what_it_waits_for),
         cmocka_unit_test(a_record_waits_for_its_member_and_its_key),
         cmocka_unit_test(the_beginning_may_come_in_any_order),
         cmocka_unit_test(p2_a_forged_record_is_not_applied),
