@@ -328,7 +328,8 @@ static void make_machine(struct federation *f)
 static void make_genesis(struct federation *f, const struct federation_config *config)
 {
     struct genesis genesis = {.store_count = (uint32_t)f->store_count,
-                              .receipt_count = (uint32_t)config->receipt_count};
+                              .receipt_count = (uint32_t)config->receipt_count,
+                              .tolerated_count = (uint32_t)config->tolerated_count};
     struct buffer policy = BUFFER_EMPTY;
     snprintf(genesis.app, sizeof genesis.app, "simulated");
     genesis.owner = sign_key_public(f->owner.key);

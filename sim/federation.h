@@ -44,8 +44,9 @@ struct federation_config {
     uint64_t memtable_bytes;   // bound of each worker's memtable; 0: none
     const struct disk *disks;  // one for each store; borrowed
     size_t store_count;
-    size_t receipt_count;   // W
-    const struct log *log;  // borrowed; NULL for none
+    size_t receipt_count;    // W
+    size_t tolerated_count;  // f
+    const struct log *log;   // borrowed; NULL for none
     struct network_faults faults;
     void (*on_event)(void *context, const struct federation_event *event);  // NULL: none
     void *context;
@@ -100,6 +101,9 @@ void federation_store_kill(struct federation *federation, size_t store);
  * holds too little of that worker to be forked.
  */
 bool federation_store_fork(struct federation *federation, size_t store, size_t worker);
+/* From now on it signs for every other lot of records that comes, and keeps none of them; or not.
+ */
+void federation_store_lie(struct federation *federation, size_t store, bool is_lying);
 /* Of all records that it gives to whoever reads its log. Statuses as store_read(). */
 MUST_CHECK enum status federation_store_digest(struct federation *federation, size_t store,
                                                struct hash *digest);

@@ -61,6 +61,8 @@ struct federation_store {
     bool must_commit;
     uint64_t proof_count;
     uint64_t tick_us;
+    bool is_lying;
+    uint64_t lie_count;  // of what came meanwhile
 };
 
 struct federation_owner {

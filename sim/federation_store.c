@@ -83,9 +83,54 @@ static void ends_with(struct federation *f, size_t index, enum status status)
     CHECK(status == STATUS_OK);
 }
 
+/* Sign for records that are not kept, as far as they are genuine. */
+static void sign_falsely(struct federation_store *store, struct bytes records)
+{
+    enum { HEADS = 64 };
+    const struct capsule *capsule = store_capsule(store->store);
+    const struct verify_key key = sign_key_public(store->key);
+    struct writer_id id = writer_store_id_of(&key);
+    struct branch_head heads[HEADS];
+    uint32_t count = 0;
+    for (size_t length; records.length > 0 && count < HEADS;
+         records = bytes_of(records.at + length, records.length - length)) {
+        struct record record;
+        length = record_length(records.at, records.length);
+        if (length == 0 || length > records.length ||
+            record_decode_stored(&record, records.at, length) != STATUS_OK) {
+            break;
+        }
+        const struct capsule_member *member = capsule_member_find(capsule, &record.writer);
+        if (member != NULL && record_verify(&record, &member->key) == STATUS_OK) {
+            heads[count++] = (struct branch_head){
+                .writer = record.writer,
+                .head = {.sequence = record.sequence, .hash = record.hash},
+            };
+        }
+    }
+    struct buffer body = BUFFER_EMPTY, frame = BUFFER_EMPTY;
+    CHECK(receipt_encode(&body, RECEIPT_DURABLE, capsule_name(capsule), capsule_term(capsule),
+                         heads, count, store->key) == STATUS_OK);
+    CHECK(frame_encode(&frame, FRAME_RECEIPT, 0, &id, buffer_bytes(&body)) == STATUS_OK);
+    store_broadcast(store, buffer_bytes(&frame));
+    buffer_release(&body);
+    buffer_release(&frame);
+}
+
+void federation_store_lie(struct federation *f, size_t index, bool is_lying)
+{
+    f->stores[index].is_lying = is_lying;
+}
+
 static void store_receive(struct federation *f, size_t place, const struct network_letter *letter)
 {
     struct federation_store *store = &f->stores[place - PLACE_STORE];
+    struct frame frame;
+    if (store->is_lying && frame_decode(&frame, buffer_bytes(&letter->frame)) == STATUS_OK &&
+        frame.kind == FRAME_RECORD && store->lie_count++ % 2 == 0) {
+        sign_falsely(store, frame.body);
+        return;
+    }
     store->must_commit = true;
     ends_with(f, place - PLACE_STORE,
               server_receive(store->server, letter->from, buffer_bytes(&letter->frame)));

@@ -143,6 +143,9 @@ static void print_repeat(const struct scenario_config *config)
            " --stores %" PRIu64 " --receipts %" PRIu64,
            config->seed, config->step_count, config->worker_count, config->store_count,
            config->receipt_count);
+    if (config->tolerated_count > 0) {
+        printf(" --tolerated %" PRIu64, config->tolerated_count);
+    }
     if (config->without != 0) {
         printf(" --without ");
         print_faults(config->without);
@@ -247,6 +250,7 @@ static int run_seeds(const struct command_line *line, uint64_t without)
                 .worker_count = command_number(line, "workers", SCENARIO_WORKERS),
                 .store_count = store_count,
                 .receipt_count = command_number(line, "receipts", (store_count + 2) / 2),
+                .tolerated_count = command_number(line, "tolerated", 0),
                 .without = without,
                 .log = command_has(line, "log") ? &log : NULL,
                 .on_event = command_has(line, "trace") ? print_event : NULL,

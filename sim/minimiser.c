@@ -52,6 +52,9 @@ static void drop_workers(struct search *search)
 static void drop_stores(struct search *search)
 {
     struct scenario_config smaller = *search->config;
+    if (smaller.tolerated_count > 0) {
+        return;  // fewer would tolerate less
+    }
     for (smaller.store_count = 1; smaller.store_count < search->config->store_count;
          smaller.store_count++) {
         smaller.receipt_count = search->config->receipt_count < smaller.store_count

@@ -53,6 +53,8 @@ static const struct {
     [SCENARIO_FORK] = {"fork", 25},
     [SCENARIO_ROT] = {"rot", 40},
     [SCENARIO_LOSE_DISK] = {"lose-disk", 30},
+    [SCENARIO_LIE] = {"lie", 50},
+    [SCENARIO_ROLL_BACK] = {"roll-back", 50},
 };
 
 const char *scenario_fault_name(enum scenario_fault fault)
@@ -310,6 +312,7 @@ static void begin(struct scenario *s)
         .disks = s->disks,
         .store_count = s->config->store_count,
         .receipt_count = s->config->receipt_count,
+        .tolerated_count = s->config->tolerated_count,
         .log = s->config->log,
         .faults = {.delay_us = SCENARIO_CALM_DELAY_US},
         .on_event = on_event,
@@ -380,6 +383,7 @@ void scenario_run(const struct scenario_config *config, struct scenario_result *
     CHECK(config->worker_count > 0 && config->worker_count <= SCENARIO_WORKERS_MAX);
     CHECK(config->store_count > 0 && config->store_count <= FEDERATION_STORES_MAX);
     CHECK(config->receipt_count > 0 && config->receipt_count <= config->store_count);
+    CHECK(config->tolerated_count < config->receipt_count);
     struct scenario *s = calloc(1, sizeof *s);
     CHECK(s != NULL);
     struct random_seeded crash_seed, time_seed;

@@ -43,6 +43,8 @@ enum scenario_fault {
     SCENARIO_FORK,
     SCENARIO_ROT,
     SCENARIO_LOSE_DISK,
+    SCENARIO_LIE,
+    SCENARIO_ROLL_BACK,
     SCENARIO_FAULTS,
 };
 
@@ -51,9 +53,10 @@ struct scenario_config {
     uint64_t step_count;
     uint64_t worker_count;
     uint64_t store_count;
-    uint64_t receipt_count;  // W
-    uint64_t without;        // bits by enum scenario_fault
-    const struct log *log;   // borrowed; NULL for none
+    uint64_t receipt_count;    // W
+    uint64_t tolerated_count;  // f
+    uint64_t without;          // bits by enum scenario_fault
+    const struct log *log;     // borrowed; NULL for none
     void (*on_event)(void *context, const struct federation_event *event);  // NULL: none
     void *context;
 };
