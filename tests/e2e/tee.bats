@@ -57,3 +57,41 @@ END
     run timeout 60 "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --tee none
     [ "$status" != 0 ]
 }
+
+# Doctor's findings, one line each: state, what, text, and whether there is a remedy.
+findings() {  # [TEE]
+    env ${1:+LD_PRELOAD="$tools/fake_tee.so" PARANOID_FAKE_TEE="$1"} \
+        "$PARANOID_BIN/paranoid" doctor --app "$app" --json >"$BATS_TEST_TMPDIR/doctor.json"
+    python3 -c '
+import json, sys
+for f in json.load(open(sys.argv[1])):
+    print(f["state"], f["what"] + ":", f["text"], "| remedy" if f["remedy"] else "|")' "$BATS_TEST_TMPDIR/doctor.json"
+}
+
+@test "doctor says which TEE there is, by which interface, and whom the policy would refuse" {
+    run findings
+    echo "$output"
+    [ "$status" = 0 ]
+    grep -q '^note tee: simulated: no /dev/attestation' <<<"$output"
+    grep -q '^ok worker, simulated: would be admitted: tee=simulated UpToDate' <<<"$output"
+    grep -q '^ok collateral, simulated: in force until 20' <<<"$output"
+    for tee in tdx sev-snp sgx; do
+        run findings "$tee"
+        echo "$output"
+        grep -q "^ok tee: $tee, by " <<<"$output"
+        grep -q '^note worker, hardware: would be refused (chain): .*| remedy' <<<"$output"
+    done
+}
+
+@test "doctor says what is bad when no way is open, with a remedy each" {
+    sed -i 's/"allow_simulated": true/"allow_simulated": false/' "$app/policy.json"
+    run paranoid doctor --app "$app"
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ $output == *"bad   worker, simulated  would be refused (simulated_not_allowed)"* ]]
+    run findings tdx
+    [ "$(grep -c '^bad .*, hardware: would be refused (chain).*| remedy' <<<"$output")" = 3 ]
+    rm "$app/host/platform"
+    run paranoid doctor --app "$app"
+    [[ $output == *"bad   simulated platform "*"restore it"* ]]
+}
