@@ -609,8 +609,8 @@ enum status store_begin_refill(const struct disk *disk)
 }
 
 /*
- * A log that is empty may have been lost. Until its siblings have said what they hold, this
- * store does not know what it has signed for.
+ * A log that is empty may have been lost, unless the file is there that says that it was whole.
+ * Until its siblings have said what they hold, this store does not know what it has signed for.
  */
 static enum status load_refill(struct store *store)
 {
@@ -619,12 +619,10 @@ static enum status load_refill(struct store *store)
     if (capsule_genesis(store->capsule)->store_count == 1) {
         return STATUS_OK;
     }
-    if (record_index_count(&store->index) == 0 && store->genesis_record.length == 0) {
-        return save_refill(store, true);
-    }
     enum status status = store->disk->size(store->disk->context, STORE_REFILL_FILE, &bytes);
     if (status == STATUS_NOT_FOUND) {
-        return STATUS_OK;
+        bool is_empty = record_index_count(&store->index) == 0 && store->genesis_record.length == 0;
+        return is_empty ? save_refill(store, true) : STATUS_OK;
     }
     if (status == STATUS_OK && bytes != REFILL_BYTES) {
         return STATUS_DAMAGED;

@@ -297,6 +297,19 @@ static void stores_that_begin_together_are_whole(void **state)
     }
 }
 
+static void p9_one_that_holds_nothing_yet_has_not_lost_it(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    // Two at a time: they do not wait for each other.
+    for (uint32_t i = 0; i < 2; i++) {
+        stop(f, i);
+        start(f, i);
+        assert_false(store_is_refilling(f->stores[i].store));
+        assert_int_equal(ask_fence(f, i), STATUS_OK);
+    }
+}
+
 static void what_comes_before_a_store_is_ready_waits(void **state)
 {
     struct fixture *f = *state;
@@ -770,6 +783,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(stores_that_begin_together_are_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(p9_one_that_holds_nothing_yet_has_not_lost_it, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_comes_before_a_store_is_ready_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_what_a_store_missed_its_siblings_give_it, setup,
                                         teardown),
