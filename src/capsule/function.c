@@ -19,13 +19,15 @@ static const char *const DURABILITY_TEXTS[] = {
 static const char *const RUNTIME_TEXTS[] = {
     [FUNCTION_JS] = "js",
     [FUNCTION_WASM] = "wasm",
+    [FUNCTION_SECRET] = "secret",
 };
-enum { CHOICE_COUNT = 2 };
+enum { CHOICE_COUNT = 2, RUNTIME_COUNT = 3 };
 
 /* The index of `text` in `choices`; `failed` is set when it is none of them. */
-static unsigned choice_from(const char *text, const char *const choices[CHOICE_COUNT], bool *failed)
+static unsigned choice_from(const char *text, const char *const choices[], unsigned count,
+                            bool *failed)
 {
-    for (unsigned i = 0; i < CHOICE_COUNT; i++) {
+    for (unsigned i = 0; i < count; i++) {
         if (strcmp(text, choices[i]) == 0) {
             return i;
         }
@@ -46,6 +48,23 @@ void function_manifest_release(struct function_manifest *manifest)
 bool function_name_is_valid(struct bytes name)
 {
     return owner_name_is_valid(name, FUNCTION_NAME_BYTES_MAX);
+}
+
+bool function_secret_name_is_valid(struct bytes name)
+{
+    return owner_name_is_valid(name, FUNCTION_SECRET_NAME_BYTES_MAX);
+}
+
+/* Secrets have names of their own, so that no function and no secret are taken for each other. */
+static bool has_right_name(enum function_runtime runtime, struct bytes name)
+{
+    const struct bytes prefix = bytes_text(FUNCTION_SECRET_PREFIX);
+    if (runtime != FUNCTION_SECRET) {
+        return function_name_is_valid(name);
+    }
+    return bytes_start_with(name, prefix) &&
+           function_secret_name_is_valid(
+               bytes_of(name.at + prefix.length, name.length - prefix.length));
 }
 
 static json_t *prefixes_to_json(const struct function_manifest *manifest)
@@ -96,7 +115,7 @@ enum status function_encode(struct buffer *body, struct function_manifest *manif
                             struct bytes code, const struct hash *capsule,
                             const struct sign_key *owner)
 {
-    CHECK(function_name_is_valid(bytes_text(manifest->name)));
+    CHECK(has_right_name(manifest->runtime, bytes_text(manifest->name)));
     CHECK(manifest->version >= 1 && code.length <= FUNCTION_CODE_BYTES_MAX);
     CHECK(manifest->prefix_count <= FUNCTION_PREFIXES_MAX);
     CHECK(!manifest->is_removed || code.length == 0);
@@ -163,12 +182,14 @@ static enum status manifest_from_json(struct function_manifest *manifest, struct
     manifest->version = owner_json_u64(&in, "version");
     json_t *limits = owner_json_member(&in, "limits");
     json_t *prefixes = owner_json_member(&in, "prefixes");
-    manifest->access = (enum function_access)choice_from(access, ACCESS_TEXTS, &in.failed);
-    manifest->durability =
-        (enum function_durability)choice_from(durability, DURABILITY_TEXTS, &in.failed);
-    manifest->runtime = (enum function_runtime)choice_from(runtime, RUNTIME_TEXTS, &in.failed);
+    manifest->access =
+        (enum function_access)choice_from(access, ACCESS_TEXTS, CHOICE_COUNT, &in.failed);
+    manifest->durability = (enum function_durability)choice_from(durability, DURABILITY_TEXTS,
+                                                                 CHOICE_COUNT, &in.failed);
+    manifest->runtime =
+        (enum function_runtime)choice_from(runtime, RUNTIME_TEXTS, RUNTIME_COUNT, &in.failed);
 
-    if (!owner_json_done(&in) || !function_name_is_valid(bytes_text(name)) ||
+    if (!owner_json_done(&in) || !has_right_name(manifest->runtime, bytes_text(name)) ||
         manifest->version == 0 || !limits_from_json(manifest, limits)) {
         return STATUS_MALFORMED;
     }

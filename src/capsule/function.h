@@ -15,19 +15,25 @@
  * the body of a record of the leader's. JSON
  *   {"access":"public|token","capsule":"<hex>","code":"<hex SHA-256 of the payload>",
  *    "durability":"receipt|async","limits":{"memory_bytes":M,"response_bytes":B,"time_ms":T},
- *    "name":"…","prefixes":["…"],"removed":false,"runtime":"js|wasm","version":V}
+ *    "name":"…","prefixes":["…"],"removed":false,"runtime":"js|wasm|secret","version":V}
  * Limits of 0 stand for the defaults; time is at most 15 minutes, memory 16 GiB, a response 64 MiB.
  * Payload: the code (empty when removed). No prefixes: every key is allowed.
  * Names: 1 to 64 of a-z, A-Z, 0-9, '-', '_'. A higher version replaces a lower one.
+ *
+ * A secret for functions travels the same way, with its text for code: runtime "secret", and a name
+ * of 1 to 57 of the same characters behind "secret:", which no function has.
  */
 enum {
     FUNCTION_NAME_BYTES_MAX = 64,
     FUNCTION_PREFIXES_MAX = 16,
     FUNCTION_CODE_BYTES_MAX = 2 << 20,
+    FUNCTION_SECRET_NAME_BYTES_MAX = 57,
+    FUNCTION_SECRET_BYTES_MAX = 64 << 10,
     FUNCTION_TIME_MS_MAX = 15 * 60 * 1000,
     FUNCTION_RESPONSE_BYTES_MAX = 64 << 20,
 };
-enum function_runtime { FUNCTION_JS, FUNCTION_WASM };
+#define FUNCTION_SECRET_PREFIX "secret:"
+enum function_runtime { FUNCTION_JS, FUNCTION_WASM, FUNCTION_SECRET };
 enum function_access { FUNCTION_TOKEN, FUNCTION_PUBLIC };
 enum function_durability { FUNCTION_RECEIPT, FUNCTION_ASYNC };
 
@@ -48,6 +54,7 @@ struct function_manifest {
 
 void function_manifest_release(struct function_manifest *manifest);
 bool function_name_is_valid(struct bytes name);
+bool function_secret_name_is_valid(struct bytes name);  // without its prefix
 
 /*
  * Encode and sign manifest and code. `code_hash` is computed here. Name, version,

@@ -43,13 +43,14 @@ static int give_function(const struct app *app, const struct sign_key *owner,
     const struct message_deploy deploy = {.request = ORDER_REQUEST, .function = function};
     enum status status = message_deploy_encode(&plain, &deploy);
     CHECK(status == STATUS_OK);  // its size was checked when it was read
-    snprintf(what, sizeof what, "deploy '%s'", manifest->name);
+    snprintf(what, sizeof what, "%s '%s'",
+             manifest->runtime == FUNCTION_SECRET ? "publish" : "deploy", manifest->name);
     int result = order_give(app, owner, what, buffer_bytes(&plain), DEPLOY_WAIT_MS);
     buffer_release(&plain);
     return result;
 }
 
-static int publish(const struct command_line *line, struct function_manifest *manifest,
+int deploy_publish(const struct command_line *line, struct function_manifest *manifest,
                    struct bytes code)
 {
     int result = COMMAND_COULD_NOT;
@@ -70,7 +71,8 @@ static int publish(const struct command_line *line, struct function_manifest *ma
         printf("{\"name\":\"%s\",\"removed\":%s,\"version\":%" PRIu64 "}\n", manifest->name,
                manifest->is_removed ? "true" : "false", manifest->version);
     } else if (result == COMMAND_OK) {
-        printf("%s %s, version %" PRIu64 "\n", manifest->is_removed ? "removed" : "deployed",
+        const char *done = manifest->runtime == FUNCTION_SECRET ? "set" : "deployed";
+        printf("%s %s, version %" PRIu64 "\n", manifest->is_removed ? "removed" : done,
                manifest->name, manifest->version);
     }
 
@@ -144,7 +146,7 @@ static int run(const struct command_line *line)
     if (status != STATUS_OK) {
         report_error("cannot read '%s': %s", path, file_reason(status));
     } else {
-        result = publish(line, &manifest, buffer_bytes(&code));
+        result = deploy_publish(line, &manifest, buffer_bytes(&code));
     }
     buffer_release(&code);
     function_manifest_release(&manifest);
@@ -165,7 +167,7 @@ static int run_remove(const struct command_line *line)
         return COMMAND_USAGE;
     }
     snprintf(manifest.name, sizeof manifest.name, "%s", name);
-    return publish(line, &manifest, bytes_of(NULL, 0));
+    return deploy_publish(line, &manifest, bytes_of(NULL, 0));
 }
 
 static const struct command_option options[] = {

@@ -2,10 +2,16 @@
 #ifndef CLI_DEPLOY_H
 #define CLI_DEPLOY_H
 
+#include "base/bytes.h"
+#include "capsule/function.h"
 #include "cli/command.h"
 
 /* deploy: publishes a function through the running leader, which proves itself first. */
 extern const struct command deploy_command;
 extern const struct command deploy_remove_command;  // undeploy
+
+/* Sign a manifest with its code, or with nothing when it is removed, and have it published. */
+int deploy_publish(const struct command_line *line, struct function_manifest *manifest,
+                   struct bytes code);
 
 #endif

@@ -12,9 +12,16 @@
 #include "cli/survey.h"
 #include "host/host.h"
 
+#define SECRET "secret"
+
 static void forget_functions(void *context)
 {
     json_object_clear(context);
+}
+
+static const char *runtime_text(enum function_runtime runtime)
+{
+    return runtime == FUNCTION_JS ? "js" : runtime == FUNCTION_WASM ? "wasm" : SECRET;
 }
 
 /* Keep the highest version of each name, removed ones too: an older one does not come back. */
@@ -30,27 +37,35 @@ static void note_function(void *context, const struct function_manifest *manifes
     json_object_set_new(
         functions, manifest->name,
         json_pack("{s:s, s:I, s:s, s:s, s:s, s:b, s:I, s:I}", "name", manifest->name, "version",
-                  (json_int_t)manifest->version, "runtime",
-                  manifest->runtime == FUNCTION_JS ? "js" : "wasm", "access",
-                  manifest->access == FUNCTION_PUBLIC ? "public" : "token", "durability",
+                  (json_int_t)manifest->version, "runtime", runtime_text(manifest->runtime),
+                  "access", manifest->access == FUNCTION_PUBLIC ? "public" : "token", "durability",
                   manifest->durability == FUNCTION_ASYNC ? "async" : "receipt", "removed",
                   manifest->is_removed, "time_ms", (json_int_t)manifest->time_ms, "code_bytes",
                   (json_int_t)code.length));
 }
 
-static void print_functions(json_t *functions, bool is_json)
+/* What is there and wanted. The caller's. */
+static json_t *pick(json_t *functions, bool wants_secrets)
 {
     const char *name;
     json_t *function, *list = json_array();
     void *next;
     json_object_foreach_safe(functions, next, name, function)
     {
-        if (json_is_true(json_object_get(function, "removed"))) {
+        bool is_secret =
+            strcmp(json_string_value(json_object_get(function, "runtime")), SECRET) == 0;
+        if (json_is_true(json_object_get(function, "removed")) || is_secret != wants_secrets) {
             continue;
         }
         json_object_del(function, "removed");
         json_array_append(list, function);
     }
+    return list;
+}
+
+static void print_functions(json_t *functions, bool is_json)
+{
+    json_t *function, *list = pick(functions, false);
     if (is_json) {
         json_dumpf(list, stdout, JSON_COMPACT | JSON_SORT_KEYS);
         putchar('\n');
@@ -72,7 +87,33 @@ static void print_functions(json_t *functions, bool is_json)
     json_decref(list);
 }
 
-static int run(const struct command_line *line)
+/* Names and versions: what a secret says is for enclaves. */
+static void print_secrets(json_t *functions, bool is_json)
+{
+    json_t *function, *list = pick(functions, true);
+    json_t *result = json_array();
+    size_t index;
+    json_array_foreach(list, index, function)
+    {
+        const char *name = json_string_value(json_object_get(function, "name"));
+        json_t *version = json_object_get(function, "version");
+        json_array_append_new(result,
+                              json_pack("{s:s, s:O}", "name", name + strlen(FUNCTION_SECRET_PREFIX),
+                                        "version", version));
+        if (!is_json) {
+            printf("%-24s %lld\n", name + strlen(FUNCTION_SECRET_PREFIX),
+                   json_integer_value(version));
+        }
+    }
+    if (is_json) {
+        json_dumpf(result, stdout, JSON_COMPACT | JSON_SORT_KEYS);
+        putchar('\n');
+    }
+    json_decref(result);
+    json_decref(list);
+}
+
+int functions_list(const struct command_line *line, bool wants_secrets)
 {
     int result = COMMAND_COULD_NOT;
     struct app app;
@@ -100,7 +141,11 @@ static int run(const struct command_line *line)
         result = COMMAND_NO;
         goto done;
     }
-    print_functions(functions, command_has(line, "json"));
+    if (wants_secrets) {
+        print_secrets(functions, command_has(line, "json"));
+    } else {
+        print_functions(functions, command_has(line, "json"));
+    }
     result = COMMAND_OK;
 
 done:
@@ -109,6 +154,11 @@ done:
     secret_free(seed);
     app_release(&app);
     return result;
+}
+
+static int run(const struct command_line *line)
+{
+    return functions_list(line, false);
 }
 
 const struct command functions_command = {

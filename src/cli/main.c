@@ -24,6 +24,7 @@
 #include "cli/member.h"
 #include "cli/policy_file.h"
 #include "cli/report.h"
+#include "cli/secret_store.h"
 #include "cli/show.h"
 #include "cli/simulate.h"
 #include "cli/token.h"
@@ -32,14 +33,40 @@
 
 /* In the order of a newcomer's first hour. */
 static const struct command *const commands[] = {
-    &init_command,           &up_command,           &deploy_command,         &deploy_remove_command,
-    &functions_command,      &invoke_command,       &logs_command,           &kv_get_command,
-    &kv_put_command,         &kv_delete_command,    &kv_list_command,        &kv_history_command,
-    &show_command,           &inspect_info_command, &inspect_verify_command, &inspect_log_command,
-    &inspect_export_command, &exhibit_command,      &audit_command,          &judge_command,
-    &fetch_command,          &measure_command,      &policy_file_command,    &member_list_command,
-    &member_revoke_command,  &member_keys_command,  &member_rotate_command,  &doctor_command,
-    &token_command,          &simulate_command,     &hosting_command,
+    &init_command,
+    &up_command,
+    &deploy_command,
+    &deploy_remove_command,
+    &functions_command,
+    &secret_store_set_command,
+    &secret_store_list_command,
+    &secret_store_delete_command,
+    &invoke_command,
+    &logs_command,
+    &kv_get_command,
+    &kv_put_command,
+    &kv_delete_command,
+    &kv_list_command,
+    &kv_history_command,
+    &show_command,
+    &inspect_info_command,
+    &inspect_verify_command,
+    &inspect_log_command,
+    &inspect_export_command,
+    &exhibit_command,
+    &audit_command,
+    &judge_command,
+    &fetch_command,
+    &measure_command,
+    &policy_file_command,
+    &member_list_command,
+    &member_revoke_command,
+    &member_keys_command,
+    &member_rotate_command,
+    &doctor_command,
+    &token_command,
+    &simulate_command,
+    &hosting_command,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

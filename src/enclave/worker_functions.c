@@ -1,4 +1,5 @@
 /* src/enclave/worker_functions.c */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +89,7 @@ void worker_functions_add(struct worker_functions *functions, struct bytes body,
     pthread_mutex_unlock(&functions->lock);
 }
 
-struct worker_function *worker_functions_find(struct worker_functions *functions, struct bytes name)
+static struct worker_function *find(struct worker_functions *functions, struct bytes name)
 {
     struct worker_function *found = NULL;
     pthread_mutex_lock(&functions->lock);
@@ -99,4 +100,34 @@ struct worker_function *worker_functions_find(struct worker_functions *functions
     }
     pthread_mutex_unlock(&functions->lock);
     return found;
+}
+
+struct worker_function *worker_functions_find(struct worker_functions *functions, struct bytes name)
+{
+    struct worker_function *found = find(functions, name);
+    if (found != NULL && found->manifest.runtime == FUNCTION_SECRET) {
+        // Whatever asks for a function by a secret's name must not have its text compiled, and be
+        // told where it is no JavaScript.
+        worker_functions_drop(found);
+        found = NULL;
+    }
+    return found;
+}
+
+enum status worker_functions_secret(struct worker_functions *functions, struct bytes name,
+                                    struct buffer *secret)
+{
+    char full[FUNCTION_NAME_BYTES_MAX + 1];
+    if (!function_secret_name_is_valid(name)) {
+        return STATUS_NOT_FOUND;
+    }
+    int length = snprintf(full, sizeof full, FUNCTION_SECRET_PREFIX "%.*s", (int)name.length,
+                          (const char *)name.at);
+    struct worker_function *found = find(functions, bytes_of(full, (size_t)length));
+    if (found == NULL) {
+        return STATUS_NOT_FOUND;
+    }
+    enum status status = buffer_append(secret, found->code.bytes, found->code.length);
+    worker_functions_drop(found);
+    return status;
 }

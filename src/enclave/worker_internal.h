@@ -297,6 +297,9 @@ void worker_functions_add(struct worker_functions *functions, struct bytes body,
 /* The newest version of a name, to be dropped by the caller; NULL: none, or removed. */
 struct worker_function *worker_functions_find(struct worker_functions *functions,
                                               struct bytes name);
+/* Append the secret of that name. STATUS_NOT_FOUND: there is none. */
+MUST_CHECK enum status worker_functions_secret(struct worker_functions *functions,
+                                               struct bytes name, struct buffer *secret);
 void worker_functions_drop(struct worker_function *function);
 
 /* ---- worker_log.c: what functions log, for the owner alone ---- */

@@ -237,6 +237,14 @@ static enum status call_attest(void *context, const struct lambda_function *func
     return status;
 }
 
+static enum status call_secret(void *context, const struct lambda_function *function,
+                               struct bytes name, struct buffer *secret)
+{
+    struct thread *thread = context;
+    (void)function;
+    return worker_functions_secret(thread->kv.worker->functions, name, secret);
+}
+
 static void call_log(void *context, const struct lambda_function *function, enum lambda_level level,
                      struct bytes text)
 {
@@ -262,6 +270,7 @@ static const struct lambda_calls calls = {
     .version = call_version,
     .swap = call_swap,
     .attest = call_attest,
+    .secret = call_secret,
     .log = call_log,
     .find = call_find,
 };

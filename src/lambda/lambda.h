@@ -101,6 +101,9 @@ struct lambda_calls {
     // LAMBDA_NONCE_BYTES_MAX bytes. Waits, as sync does.
     enum status (*attest)(void *context, const struct lambda_function *function, struct bytes nonce,
                           struct buffer *evidence);
+    // Append the owner's secret of that name, which is UTF-8.
+    enum status (*secret)(void *context, const struct lambda_function *function, struct bytes name,
+                          struct buffer *secret);
     void (*log)(void *context, const struct lambda_function *function, enum lambda_level level,
                 struct bytes text);
     // The function of that name, of the same app and engine; it stays alive until

@@ -36,7 +36,32 @@ done:
     return value;
 }
 
+// secret(name): a string, or undefined. No error ever has name or text in it.
+static JSValueRef native_secret(const struct lambda_call *call)
+{
+    struct lambda_invocation *invocation = call->invocation;
+    struct buffer name = BUFFER_EMPTY;
+    struct buffer secret = BUFFER_EMPTY;
+    JSValueRef value = JSValueMakeUndefined(call->context);
+    enum status status = lambda_native_take_key(call, 0, 1, &name);
+    if (status == STATUS_MALFORMED) {
+        lambda_native_throw(call, "a name is a string of 1 to 1024 bytes of UTF-8", "invalid");
+    } else if (status == STATUS_OK) {
+        status = invocation->calls->secret(invocation->context, call->function, buffer_bytes(&name),
+                                           &secret);
+    }
+    if (status == STATUS_OK) {
+        value = lambda_value_of_text(call->context, buffer_bytes(&secret));
+    } else if (status != STATUS_NOT_FOUND && status != STATUS_MALFORMED) {
+        lambda_native_throw_status(call, status);
+    }
+    buffer_release(&secret);
+    buffer_release(&name);
+    return value;
+}
+
 const struct lambda_native lambda_enclave_natives[] = {
+    {"secret", "ctx.secret", native_secret},
     {"attest", "ctx.attest", native_attest},
     {NULL, NULL, NULL},
 };

@@ -122,6 +122,7 @@ const struct lambda_calls lambda_limit_closed = {
     .version = closed_get,
     .swap = closed_swap,
     .attest = closed_get,
+    .secret = closed_get,
     .log = closed_log,
     .find = closed_find,
 };

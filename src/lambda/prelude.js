@@ -302,6 +302,7 @@ function contextOf(depth) {
         kv,
         log: consoleOfOurs.log,
         lock,
+        secret: Object.freeze((key) => native.secret(key)),
         attest: Object.freeze((nonce) => native.attest(storedOf(nonce, 'ctx.attest'))),
         call: Object.freeze((callee, event) => call(callee, event, depth + 1)),
         function: itself,

@@ -369,6 +369,64 @@ static void a_prefix_that_is_no_text_is_malformed(void **state)
                      STATUS_OK);
 }
 
+static enum status decode_renamed(struct fixture *f, const char *name,
+                                  enum function_runtime runtime)
+{
+    // The names are as long as each other, so that one can stand where the other stood.
+    const bool is_secret = strncmp(name, "secret:", 7) == 0;
+    struct function_manifest manifest = {.version = 1, .runtime = runtime}, read;
+    struct bytes code;
+    snprintf(manifest.name, sizeof manifest.name, "%s",
+             runtime == FUNCTION_SECRET ? "secret:a" : "function");
+    buffer_clear(&f->body);
+    assert_int_equal(
+        function_encode(&f->body, &manifest, bytes_text("text"), &f->capsule, f->owner), STATUS_OK);
+    if (is_secret != (runtime == FUNCTION_SECRET)) {
+        // As a wrong program of the owner's would sign it.
+        struct owner_body whole;
+        struct buffer json = BUFFER_EMPTY, forged = BUFFER_EMPTY;
+        assert_int_equal(owner_decode(&whole, buffer_bytes(&f->body)), STATUS_OK);
+        assert_int_equal(buffer_append(&json, whole.json.at, whole.json.length), STATUS_OK);
+        assert_int_equal(buffer_append(&json, "", 1), STATUS_OK);
+        json.length--;
+        char *at = strstr((char *)json.bytes, manifest.name);
+        assert_non_null(at);
+        memcpy(at, name, 8);
+        assert_int_equal(
+            owner_encode(&forged, RECORD_FUNCTION, buffer_bytes(&json), whole.payload, f->owner),
+            STATUS_OK);
+        enum status status =
+            function_decode(&read, &code, buffer_bytes(&forged), &f->key, &f->capsule);
+        buffer_release(&json);
+        buffer_release(&forged);
+        return status;
+    }
+    enum status status =
+        function_decode(&read, &code, buffer_bytes(&f->body), &f->key, &f->capsule);
+    if (status == STATUS_OK) {
+        assert_int_equal(read.runtime, runtime);
+        assert_string_equal(read.name, manifest.name);
+        function_manifest_release(&read);
+    }
+    return status;
+}
+
+static void no_function_is_called_like_a_secret_and_no_secret_like_a_function(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(decode_renamed(f, "secret:a", FUNCTION_SECRET), STATUS_OK);
+    assert_int_equal(decode_renamed(f, "function", FUNCTION_JS), STATUS_OK);
+    assert_int_equal(decode_renamed(f, "secret:a", FUNCTION_JS), STATUS_MALFORMED);
+    assert_int_equal(decode_renamed(f, "function", FUNCTION_SECRET), STATUS_MALFORMED);
+    assert_true(function_secret_name_is_valid(bytes_text("api-key")));
+    assert_false(function_secret_name_is_valid(bytes_text("")));
+    assert_false(function_secret_name_is_valid(bytes_text("secret:a")));
+    static const char longest[] = "123456789012345678901234567890123456789012345678901234567";
+    assert_true(function_secret_name_is_valid(bytes_of(longest, 57)));
+    assert_false(function_secret_name_is_valid(
+        bytes_text("1234567890123456789012345678901234567890123456789012345678")));
+}
+
 static void names_of_functions_are_plain(void **state)
 {
     (void)state;
@@ -400,6 +458,7 @@ int main(void)
         TEST(a_function_reads_back),
         TEST(a_function_of_another_shape_is_malformed),
         TEST(a_prefix_that_is_no_text_is_malformed),
+        TEST(no_function_is_called_like_a_secret_and_no_secret_like_a_function),
         TEST(names_of_functions_are_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

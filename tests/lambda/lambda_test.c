@@ -253,6 +253,27 @@ static const struct lambda_function *find_function(void *context, struct bytes n
     return NULL;
 }
 
+/* Its answer is the nonce, so that a test sees what was asked. */
+static enum status attest(void *context, const struct lambda_function *function, struct bytes nonce,
+                          struct buffer *evidence)
+{
+    struct fixture *f = context;
+    (void)function;
+    return f->refuse != STATUS_OK ? f->refuse : buffer_append(evidence, nonce.at, nonce.length);
+}
+
+static enum status secret_of(void *context, const struct lambda_function *function,
+                             struct bytes name, struct buffer *secret)
+{
+    struct fixture *f = context;
+    (void)function;
+    if (f->refuse != STATUS_OK) {
+        return f->refuse;
+    }
+    return bytes_equal(name, bytes_text("key")) ? buffer_append(secret, "p\xc3\xa4ssword", 9)
+                                                : STATUS_NOT_FOUND;
+}
+
 static const struct lambda_calls CALLS = {
     .get = store_get,
     .put = store_put,
@@ -264,6 +285,8 @@ static const struct lambda_calls CALLS = {
     .abandon = abandon_lock,
     .version = version_of,
     .swap = swap,
+    .attest = attest,
+    .secret = secret_of,
     .log = take_log,
     .find = find_function,
 };
@@ -1150,6 +1173,45 @@ static void a_value_is_swapped_when_its_version_is_the_one_expected(void **state
     f->refuse = STATUS_OK;
 }
 
+static void evidence_is_bytes_over_a_nonce_of_1_to_64(void **state)
+{
+    struct fixture *f = *state;
+    run(f, "exports.handler = (event, ctx) => ctx.attest('a nonce')");
+    assert_body(f, "a nonce");
+    run(f, "exports.handler = (event, ctx) => ctx.attest(new Uint8Array(64).fill(65))");
+    assert_int_equal(f->result.body.length, 64);
+    run(f,
+        "exports.handler = (event, ctx) => ['', 'x'.repeat(65), new Uint8Array(65), undefined].map("
+        "(nonce) => { try { ctx.attest(nonce); return 'taken' } catch (e) { return e.code ?? "
+        "e.name "
+        "} })");
+    assert_body(f, "[\"invalid\",\"invalid\",\"invalid\",\"TypeError\"]");
+    f->refuse = STATUS_TIMEOUT;
+    run(f,
+        "exports.handler = (event, ctx) => { try { ctx.attest('n') } catch (e) { return e.code } "
+        "}");
+    assert_body(f, lambda_code(STATUS_TIMEOUT));
+    f->refuse = STATUS_OK;
+}
+
+static void p1_a_secret_is_a_string_and_in_no_error(void **state)
+{
+    struct fixture *f = *state;
+    run(f, "exports.handler = (event, ctx) => [ctx.secret('key'), ctx.secret('none') ?? null]");
+    assert_body(f, "[\"p\xc3\xa4ssword\",null]");
+    run(f,
+        "exports.handler = (event, ctx) => ['', 'x'.repeat(2000), 7].map((name) => { try { "
+        "ctx.secret(name); return 'taken' } catch (e) { return e.code } })");
+    assert_body(f, "[\"invalid\",\"invalid\",\"invalid\"]");
+    f->refuse = STATUS_CLOSED;
+    run(f, "exports.handler = (event, ctx) => ctx.secret('key')");
+    assert_int_equal(f->result.outcome, LAMBDA_THREW);
+    assert_int_equal(buffer_append(&f->result.message, "", 1), STATUS_OK);
+    assert_null(strstr((const char *)f->result.message.bytes, "key"));
+    assert_null(strstr((const char *)f->result.message.bytes, "ssword"));
+    f->refuse = STATUS_OK;
+}
+
 static void two_functions_share_no_realm(void **state)
 {
     struct fixture *f = *state;
@@ -1181,6 +1243,8 @@ int main(void)
         cmocka_unit_test_teardown(what_a_function_throws_abandons_its_lock, clear),
         cmocka_unit_test_teardown(the_troubles_of_locks_have_codes, clear),
         cmocka_unit_test_teardown(a_value_is_swapped_when_its_version_is_the_one_expected, clear),
+        cmocka_unit_test_teardown(evidence_is_bytes_over_a_nonce_of_1_to_64, clear),
+        cmocka_unit_test_teardown(p1_a_secret_is_a_string_and_in_no_error, clear),
         cmocka_unit_test_teardown(answers_follow_the_type_of_the_value, clear),
         cmocka_unit_test_teardown(headers_of_the_answer_arrive_in_lower_case_and_in_order, clear),
         cmocka_unit_test_teardown(refuses_an_answer_that_is_no_response, clear),
