@@ -135,6 +135,7 @@ static void report_fork(struct server *server, uint64_t sequence, const struct b
 
 // ---- records ----
 
+/* Of two copies the one with its body comes first: the other may have to wait for a PRUNE. */
 static int compare_arrivals(const void *left, const void *right)
 {
     const struct arrival *a = *(struct arrival *const *)left;
@@ -143,6 +144,9 @@ static int compare_arrivals(const void *left, const void *right)
     if (order == 0) {
         order =
             (a->record.sequence > b->record.sequence) - (a->record.sequence < b->record.sequence);
+    }
+    if (order == 0) {
+        order = a->record.is_pruned - b->record.is_pruned;
     }
     return order != 0 ? order : (a->number > b->number) - (a->number < b->number);
 }

@@ -1290,7 +1290,7 @@ static enum status walk_visit(void *context, struct bytes bytes, const struct jo
     struct record record;
     struct store_place place = {.segment = at->segment, .offset = at->offset};
     bool is_cut = walk->cuts.count > 0 &&
-                  record_decode(&record, bytes.at, bytes.length) == STATUS_OK &&
+                  record_decode_stored(&record, bytes.at, bytes.length) == STATUS_OK &&
                   cuts_cover(&walk->cuts, &record, at);
     return is_cut ? STATUS_OK : walk->visit(walk->context, bytes, &place);
 }

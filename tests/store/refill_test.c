@@ -751,6 +751,112 @@ static void p4_what_a_store_took_beyond_a_cut_does_not_count(void **state)
     assert_int_equal(held(f, 2), f->world.record_count - 2);
 }
 
+/* Puts, tables of them, a SYNC that names the MANIFEST, and a PRUNE of the first puts of `a`. */
+static void write_and_prune(struct fixture *f)
+{
+    struct capsule_world_sync_plan plan;
+    struct capsule_world_draft draft;
+    struct capsule_world_writer *compactor = capsule_world_admit(&f->world, MEMBER_COMPACTOR);
+    write_much(f);
+    const struct branch_head manifest = capsule_world_compact(&f->world, compactor);
+    capsule_world_plan_sync(&f->world, &plan);
+    plan.body.manifest = manifest;
+    assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_OK);
+    const struct prune_body body = {.term = 1, .manifest = manifest, .range_count = 1};
+    const struct prune_range range = {.writer = f->a->id, .from = 1, .to = 30};
+    capsule_world_draft(&f->world, &draft, f->world.leader, RECORD_PRUNE);
+    assert_int_equal(prune_encode(&draft.body, &body, &range), STATUS_OK);
+    assert_int_equal(capsule_world_try(&f->world, &draft), STATUS_OK);
+    capsule_world_put(&f->world, f->a, "a", "after");
+}
+
+/* How many records this store has without their bodies. */
+static size_t bare_count(struct fixture *f, uint32_t index)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < held(f, index); i++) {
+        struct buffer bytes = BUFFER_EMPTY;
+        struct frame_fetched fetched;
+        struct record record;
+        const struct frame_fetch fetch = {.from = i + 1, .to = i + 1, .max_bytes = UINT32_MAX};
+        assert_int_equal(store_read(f->stores[index].store, &fetch, &bytes, &fetched), STATUS_OK);
+        assert_int_equal(record_decode_stored(&record, bytes.bytes, bytes.length), STATUS_OK);
+        assert_true(!record.is_pruned || capsule_is_pruned(store_capsule(f->stores[index].store),
+                                                           &record.writer, record.sequence));
+        count += record.is_pruned;
+        buffer_release(&bytes);
+    }
+    return count;
+}
+
+static void p9_a_store_that_lost_its_disk_takes_what_was_pruned_without_its_body(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    write_and_prune(f);
+    give_all(f, 7, 0);
+    pass(f, 1000);
+    assert_true(bare_count(f, 0) > 20);
+    assert_true(bare_count(f, 1) > 20);
+    lose_disk(f, 2);
+    start(f, 2);
+    pass(f, 10000);
+    assert_int_equal(held(f, 2), f->world.record_count);
+    assert_false(store_is_refilling(f->stores[2].store));
+    assert_true(bare_count(f, 2) > 20);
+    // And again, from what lies on its disk: in sealed segments, and in the last.
+    stop(f, 2);
+    start(f, 2);
+    assert_int_equal(held(f, 2), f->world.record_count);
+}
+
+static void p4_a_record_without_its_body_is_not_taken_before_a_prune_names_it(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer bare = BUFFER_EMPTY;
+    struct record record;
+    pass(f, 200);
+    write_and_prune(f);
+    size_t prune_at = f->world.record_count - 2, first_put = 0;
+    for (size_t i = 0; i < f->world.record_count; i++) {
+        const struct bytes bytes = capsule_world_record(&f->world, i);
+        assert_int_equal(record_decode(&record, bytes.at, bytes.length), STATUS_OK);
+        bool is_first = writer_id_equal(&record.writer, &f->a->id) && record.sequence == 1;
+        first_put = is_first ? i : first_put;
+        if (i < prune_at && !writer_id_equal(&record.writer, &f->a->id)) {
+            give(f, 0, bytes);
+        }
+    }
+    const struct bytes whole = capsule_world_record(&f->world, first_put);
+    assert_int_equal(record_decode(&record, whole.at, whole.length), STATUS_OK);
+    assert_int_equal(record_prune(&bare, &record), STATUS_OK);
+    pass(f, 100);
+    uint64_t before = held(f, 0);
+    give(f, 0, buffer_bytes(&bare));
+    pass(f, 100);
+    assert_int_equal(held(f, 0), before);
+    // One with its body is not held up by the one without.
+    give(f, 0, whole);
+    pass(f, 100);
+    assert_int_equal(held(f, 0), before + 1);
+    assert_int_equal(bare_count(f, 0), 0);
+    // A store that knows the PRUNE takes it, and the one behind it.
+    for (size_t i = 0; i <= prune_at; i++) {
+        const struct bytes bytes = capsule_world_record(&f->world, i);
+        assert_int_equal(record_decode(&record, bytes.at, bytes.length), STATUS_OK);
+        if (!writer_id_equal(&record.writer, &f->a->id)) {
+            give(f, 1, bytes);
+        }
+    }
+    give(f, 1, buffer_bytes(&bare));
+    step(f);
+    uint64_t named = held(f, 1);
+    assert_int_equal(
+        capsule_member_find(store_capsule(f->stores[1].store), &f->a->id)->head.sequence, 1);
+    assert_true(named > before);
+    buffer_release(&bare);
+}
+
 static void a_sibling_that_claims_what_it_does_not_have_is_not_asked_without_end(void **state)
 {
     struct fixture *f = *state;
@@ -808,6 +914,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(p9_a_store_asks_again_while_records_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_what_a_store_took_beyond_a_cut_does_not_count, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            p9_a_store_that_lost_its_disk_takes_what_was_pruned_without_its_body, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_a_record_without_its_body_is_not_taken_before_a_prune_names_it, setup, teardown),
         cmocka_unit_test_setup_teardown(
             a_sibling_that_claims_what_it_does_not_have_is_not_asked_without_end, setup, teardown),
     };
