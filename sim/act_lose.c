@@ -1,15 +1,18 @@
 /* sim/act_lose.c */
 
 /*
- * A store loses its disk, and begins anew with an empty one. One at a time: while it is refilled it
- * counts among the N-W that may be missing. And one store, of those f that may, does not keep its
- * word: it signs for what it does not keep, or its host goes back and forth between two states of
- * its disk, so that it forgets what it held and promised, and shows different views of the same.
+ * A store loses its disk, and begins anew with an empty one; or it was damaged, and what it held
+ * was set aside but for what it had promised to leaders (store/aside.h). One at a time: while it is
+ * refilled it counts among the N-W that may be missing. And one store, of those f that may, does
+ * not keep its word: it signs for what it does not keep, or its host goes back and forth between
+ * two states of its disk, so that it forgets what it held and promised, and shows different views
+ * of the same.
  */
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "sim/scenario_internal.h"
+#include "store/fence.h"
 
 struct losses {
     size_t liar;
@@ -44,8 +47,13 @@ static void lose_some(struct scenario *s)
     size_t victim = (size_t)scenario_pick(s, s->config->store_count);
     if (scenario_has_chance(s, 3) && scenario_has(s, SCENARIO_LOSE_DISK) && is_spare(s)) {
         federation_store_kill(s->federation, victim);
-        disk_fake_free(s->stores[victim].fake);
+        struct disk_fake *lost = s->stores[victim].fake;
+        const struct buffer *fence = disk_fake_file(lost, FENCE_FILE);
         s->stores[victim] = (struct scenario_disk){.fake = disk_fake_new()};
+        if (scenario_has_chance(s, 50) && fence != NULL) {
+            disk_fake_put(s->stores[victim].fake, FENCE_FILE, fence->bytes, fence->length);
+        }
+        disk_fake_free(lost);
         s->disks[victim] = disk_fake_disk(s->stores[victim].fake);
     }
 }
