@@ -374,6 +374,7 @@ void federation_free(struct federation *f)
 {
     for (size_t i = 0; i < f->worker_count; i++) {
         federation_worker_kill(f, i);
+        sign_key_free(f->workers[i]->key);
         free(f->workers[i]);
     }
     federation_leader_kill(f);

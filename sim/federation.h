@@ -90,6 +90,11 @@ bool federation_owner_has_proof(const struct federation *federation);
 /* Of the newest SYNC that the owner has been told of. */
 uint64_t federation_owner_epoch(const struct federation *federation);
 
+/* The owner tells the leader, which leads, to begin a key epoch; to throw out a worker. False: it
+ * cannot be told now. Whether it then does, the stores show. */
+bool federation_owner_rotate(struct federation *federation);
+bool federation_owner_revoke(struct federation *federation, size_t worker);
+
 /* ---- the stores ---- */
 
 /* Reads what is on its disk. Statuses as store_open(). One whose disk fails ends by itself. */
@@ -150,6 +155,18 @@ uint64_t federation_worker_joined_epoch(struct federation *federation, size_t wo
 
 uint64_t federation_now_us(const struct federation *federation);
 struct bytes federation_genesis(const struct federation *federation);
+
+/* Of the newest data key that this worker was ever given; 0: none. */
+uint32_t federation_worker_key_epoch(const struct federation *federation, size_t worker);
+/* Whether all stores run and know that the owner has revoked it, and where its branch was cut. */
+bool federation_worker_is_revoked(const struct federation *federation, size_t worker);
+
+/*
+ * Whoever has all keys of this worker, dead or alive, writes FEDERATION_THIEF_KEY on its branch,
+ * wherever a store says that it ends, and tells everybody: going on, and as if it had joined.
+ */
+#define FEDERATION_THIEF_KEY "/stolen"
+void federation_thief_write(struct federation *federation, size_t worker);
 
 /* Borrowed; of a worker that is alive. */
 struct writer_id federation_worker_id(const struct federation *federation, size_t worker);

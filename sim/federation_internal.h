@@ -105,7 +105,8 @@ struct federation_worker {
     struct join_applicant *applicant;
     struct channel *channel;
     bool has_grant;
-    uint64_t tick_us;  // both by its own clock
+    uint32_t key_epoch;  // the newest whose key it was given; stays when it has ended
+    uint64_t tick_us;    // both by its own clock
     uint64_t seal_us;
     uint64_t work_us;  // a compactor's
     struct scl_seal_job seal;

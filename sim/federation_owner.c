@@ -3,6 +3,7 @@
 /* The owner: what the command line does to give a leader its term. */
 #include "attest/evidence.h"
 #include "base/check.h"
+#include "capsule/revoke.h"
 #include "capsule/proof.h"
 #include "sim/federation_internal.h"
 #include "wire/message.h"
@@ -125,6 +126,9 @@ static void owner_receive(struct federation *f, size_t place, const struct netwo
         receive_answer(f, frame.body);
         return;
     }
+    if (frame.kind != FRAME_JOIN) {
+        return;  // a store's answer to a thief
+    }
     CHECK(join_decode(&step, &message, frame.body) == STATUS_OK);
     if (step == JOIN_APPLY) {
         receive_apply(f, message);
@@ -141,6 +145,38 @@ static uint64_t owner_due_us(const struct federation *f, size_t place)
 }
 
 static const struct federation_kind owner_kind = {.receive = owner_receive, .due_us = owner_due_us};
+
+static bool tell_leader(struct federation *f, struct buffer *plain)
+{
+    struct federation_owner *owner = &f->owner;
+    struct buffer sealed = BUFFER_EMPTY;
+    bool is_told = owner->channel != NULL && federation_leader_is_leading(f);
+    if (is_told) {
+        CHECK(channel_seal(owner->channel, &sealed, buffer_bytes(plain)) == STATUS_OK);
+        federation_post_body(f, PLACE_OWNER, PLACE_LEADER, FRAME_CHANNEL, 0, &federation_owner_peer,
+                             buffer_bytes(&sealed));
+    }
+    buffer_release(&sealed);
+    buffer_release(plain);
+    return is_told;
+}
+
+bool federation_owner_rotate(struct federation *f)
+{
+    struct buffer plain = BUFFER_EMPTY;
+    CHECK(message_rotate_encode(&plain, 0) == STATUS_OK);
+    return tell_leader(f, &plain);
+}
+
+bool federation_owner_revoke(struct federation *f, size_t worker)
+{
+    struct buffer body = BUFFER_EMPTY, plain = BUFFER_EMPTY;
+    CHECK(revoke_encode(&body, &f->capsule, &f->workers[worker]->id, f->owner.key) == STATUS_OK);
+    const struct message_revoke revoke = {.revocation = buffer_bytes(&body)};
+    CHECK(message_revoke_encode(&plain, &revoke) == STATUS_OK);
+    buffer_release(&body);
+    return tell_leader(f, &plain);
+}
 
 void federation_owner_init(struct federation *f)
 {

@@ -35,7 +35,6 @@ void federation_worker_kill(struct federation *f, size_t index)
     join_applicant_free(worker->applicant);
     channel_free(worker->channel);
     p256_key_free(worker->tls_key);
-    sign_key_free(worker->key);
     worker->is_alive = false;
     worker->is_ready = false;
     if (f->leader.leader != NULL) {
@@ -109,6 +108,7 @@ static void worker_receive_grant(struct federation_worker *worker,
         CHECK(scl_require(worker->scl, &head) == STATUS_OK);
     }
     CHECK(scl_start(worker->scl, &grant->manifest) == STATUS_OK);
+    worker->key_epoch = grant->keys[grant->key_count - 1].key_epoch;
     worker->has_grant = true;
 }
 
@@ -128,6 +128,7 @@ static void worker_receive_channel(struct federation_worker *worker, struct byte
     } else if (is_genuine && message.kind == MESSAGE_KEY && message.key.secret != NULL) {
         enum status status = scl_add_key(worker->scl, message.key.key_epoch, message.key.secret);
         CHECK(status == STATUS_OK || status == STATUS_STALE);
+        worker->key_epoch = status == STATUS_OK ? message.key.key_epoch : worker->key_epoch;
     }
     buffer_release(&plain);
 }
@@ -570,6 +571,27 @@ void federation_worker_adjust_clock(struct federation *f, size_t index, int drif
     if (worker->is_alive) {
         federation_clock_adjust(f, &worker->clock, drift_permille, leap_us);
     }
+}
+
+uint32_t federation_worker_key_epoch(const struct federation *f, size_t index)
+{
+    return f->workers[index]->key_epoch;
+}
+
+bool federation_worker_is_revoked(const struct federation *f, size_t index)
+{
+    bool is_revoked = false;
+    for (size_t i = 0; i < f->store_count; i++) {
+        const struct capsule_member *member =
+            f->stores[i].store == NULL
+                ? NULL
+                : capsule_member_find(store_capsule(f->stores[i].store), &f->workers[index]->id);
+        if (member == NULL || !member->is_closed || member->revoked_epoch == 0) {
+            return false;
+        }
+        is_revoked = true;
+    }
+    return is_revoked;
 }
 
 struct writer_id federation_worker_id(const struct federation *f, size_t index)

@@ -26,8 +26,8 @@ enum {
  * leaves nothing to judge.
  */
 static const struct scenario_act *const acts[] = {
-    &act_kill,    &act_network, &act_disk, &act_clock, &act_lose,
-    &act_session, &act_put,     &act_read, &act_lock,  &act_hostile,
+    &act_kill, &act_network, &act_disk, &act_clock, &act_lose,    &act_session,
+    &act_put,  &act_read,    &act_lock, &act_keys,  &act_hostile,
 };
 enum { ACTS = sizeof acts / sizeof *acts, ACTS_OF_FAULTS = 5 };
 _Static_assert((size_t)ACTS <= (size_t)SCENARIO_ACTS_MAX, "a state for each act");
@@ -55,6 +55,7 @@ static const struct {
     [SCENARIO_LOSE_DISK] = {"lose-disk", 30},
     [SCENARIO_LIE] = {"lie", 50},
     [SCENARIO_ROLL_BACK] = {"roll-back", 50},
+    [SCENARIO_KEYS] = {"keys", 50},
 };
 
 const char *scenario_fault_name(enum scenario_fault fault)

@@ -45,6 +45,7 @@ enum scenario_fault {
     SCENARIO_LOSE_DISK,
     SCENARIO_LIE,
     SCENARIO_ROLL_BACK,
+    SCENARIO_KEYS,
     SCENARIO_FAULTS,
 };
 

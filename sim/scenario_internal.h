@@ -80,6 +80,7 @@ extern const struct scenario_act act_clock;
 extern const struct scenario_act act_hostile;
 extern const struct scenario_act act_lose;
 extern const struct scenario_act act_put;
+extern const struct scenario_act act_keys;
 extern const struct scenario_act act_lock;
 extern const struct scenario_act act_read;
 extern const struct scenario_act act_session;
