@@ -173,8 +173,7 @@ static bool list_head(struct leader *leader, const struct capsule_member *member
         head->branch.head = member->cut;
         head->flags = SYNC_FLAG_CLOSED;
         return !peer->is_listed_closed &&
-               durable_collect(leader->durable, &member->id, member->cut.sequence, receipts) ==
-                   STATUS_OK;
+               durable_collect(leader->durable, &member->id, &member->cut, receipts) == STATUS_OK;
     }
     if (leader->rts_epoch != 0 && has_answered(leader, member)) {
         head->branch.head = peer->eoe_head;
@@ -189,8 +188,7 @@ static bool list_head(struct leader *leader, const struct capsule_member *member
         peer->absent_us = peer->absent_us == 0 ? now_us : peer->absent_us;
     }
     return head->branch.head.sequence > 0 &&
-           durable_collect(leader->durable, &member->id, head->branch.head.sequence, receipts) ==
-               STATUS_OK;
+           durable_collect(leader->durable, &member->id, &head->branch.head, receipts) == STATUS_OK;
 }
 
 /* The MANIFEST to name: the newest of those that lie below a listed head, so that W stores hold it.

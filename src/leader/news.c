@@ -26,14 +26,19 @@ static enum status refresh(struct leader *leader)
     if (leader->sync_record.length == 0 || !leader_own_is_durable(leader, leader->sync_sequence)) {
         return STATUS_OK;
     }
-    durable_collect_begin(leader->durable);
-    status = durable_collect(leader->durable, &leader->id, leader->sync_sequence, &receipts);
+    status = record_decode(&record, leader->sync_record.bytes, leader->sync_record.length);
+    if (status == STATUS_OK) {
+        const struct head head = {.sequence = record.sequence, .hash = record.hash};
+        durable_collect_begin(leader->durable);
+        status = durable_collect(leader->durable, &leader->id, &head, &receipts);
+    }
+    if (status == STATUS_GAP) {
+        status = STATUS_OK;  // a store has lied: others will have signed, too
+        goto done;
+    }
     if (status == STATUS_OK) {
         status = proof_witness_encode(&witness, buffer_bytes(&leader->term_body),
                                       buffer_bytes(&leader->sync_record), buffer_bytes(&receipts));
-    }
-    if (status == STATUS_OK && witness.length <= WITNESS_BYTES_MAX) {
-        status = record_decode(&record, leader->sync_record.bytes, leader->sync_record.length);
     }
     if (status == STATUS_OK && witness.length <= WITNESS_BYTES_MAX) {
         leader->witness_epoch = record.epoch;
@@ -43,6 +48,7 @@ static enum status refresh(struct leader *leader)
         witness = BUFFER_EMPTY;
     }
     buffer_clear(&leader->sync_record);
+done:
     buffer_release(&receipts);
     buffer_release(&witness);
     return status;

@@ -353,22 +353,45 @@ static enum status receipt_collect(struct durable *durable, struct durable_recei
     return status;
 }
 
-enum status durable_collect(struct durable *durable, const struct writer_id *writer,
-                            uint64_t sequence, struct buffer *target)
+/* Whether this store has signed for it, as far as is known; verifies what it needs. */
+static bool is_held_by(struct durable *durable, struct durable_branch *branch, uint32_t store,
+                       const struct head *head)
 {
-    if (!durable_covers(durable, writer, sequence)) {
-        return STATUS_GAP;
+    const struct durable_claim *verified = &branch->verified[store];
+    if (verified->sequence < head->sequence && branch->claimed[store].sequence >= head->sequence) {
+        claim_settle(durable, branch, store);
     }
-    const struct durable_branch *branch = branch_find(durable, writer);
-    for (uint32_t i = 0; branch != NULL && i < durable->genesis->store_count; i++) {
-        if (branch->verified[i].sequence >= sequence && branch->verified[i].receipt != NULL) {
-            enum status status = receipt_collect(durable, branch->verified[i].receipt, target);
-            if (status != STATUS_OK) {
-                return status;
-            }
+    struct receipt receipt;
+    if (verified->receipt == NULL || verified->sequence != head->sequence ||
+        receipt_decode(&receipt, buffer_bytes(&verified->receipt->bytes)) != STATUS_OK) {
+        return verified->receipt != NULL && verified->sequence > head->sequence;
+    }
+    for (uint32_t i = 0; i < receipt.head_count; i++) {
+        struct branch_head named = receipt_head(&receipt, i);
+        if (writer_id_equal(&named.writer, &branch->writer)) {
+            return hash_equal(&named.head.hash, &head->hash);
         }
     }
-    return STATUS_OK;
+    return false;
+}
+
+enum status durable_collect(struct durable *durable, const struct writer_id *writer,
+                            const struct head *head, struct buffer *target)
+{
+    struct durable_receipt *receipts[GENESIS_STORES_MAX];
+    struct durable_branch *branch = branch_find(durable, writer);
+    const struct genesis *genesis = durable->genesis;
+    uint32_t needed = head->sequence == 0 ? 0 : genesis->receipt_count, count = 0;
+    for (uint32_t i = 0; branch != NULL && i < genesis->store_count && count < needed; i++) {
+        if (is_held_by(durable, branch, i, head)) {
+            receipts[count++] = branch->verified[i].receipt;
+        }
+    }
+    enum status status = count < needed ? STATUS_GAP : STATUS_OK;
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = receipt_collect(durable, receipts[i], target);
+    }
+    return status;
 }
 
 uint64_t durable_verified_count(const struct durable *durable)

@@ -40,13 +40,14 @@ bool durable_covers(struct durable *durable, const struct writer_id *writer, uin
 uint64_t durable_claimed(const struct durable *durable, const struct writer_id *writer);
 
 /*
- * Append, each behind its u32 length, receipts of W distinct stores that cover `sequence`, leaving
- * out those already appended to `target` since durable_collect_begin(). STATUS_GAP: there are not
- * enough.
+ * Append, each behind its u32 length, receipts of W distinct stores that cover `head`, leaving out
+ * those already appended to `target` since durable_collect_begin(). One that names another record
+ * at its place does not cover it: a store that lies must not spoil what the others prove.
+ * STATUS_GAP: there are not enough.
  */
 void durable_collect_begin(struct durable *durable);
 MUST_CHECK enum status durable_collect(struct durable *durable, const struct writer_id *writer,
-                                       uint64_t sequence, struct buffer *target);
+                                       const struct head *head, struct buffer *target);
 
 /* Receipts verified so far. */
 uint64_t durable_verified_count(const struct durable *durable);

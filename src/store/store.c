@@ -262,6 +262,9 @@ static enum status append(struct store *store, const struct record *record, stru
     if (is_ours && member != NULL && record->sequence <= member->head.sequence) {
         return compare(store, member, record, proof);
     }
+    if (store->is_waiting) {
+        return STATUS_GAP;
+    }
     bool is_cut = member != NULL && member->is_closed;
     if (!is_cut && fence_covers(&store->fence, &record->writer, member)) {
         return STATUS_GAP;
@@ -285,7 +288,7 @@ enum status store_append(struct store *store, const struct record *record, struc
     if (store->is_dead) {
         return STATUS_IO;
     }
-    enum status status = store->is_waiting ? STATUS_GAP : append(store, record, proof);
+    enum status status = append(store, record, proof);
     if (status != STATUS_OK && status != STATUS_STALE && status != STATUS_GAP) {
         store->counters.refused_count++;
     }
