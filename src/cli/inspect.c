@@ -16,6 +16,7 @@
 #include "cli/graph.h"
 #include "cli/inspect_internal.h"
 #include "cli/report.h"
+#include "cli/roster.h"
 #include "cli/service.h"
 #include "host/host.h"
 
@@ -475,6 +476,23 @@ static int run_verify(const struct command_line *line)
     return result;
 }
 
+/* What the leader has decided about keys and members. */
+static void print_decision(const struct survey_record *record)
+{
+    char about[2 * INSPECT_SHORT_BYTES + 1];
+    hex_encode(about, record->about.bytes, INSPECT_SHORT_BYTES);
+    if (record->type == RECORD_SYNC && record->key_epoch != 0) {
+        printf(", begins key epoch %" PRIu32, record->key_epoch);
+    } else if (record->type == RECORD_MEMBER) {
+        printf(", admits %s", about);
+    } else if (record->type == RECORD_REVOKE) {
+        printf(", revokes %s", about);
+    } else if (record->type == RECORD_CLOSE) {
+        printf(", ends %s at %" PRIu64 " (%s)", about, record->cut,
+               roster_reason_text(record->reason));
+    }
+}
+
 static void print_record(const struct survey *survey, size_t index, const char *picture)
 {
     const struct survey_record *record = &survey->records[index];
@@ -484,6 +502,7 @@ static void print_record(const struct survey *survey, size_t index, const char *
     printf("%s%s%s %-8s %s %6" PRIu64 "  epoch %" PRIu64 ", %zu bytes%s", picture,
            picture[0] != '\0' ? "  " : "", hash, record_type_text(record->type), id,
            record->sequence, record->epoch, record->bytes, record->is_pruned ? ", pruned" : "");
+    print_decision(record);
     for (size_t i = 0; i < record->parent_count; i++) {
         uint32_t writer = survey->parents[record->parent_first + i];
         if (writer < capsule_member_count(survey->capsule)) {
@@ -506,13 +525,24 @@ static json_t *record_json(const struct survey *survey, size_t index)
             json_array_append_new(parents, hex_of(parent->id.bytes, WRITER_ID_BYTES));
         }
     }
-    return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:o, s:I, s:I}", "hash",
-                     hex_of(record->hash.bytes, HASH_BYTES), "type", record_type_text(record->type),
-                     "writer", hex_of(record->writer_id.bytes, WRITER_ID_BYTES), "sequence",
-                     (json_int_t)record->sequence, "epoch", (json_int_t)record->epoch, "bytes",
-                     (json_int_t)record->bytes, "pruned", record->is_pruned, "joins", parents,
-                     "segment", (json_int_t)record->place.segment, "offset",
-                     (json_int_t)record->place.offset);
+    json_t *result = json_pack(
+        "{s:o, s:s, s:o, s:I, s:I, s:I, s:b, s:o, s:I, s:I}", "hash",
+        hex_of(record->hash.bytes, HASH_BYTES), "type", record_type_text(record->type), "writer",
+        hex_of(record->writer_id.bytes, WRITER_ID_BYTES), "sequence", (json_int_t)record->sequence,
+        "epoch", (json_int_t)record->epoch, "bytes", (json_int_t)record->bytes, "pruned",
+        record->is_pruned, "joins", parents, "segment", (json_int_t)record->place.segment, "offset",
+        (json_int_t)record->place.offset);
+    if (record->key_epoch != 0) {
+        json_object_set_new(result, "key_epoch", json_integer(record->key_epoch));
+    }
+    if (!writer_id_is_zero(&record->about)) {
+        json_object_set_new(result, "about", hex_of(record->about.bytes, WRITER_ID_BYTES));
+    }
+    if (record->type == RECORD_CLOSE) {
+        json_object_set_new(result, "cut", json_integer((json_int_t)record->cut));
+        json_object_set_new(result, "reason", json_string(roster_reason_text(record->reason)));
+    }
+    return result;
 }
 
 static void print_log(const struct survey *survey, uint64_t limit, bool draws)

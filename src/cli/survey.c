@@ -13,6 +13,7 @@
 #include "base/cursor.h"
 #include "capsule/keys.h"
 #include "capsule/receipt.h"
+#include "capsule/revoke.h"
 #include "capsule/seal.h"
 #include "capsule/sync.h"
 #include "capsule/term.h"
@@ -322,6 +323,28 @@ static void note_parents(struct survey *survey, const struct record *record)
     kept->parent_count = survey->parent_count - kept->parent_first;
 }
 
+/* Whom it admits, throws out or closes. */
+static void note_about(const struct survey *survey, struct survey_record *kept,
+                       const struct record *record)
+{
+    const struct genesis *genesis = capsule_genesis(survey->capsule);
+    struct member_body member;
+    struct sync_close close;
+    struct writer_id revoked;
+    if (record->type == RECORD_MEMBER && member_decode(&member, record->body) == STATUS_OK) {
+        kept->about = writer_id_of(&member.key);
+    } else if (record->type == RECORD_REVOKE &&
+               revoke_decode(&revoked, record->body, &genesis->owner, &genesis->capsule) ==
+                   STATUS_OK) {
+        kept->about = revoked;
+    } else if (record->type == RECORD_CLOSE &&
+               sync_close_decode(&close, record->body) == STATUS_OK) {
+        kept->about = close.cut.writer;
+        kept->cut = close.cut.head.sequence;
+        kept->reason = close.reason;
+    }
+}
+
 static void keep_record(struct survey *survey, const struct record *record)
 {
     survey->records = grown(survey->records, survey->record_count, sizeof *survey->records);
@@ -334,12 +357,14 @@ static void keep_record(struct survey *survey, const struct record *record)
         .bytes = record->whole.length,
         .hash = record->hash,
         .is_pruned = record->is_pruned,
+        .key_epoch = record->key_epoch,
         .store = survey->state->store,
         .place = survey->state->place,
         .holder_count = 1,
         .signature = record->signature,
     };
     survey->stores[survey->state->store].held_count++;
+    note_about(survey, &survey->records[survey->record_count - 1], record);
     note_parents(survey, record);
 }
 

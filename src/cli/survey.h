@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "capsule/capsule.h"
 #include "capsule/function.h"
+#include "capsule/sync.h"
 #include "capsule/tuple.h"
 #include "crypto/secret.h"
 #include "store/store.h"
@@ -43,8 +44,12 @@ struct survey_record {
     uint64_t epoch;
     size_t bytes;
     struct hash hash;
-    bool is_pruned;  // its body was dropped after a PRUNE
-    uint32_t store;  // where it was read
+    bool is_pruned;                 // its body was dropped after a PRUNE
+    uint32_t key_epoch;             // that seals its body, or that a SYNC begins; 0: none
+    struct writer_id about;         // of a MEMBER, a REVOKE, a CLOSE: whom it is about
+    uint64_t cut;                   // of a CLOSE
+    enum sync_close_reason reason;  // of a CLOSE
+    uint32_t store;                 // where it was read
     struct store_place place;
     uint32_t holder_count;  // stores that hold it
     struct signature signature;
