@@ -164,3 +164,17 @@ END
     [ "$status" = 1 ]
     [ ! -e none.receipt ]
 }
+
+@test "p11 a receipt of a worker that the owner has thrown out is refused, one of another stays valid" {
+    local writer
+    paranoid invoke order before --worker 1 --receipt thrown.receipt --app "$app"
+    paranoid invoke order before --worker 0 --receipt kept.receipt --app "$app"
+    until_true 15 paranoid receipt verify thrown.receipt --app "$app"
+    writer=$(paranoid receipt verify thrown.receipt --app "$app" --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["worker"])')
+    paranoid member revoke "$writer" --app "$app"
+    run paranoid receipt verify thrown.receipt --app "$app"
+    echo "$output"
+    [ "$status" = 1 ]
+    echo "$output" | grep -q "^reason  *revoked:"
+    until_true 15 paranoid receipt verify kept.receipt --app "$app"
+}

@@ -97,3 +97,15 @@ told() { [ "$(request "$1" "/function/tell?name=$2")" = "$3" ]; }
     run paranoid secret set long "$BATS_TEST_TMPDIR/nowhere" --app "$app"
     [ "$status" = 3 ]
 }
+
+@test "p11 after a member was thrown out, the others read what is set anew" {
+    local writer
+    printf %s before | paranoid secret set api-key --app "$app"
+    for worker in 0 1; do until_true 10 told $worker api-key before; done
+    request_status 1 /function/length >/dev/null
+    writer=$(header x-paranoid-worker)
+    paranoid member revoke "$writer" --app "$app"
+    until_true 10 told 0 api-key before
+    printf %s anew | paranoid secret set api-key --app "$app"
+    until_true 10 told 0 api-key anew
+}
