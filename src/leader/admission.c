@@ -130,7 +130,7 @@ enum status admission_receive_evidence(struct leader *leader, const struct frame
         buffer_release(&message);
         return status == STATUS_NO_MEMORY ? status : STATUS_OK;
     }
-    return witness_receive_evidence(leader, frame);
+    return vouching_receive_evidence(leader, frame);
 }
 
 /* Keys, certificate and token that follow from the seed. */
@@ -620,7 +620,7 @@ static enum status receive_member_message(struct leader *leader, const struct fr
     } else if (is_genuine && message.kind == MESSAGE_PRUNE) {
         status = retention_receive(leader, member, message.prune.body);
     } else if (is_genuine && message.kind == MESSAGE_VOUCH_ASK) {
-        status = witness_receive_ask(leader, member, &message.vouch_ask);
+        status = vouching_receive_ask(leader, member, &message.vouch_ask);
     } else if (is_genuine && message.kind == MESSAGE_KEY) {
         status = rotation_receive_ask(leader, member, channel, message.key.key_epoch);
     }

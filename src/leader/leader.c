@@ -104,7 +104,7 @@ void leader_free(struct leader *leader)
     shelf_release(&leader->shelf);
     buffer_release(&leader->term_body);
     buffer_release(&leader->policy_body);
-    witness_release(leader);
+    vouching_release(leader);
     buffer_release(&leader->root);
     secret_free(leader->seed);
     secret_free(leader->lock_key);

@@ -22,7 +22,7 @@ enum {
     LEADER_FUNCTIONS_MAX = 1024,
     LEADER_WAITING_DEPLOYS_MAX = 64,
     LEADER_LOCKS_MAX = 4096,    // asked for or held
-    LEADER_WITNESSES_MAX = 64,  // members that wait for evidence of the leader's
+    LEADER_VOUCHINGS_MAX = 64,  // members that wait for evidence of the leader's
     LEADER_ROTATIONS_MAX = 16,  // that the owner waits for
     LEADER_RUN_MAX = 64,        // records vouched for by one signature while loading
 };
@@ -131,7 +131,7 @@ struct leader_lock {
 };
 
 /* A member that wants to be vouched for: the leader's own evidence is under way. */
-struct leader_witness {
+struct leader_vouching {
     bool is_used;
     struct writer_id member;
     uint32_t request;  // the member's number
@@ -236,8 +236,8 @@ struct leader {
     uint64_t lock_order;
     uint32_t fence_count;  // of this term
 
-    struct leader_witness witnesses[LEADER_WITNESSES_MAX];
-    uint64_t witness_order;
+    struct leader_vouching vouchings[LEADER_VOUCHINGS_MAX];
+    uint64_t vouching_order;
 
     uint32_t last_request;
     struct leader_frame *output;
@@ -398,13 +398,13 @@ MUST_CHECK enum status lock_drop_writer(struct leader *leader, const struct writ
 /* No version above this is decided for ever: something undecided may have the next one. */
 uint64_t lock_floor_max(const struct leader *leader);
 
-/* ---- witness.c ---- */
+/* ---- vouching.c ---- */
 
 /* A member wants a client of its own to know who it is. */
-MUST_CHECK enum status witness_receive_ask(struct leader *leader,
-                                           const struct capsule_member *member,
-                                           const struct message_vouch_ask *ask);
-MUST_CHECK enum status witness_receive_evidence(struct leader *leader, const struct frame *frame);
-void witness_release(struct leader *leader);
+MUST_CHECK enum status vouching_receive_ask(struct leader *leader,
+                                            const struct capsule_member *member,
+                                            const struct message_vouch_ask *ask);
+MUST_CHECK enum status vouching_receive_evidence(struct leader *leader, const struct frame *frame);
+void vouching_release(struct leader *leader);
 
 #endif

@@ -67,7 +67,7 @@ refuses() {  # REASON URL [OPTION]...
     echo "$output" | python3 -c 'import json,sys; v = json.load(sys.stdin); assert v["verdict"] == "invalid" and v["reason"] == sys.argv[1], v' "$reason"
 }
 
-@test "from a directory with the policy file alone: attest verify, then plain curl" {
+@test "p3 from a directory with the policy file alone: attest verify, then plain curl" {
     [ "$(ls)" = app.policy ]
     run curl -sS --noproxy '*' "$(worker_url 0 /function/open)"
     [ "$status" = 60 ]  # nobody that this machine trusts

@@ -58,7 +58,7 @@ refused() {  # REASON FILE [OPTION]...
     [ "$(fact reason)" = "$reason" ]
 }
 
-@test "a receipt leads offline from the answer to the owner's signature" {
+@test "p3 a receipt leads offline from the answer to the owner's signature" {
     judge order.receipt --policy given.policy --input input --output output
     [ "$status" = 0 ]
     [[ $output == *"tee          simulated"* ]]

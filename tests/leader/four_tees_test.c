@@ -20,6 +20,7 @@
 #include "tee/machine.h"
 #include "tests/support/fake_tee.h"
 #include "tests/support/leader_world.h"
+#include "wire/vouch.h"
 
 static const enum tee hardware[] = {TEE_SGX, TEE_TDX, TEE_SEV_SNP};
 enum { HARDWARE_COUNT = sizeof hardware / sizeof *hardware, MEASUREMENT_BYTE = 0xa0 };
@@ -277,6 +278,44 @@ static void p2_a_member_without_network_is_admitted_by_what_another_brought(void
     assert_admitted(f, TEE_SGX);
 }
 
+/* A client of a member without network judges worker and leader with what the leader keeps. */
+static void p3_who_vouches_adds_the_collateral_that_the_evidence_lacks(void **state)
+{
+    struct fixture *f = *state;
+    struct leader_world_joiner joiner;
+    struct vouch vouch;
+    struct buffer evidence = BUFFER_EMPTY, plain = BUFFER_EMPTY, sealed = BUFFER_EMPTY;
+    const struct evidence_roots roots = {.vendors = f->world.vendors};
+    const uint8_t report_data[HASH512_BYTES] = {1, 2, 3};
+    begin(f);
+    assert_admitted(f, TEE_SGX);
+    f->has_no_network = true;
+    run_in(f, TEE_SGX);
+    join(f, &joiner);
+    assert_true(joiner.is_granted);
+    make(f, report_data, &evidence);
+    assert_int_equal(
+        evidence_verify(buffer_bytes(&evidence), leader_world_start_s(), &roots).reason,
+        REASON_COLLATERAL);
+
+    const struct message_vouch_ask ask = {
+        .request = 1, .nonce = bytes_text("nonce"), .evidence = buffer_bytes(&evidence)};
+    assert_int_equal(message_vouch_ask_encode(&plain, &ask), STATUS_OK);
+    assert_int_equal(channel_seal(joiner.channel, &sealed, buffer_bytes(&plain)), STATUS_OK);
+    leader_world_send(&f->world, FRAME_CHANNEL, 0, &joiner.id, buffer_bytes(&sealed));
+    assert_int_equal(joiner.message.kind, MESSAGE_VOUCH);
+    assert_int_equal(vouch_decode(&vouch, joiner.message.vouch.vouch), STATUS_OK);
+    const struct verdict worker = evidence_verify(vouch.evidence, leader_world_start_s(), &roots);
+    assert_int_equal(worker.reason, REASON_NONE);
+    assert_memory_equal(worker.report_data, report_data, sizeof report_data);
+    assert_int_equal(evidence_verify(vouch.leader_evidence, leader_world_start_s(), &roots).reason,
+                     REASON_NONE);
+    leave(f, &joiner);
+    buffer_release(&evidence);
+    buffer_release(&plain);
+    buffer_release(&sealed);
+}
+
 static void p2_what_was_brought_serves_the_members_of_the_next_leader(void **state)
 {
     struct fixture *f = *state;
@@ -302,6 +341,7 @@ int main(void)
         TEST(p2_a_program_is_admitted_by_its_signer_from_a_version_on),
         TEST(p2_a_program_below_the_version_of_its_signer_is_refused),
         TEST(p2_a_member_without_network_is_admitted_by_what_another_brought),
+        TEST(p3_who_vouches_adds_the_collateral_that_the_evidence_lacks),
         TEST(p2_what_was_brought_serves_the_members_of_the_next_leader),
     };
     return cmocka_run_group_tests(tests, setup_forge, teardown_forge);

@@ -8,55 +8,55 @@
  * for members that are open at that time, and for nobody else.
  */
 
-static void witness_drop(struct leader_witness *witness)
+static void vouching_drop(struct leader_vouching *vouching)
 {
-    buffer_release(&witness->evidence);
-    *witness = (struct leader_witness){.is_used = false};
+    buffer_release(&vouching->evidence);
+    *vouching = (struct leader_vouching){.is_used = false};
 }
 
-void witness_release(struct leader *leader)
+void vouching_release(struct leader *leader)
 {
-    for (size_t i = 0; i < LEADER_WITNESSES_MAX; i++) {
-        witness_drop(&leader->witnesses[i]);
+    for (size_t i = 0; i < LEADER_VOUCHINGS_MAX; i++) {
+        vouching_drop(&leader->vouchings[i]);
     }
 }
 
 /* The member's own place (it asks for one thing at a time), a free one, or the oldest. */
-static struct leader_witness *witness_place(struct leader *leader, const struct writer_id *member)
+static struct leader_vouching *vouching_place(struct leader *leader, const struct writer_id *member)
 {
-    struct leader_witness *place = &leader->witnesses[0];
-    for (size_t i = 0; i < LEADER_WITNESSES_MAX; i++) {
-        struct leader_witness *witness = &leader->witnesses[i];
-        if (witness->is_used && writer_id_equal(&witness->member, member)) {
-            return witness;
+    struct leader_vouching *place = &leader->vouchings[0];
+    for (size_t i = 0; i < LEADER_VOUCHINGS_MAX; i++) {
+        struct leader_vouching *vouching = &leader->vouchings[i];
+        if (vouching->is_used && writer_id_equal(&vouching->member, member)) {
+            return vouching;
         }
-        bool is_better = !witness->is_used || witness->order < place->order;
-        place = place->is_used && is_better ? witness : place;
+        bool is_better = !vouching->is_used || vouching->order < place->order;
+        place = place->is_used && is_better ? vouching : place;
     }
     return place;
 }
 
-enum status witness_receive_ask(struct leader *leader, const struct capsule_member *member,
-                                const struct message_vouch_ask *ask)
+enum status vouching_receive_ask(struct leader *leader, const struct capsule_member *member,
+                                 const struct message_vouch_ask *ask)
 {
     if (member->is_closed || member->revoked_epoch != 0 || leader->stage != LEADER_LEADING) {
         return STATUS_OK;
     }
-    struct leader_witness *witness = witness_place(leader, &member->id);
-    witness_drop(witness);
-    enum status status = buffer_append(&witness->evidence, ask->evidence.at, ask->evidence.length);
+    struct leader_vouching *vouching = vouching_place(leader, &member->id);
+    vouching_drop(vouching);
+    enum status status = buffer_append(&vouching->evidence, ask->evidence.at, ask->evidence.length);
     if (status == STATUS_OK) {
-        status = shelf_complete(&leader->shelf, &witness->evidence);
+        status = shelf_complete(&leader->shelf, &vouching->evidence);
     }
     if (status != STATUS_OK) {
-        witness_drop(witness);
+        vouching_drop(vouching);
         return status;
     }
-    witness->is_used = true;
-    witness->member = member->id;
-    witness->request = ask->request;
-    witness->order = ++leader->witness_order;
-    witness->evidence_request = leader_next_request(leader);
+    vouching->is_used = true;
+    vouching->member = member->id;
+    vouching->request = ask->request;
+    vouching->order = ++leader->vouching_order;
+    vouching->evidence_request = leader_next_request(leader);
 
     uint8_t report_data[HASH512_BYTES];
     const struct vouch_statement statement = {
@@ -67,19 +67,19 @@ enum status witness_receive_ask(struct leader *leader, const struct capsule_memb
         .worker = &member->id,
     };
     vouch_leader_data(report_data, &statement);
-    return leader_send(leader, FRAME_EVIDENCE, witness->evidence_request, &member->id,
+    return leader_send(leader, FRAME_EVIDENCE, vouching->evidence_request, &member->id,
                        bytes_of(report_data, sizeof report_data));
 }
 
-static enum status answer(struct leader *leader, const struct leader_witness *witness,
+static enum status answer(struct leader *leader, const struct leader_vouching *vouching,
                           const struct buffer *own)
 {
-    const struct capsule_member *member = capsule_member_find(leader->capsule, &witness->member);
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &vouching->member);
     struct channel *channel =
         member == NULL || member->is_closed ? NULL : leader_peer_of(leader, member)->channel;
     const struct vouch vouch = {
-        .worker = witness->member,
-        .evidence = buffer_bytes(&witness->evidence),
+        .worker = vouching->member,
+        .evidence = buffer_bytes(&vouching->evidence),
         .term_body = buffer_bytes(&leader->term_body),
         .root = buffer_bytes(&leader->root),
         .leader_evidence = buffer_bytes(own),
@@ -95,24 +95,24 @@ static enum status answer(struct leader *leader, const struct leader_witness *wi
     enum status status = vouch_encode(&encoded, &vouch);
     if (status == STATUS_OK) {
         const struct message_vouch message = {
-            .request = witness->request,
+            .request = vouching->request,
             .vouch = buffer_bytes(&encoded),
         };
         status = message_vouch_encode(&plain, &message);
     }
     if (status == STATUS_OK) {
-        status = leader_send_sealed(leader, channel, &witness->member, buffer_bytes(&plain));
+        status = leader_send_sealed(leader, channel, &vouching->member, buffer_bytes(&plain));
     }
     buffer_release(&encoded);
     buffer_release(&plain);
     return status;
 }
 
-enum status witness_receive_evidence(struct leader *leader, const struct frame *frame)
+enum status vouching_receive_evidence(struct leader *leader, const struct frame *frame)
 {
-    for (size_t i = 0; i < LEADER_WITNESSES_MAX; i++) {
-        struct leader_witness *witness = &leader->witnesses[i];
-        if (!witness->is_used || frame->request != witness->evidence_request) {
+    for (size_t i = 0; i < LEADER_VOUCHINGS_MAX; i++) {
+        struct leader_vouching *vouching = &leader->vouchings[i];
+        if (!vouching->is_used || frame->request != vouching->evidence_request) {
             continue;
         }
         struct buffer own = BUFFER_EMPTY;
@@ -121,10 +121,10 @@ enum status witness_receive_evidence(struct leader *leader, const struct frame *
             status = shelf_complete(&leader->shelf, &own);
         }
         if (status == STATUS_OK) {
-            status = answer(leader, witness, &own);
+            status = answer(leader, vouching, &own);
         }
         buffer_release(&own);
-        witness_drop(witness);
+        vouching_drop(vouching);
         return status;
     }
     return STATUS_OK;

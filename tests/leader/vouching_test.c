@@ -1,4 +1,4 @@
-/* tests/leader/witness_test.c */
+/* tests/leader/vouching_test.c */
 
 /*
  * Goal: a leader vouches for its open members over a client's nonce, in evidence of its own, and
