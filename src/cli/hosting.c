@@ -56,6 +56,10 @@ const struct command_option hosting_options[] = {
     {.name = "worker-program",
      .value = "FILE",
      .text = "run FILE as worker; the leader judges it as any other"},
+    {.name = "jit",
+     .value = "ON",
+     .text =
+         "off: workers interpret JavaScript; slower, and nothing turns executable (default: on)"},
     {.name = "tee",
      .value = "KIND",
      .text = "simulated, or hardware: the TEE of this machine (default: simulated)"},
@@ -177,6 +181,11 @@ static int run(const struct command_line *line)
         report_error("cannot use '%s' as a TEE: say --tee simulated or --tee hardware", tee);
         return COMMAND_USAGE;
     }
+    const char *jit = command_text(line, "jit", "on");
+    if (strcmp(jit, "on") != 0 && strcmp(jit, "off") != 0) {
+        report_error("cannot use '%s' as --jit: say on or off", jit);
+        return COMMAND_USAGE;
+    }
     if (app_program_directory(programs) != STATUS_OK) {
         return COMMAND_COULD_NOT;
     }
@@ -188,6 +197,7 @@ static int run(const struct command_line *line)
         .lambda_threads = (uint32_t)command_number(line, "threads", HOSTING_THREADS),
         .memtable_bytes = command_number(line, "memory", HOSTING_MEMORY_MIB) << 20,
         .base_port = (uint16_t)command_number(line, "port", 0),
+        .is_jit_off = strcmp(jit, "off") == 0,
         .is_hardware = strcmp(tee, "hardware") == 0,
         .is_debug_enclave = command_has(line, "debug-enclave"),
         .log = &log,

@@ -26,7 +26,7 @@ void hosting_last_line(const struct app *app, char text[HOSTING_LOG_LINE_BYTES])
 
 /* Options of up that the host gets as they are. */
 extern const struct command_option hosting_options[];
-enum { HOSTING_OPTION_COUNT = 7 };
+enum { HOSTING_OPTION_COUNT = 8 };
 
 extern const struct command hosting_command;  // host
 

@@ -1,17 +1,27 @@
 /* src/enclave/main_js.c */
 
-/* paranoid-enclave-js: a worker that runs JavaScript functions. */
+/*
+ * paranoid-enclave-js: a worker that runs JavaScript functions. With --jit=off they are
+ * interpreted, and no page of the process ever turns executable.
+ */
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "enclave/enclave.h"
 #include "enclave/worker.h"
 
-int main(void)
+int main(int count, char **words)
 {
     static struct enclave enclave;
+    bool has_jit = count < 2 || strcmp(words[1], "--jit=off") != 0;
     enum status status = enclave_begin(&enclave, 1u << MEMBER_WORKER);
+    // The engine reads it when it begins; nothing else here reads the environment.
+    if (status == STATUS_OK && !has_jit && setenv("JSC_useJIT", "0", 1) != 0) {
+        status = STATUS_NO_MEMORY;
+    }
     if (status == STATUS_OK) {
-        status = worker_run(&enclave);
+        status = worker_run(&enclave, has_jit ? SANDBOX_WORKER_JS : SANDBOX_WORKER_PLAIN);
     }
     return status == STATUS_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -31,7 +31,13 @@ enum {
 
 /* ---- the filter ---- */
 
-enum { LEADER = 1 << SANDBOX_LEADER, WORKER_JS = 1 << SANDBOX_WORKER_JS, ALL = LEADER | WORKER_JS };
+enum {
+    LEADER = 1 << SANDBOX_LEADER,
+    WORKER_JS = 1 << SANDBOX_WORKER_JS,
+    WORKER_PLAIN = 1 << SANDBOX_WORKER_PLAIN,
+    WORKERS = WORKER_JS | WORKER_PLAIN,
+    ALL = LEADER | WORKERS,
+};
 
 /* A condition on one argument: that it has `value` under `mask`. */
 struct condition {
@@ -80,13 +86,13 @@ static const struct rule {
      .conditions = {INT_IS(0, WALL_STREAM_BELL_FD)},
      .limits = "to the stream port's eventfd"},
     {.call = SCMP_SYS(write),
-     .roles = WORKER_JS,
+     .roles = WORKERS,
      .reason = "as in the leader; and the engine's own eventfds, whose numbers are its choice"},
     {.call = SCMP_SYS(getpid), .roles = ALL, .reason = "OpenSSL asks whether it was forked"},
     {.call = SCMP_SYS(clock_gettime),
      .roles = ALL,
      .reason = "time, where the vDSO cannot tell it"},
-    {.call = SCMP_SYS(gettimeofday), .roles = ALL, .reason = "the same"},
+    {.call = SCMP_SYS(gettimeofday), .roles = WORKERS, .reason = "the same, for ICU"},
 
     // Memory. Nothing is ever mapped from a file; only the engine makes code.
     {.call = SCMP_SYS(mmap),
@@ -99,8 +105,13 @@ static const struct rule {
      .reason = "malloc, stacks, the engine's heap and code",
      .conditions = {INT_IS(4, -1)},
      .limits = "no file"},
+    {.call = SCMP_SYS(mmap),
+     .roles = WORKER_PLAIN,
+     .reason = "malloc, stacks, the engine's heap",
+     .conditions = {INT_IS(4, -1), {2, PROT_EXEC, 0}},
+     .limits = "no file, not executable"},
     {.call = SCMP_SYS(mprotect),
-     .roles = LEADER,
+     .roles = LEADER | WORKER_PLAIN,
      .reason = "guard pages of stacks and of secrets, heaps of threads",
      .conditions = {{2, PROT_EXEC, 0}},
      .limits = "not executable"},
@@ -158,7 +169,7 @@ static const struct rule {
 
     // JavaScriptCore.
     {.call = SCMP_SYS(rt_sigsuspend),
-     .roles = WORKER_JS,
+     .roles = WORKERS,
      .reason = "a thread stopped for garbage collection"},
     {.call = SCMP_SYS(sched_setscheduler),
      .roles = WORKER_JS,
@@ -169,20 +180,18 @@ static const struct rule {
      .roles = WORKER_JS,
      .reason = "code is replaced under running threads"},
     {.call = SCMP_SYS(prctl),
-     .roles = WORKER_JS,
+     .roles = WORKERS,
      .reason = "names of threads",
      .conditions = {INT_IS(0, PR_SET_NAME)},
      .limits = "PR_SET_NAME"},
     {.call = SCMP_SYS(clock_nanosleep),
-     .roles = WORKER_JS,
+     .roles = WORKERS,
      .reason = "the watchdog; the engine's timers"},
-    {.call = SCMP_SYS(poll), .roles = WORKER_JS, .reason = "the time limit's timer thread"},
-    {.call = SCMP_SYS(read),
-     .roles = WORKER_JS,
-     .reason = "the engine's eventfds and /dev/urandom"},
-    {.call = SCMP_SYS(pread64), .roles = WORKER_JS, .reason = "memory use, from the open statm"},
+    {.call = SCMP_SYS(poll), .roles = WORKERS, .reason = "the time limit's timer thread"},
+    {.call = SCMP_SYS(read), .roles = WORKERS, .reason = "the engine's eventfds and /dev/urandom"},
+    {.call = SCMP_SYS(pread64), .roles = WORKERS, .reason = "memory use, from the open statm"},
     {.call = SCMP_SYS(newfstatat),
-     .roles = WORKER_JS,
+     .roles = WORKERS,
      .reason = "ICU looks for newer time zone tables and does without",
      .answer_errno = ENOENT,
      .limits = "fails with ENOENT"},
@@ -355,7 +364,7 @@ static bool is_kept(int fd, const char *opened, enum sandbox_role role)
     if (fd == STDERR_FILENO || fd == WALL_DATA_BELL_FD || fd == WALL_STREAM_BELL_FD) {
         return true;
     }
-    if (role != SANDBOX_WORKER_JS) {
+    if (role == SANDBOX_LEADER) {
         return false;
     }
     size_t length = strlen(opened);

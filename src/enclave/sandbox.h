@@ -25,8 +25,9 @@
  */
 
 enum sandbox_role {
-    SANDBOX_LEADER,     // leader, compactor: no code but our own
-    SANDBOX_WORKER_JS,  // with JavaScriptCore: executable pages, signals between threads
+    SANDBOX_LEADER,        // leader, compactor: no code but our own
+    SANDBOX_WORKER_JS,     // with JavaScriptCore: executable pages, signals between threads
+    SANDBOX_WORKER_PLAIN,  // the same without its JIT: no page ever turns executable
 };
 
 /* What the kernel granted, for status, metrics and `doctor`. */

@@ -379,7 +379,9 @@ enum status guest_start(struct guest *guest, uint64_t life, const struct frame_s
         status = wall_create(&guest->wall, WALL_GEOMETRY);
     }
     if (status == STATUS_OK) {
-        char *const arguments[] = {guest->program->path, NULL};
+        // exec takes what it will not change as if it might.
+        char *option = (char *)(uintptr_t)guest->program->option;
+        char *const arguments[] = {guest->program->path, option, NULL};
         status = spawn_start(&guest->spawn, guest->program->path, arguments, &guest->wall);
     }
     if (status != STATUS_OK) {

@@ -570,6 +570,7 @@ static enum status find_program(struct host *host, struct program *program, cons
 static enum status find_programs(struct host *host)
 {
     enum status status = find_program(host, &host->leader_program, HOST_PROGRAM_LEADER, NULL);
+    host->worker_program.option = host->config->is_jit_off ? "--jit=off" : NULL;
     return status != STATUS_OK ? status
                                : find_program(host, &host->worker_program, HOST_PROGRAM_WORKER,
                                               host->config->worker_program);

@@ -64,6 +64,7 @@ struct host_config {
     uint32_t worker_count;       // 1 to HOST_WORKER_COUNT_MAX
     uint32_t lambda_threads;     // of each worker; 1 to HOST_LAMBDA_THREADS_MAX
     uint64_t memtable_bytes;     // of each worker; 0: all of the state
+    bool is_jit_off;             // workers interpret JavaScript, and make no code
     uint16_t base_port;          // 0: choose free ones, not necessarily in a row
     bool is_hardware;            // the TEE of this machine gives the evidence; else a simulated one
     bool is_debug_enclave;       // the simulated TEE says that it lets a debugger in

@@ -12,6 +12,7 @@ enum { PROGRAM_PATH_BYTES_MAX = 4096 };
 
 struct program {
     char path[PROGRAM_PATH_BYTES_MAX];
+    const char *option;  // the only word of its command line; NULL: none
     struct hash measurement;
     struct stat seen;  // the file that was measured; all zeroes: none yet
 };

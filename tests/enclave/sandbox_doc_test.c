@@ -81,11 +81,18 @@ static void p10_the_page_lists_the_calls_of_a_worker(void **state)
     assert_page_lists("<!-- calls of a worker -->", SANDBOX_WORKER_JS);
 }
 
+static void p10_the_page_lists_the_calls_of_a_worker_without_jit(void **state)
+{
+    (void)state;
+    assert_page_lists("<!-- calls of a worker without JIT -->", SANDBOX_WORKER_PLAIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(p10_the_page_lists_the_calls_of_the_leader),
         cmocka_unit_test(p10_the_page_lists_the_calls_of_a_worker),
+        cmocka_unit_test(p10_the_page_lists_the_calls_of_a_worker_without_jit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -290,6 +290,8 @@ static void p10_only_the_engine_makes_code(void **state)
     assert_killed(SANDBOX_LEADER, try_make_code);
     assert_killed(SANDBOX_LEADER, try_turn_executable);
     assert_killed(SANDBOX_LEADER, try_write_elsewhere);
+    assert_killed(SANDBOX_WORKER_PLAIN, try_make_code);
+    assert_killed(SANDBOX_WORKER_PLAIN, try_turn_executable);
     struct ending ending = seal_and(SANDBOX_WORKER_JS, try_make_code);
     assert_true(WIFEXITED(ending.how));
     assert_int_equal(WEXITSTATUS(ending.how), HAPPENED);
@@ -475,8 +477,8 @@ static int count_descriptors(void)
 static void a_sealed_process_can_work(void **state)
 {
     (void)state;
-    const enum sandbox_role roles[] = {SANDBOX_LEADER, SANDBOX_WORKER_JS};
-    for (size_t i = 0; i < 2; i++) {
+    const enum sandbox_role roles[] = {SANDBOX_LEADER, SANDBOX_WORKER_JS, SANDBOX_WORKER_PLAIN};
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         assert_works(roles[i], use_threads);
         assert_works(roles[i], grow_a_large_block);
         assert_works(roles[i], shrink_an_arena);
