@@ -49,7 +49,8 @@ struct branch {
 
     struct head covered;
     uint64_t covered_joined_epoch;  // what the branch had joined there; or BRANCH_JOINED_UNKNOWN
-    uint64_t closed_term;           // of the leader that closed it; 0: open, or not known
+    uint64_t closed_term;           // of the leader that closed it; 0: open
+    uint64_t closed_sequence;       // of the CLOSE, in that leader's branch
     bool is_listed_closed;          // a SYNC has listed it as closed: none will list it again
 
     struct branch_recent *recent;  // of recent_first, recent_first + 1, …

@@ -259,6 +259,11 @@ size_t capsule_member_index(const struct capsule *capsule, const struct capsule_
     return index;
 }
 
+bool capsule_is_listed_closed(const struct capsule *capsule, const struct capsule_member *member)
+{
+    return capsule->branches[capsule_member_index(capsule, member)].is_listed_closed;
+}
+
 uint64_t capsule_covered_sequence(const struct capsule *capsule,
                                   const struct capsule_member *member)
 {
@@ -725,7 +730,7 @@ static enum status accept_record(struct capsule *capsule, const struct record *r
         return capsule_refuse(capsule, record, status, "too many records without a SYNC");
     }
     size_t position = (size_t)(branch - capsule->branches);
-    bool begins = branch->member.role == MEMBER_LEADER && capsule_term_is_begun_by(capsule, record);
+    bool begins = branch->member.role == MEMBER_LEADER && capsule_term_is_begun_by(capsule, branch, record);
     status = proof == PROOF_LEAP ? apply_leap(capsule, branch, record)
                                  : rules[record->type].apply(capsule, branch, record);
     if (status != STATUS_OK) {

@@ -29,16 +29,16 @@
  *     MANIFEST and EOE; leader the rest, and with the owner's signature where DESIGN 5.1 asks for
  * it.
  *  4. Terms rise: a leader of a lower term adds nothing beyond its cut. A leader's branch
- *     begins with its TERM and the CLOSE of each predecessor; all else of it waits until
- *     their branches are here up to their cuts. So the leaders' records have one order,
- *     and every replica judges them alike.
+ *     begins with its TERM and the CLOSE of its one predecessor; all else of it waits until
+ *     that branch is here up to its cut, and those of its predecessors. So the leaders' records
+ *     have one order, and every replica judges them alike.
  *  5. Nothing is accepted beyond a cut, and what is at the cut has the hash the CLOSE names.
  *  6. A branch and a SYNC that speak of the same (writer, sequence) speak of the same hash,
  *     whichever came first.
  *  7. A record's SYNC parent is known and newer than the one its branch joined before; its epoch
  *     is one more than that SYNC's. A SYNC's own epoch, time, lamport and floor do not fall;
  *     other records of a leader carry one more than the epoch of the newest SYNC (its TERM and
- *     the CLOSE of predecessors: at least one more than the epoch its TERM names).
+ *     the CLOSE of its predecessor: at least one more than the epoch its TERM names).
  *  8. What a SYNC lists, W stores have signed to hold; what a CLOSE cuts, R stores have fenced.
  *  9. The MANIFEST that SYNCs name is one that W stores hold, and it only moves on: along the
  * branch of one compactor, then to a compactor admitted later.
@@ -79,8 +79,8 @@ struct capsule_member {
     uint64_t revoked_epoch;     // it may join no SYNC from this epoch on; 0: not revoked
     bool is_closed;
     struct head cut;  // meaningful when closed
-    bool is_void;     // of a leader: a later one took over without knowing what it wrote, so that
-                      // nothing of it counts beyond its TERM
+    bool is_void;     // of a leader: it is not in the chain of a later one, so that nothing of it
+                      // counts beyond its TERM
 };
 
 /* A SYNC. */
@@ -174,6 +174,22 @@ size_t capsule_member_index(const struct capsule *capsule, const struct capsule_
 /* The last sequence of this branch that a SYNC or CLOSE has named. */
 uint64_t capsule_covered_sequence(const struct capsule *capsule,
                                   const struct capsule_member *member);
+
+/* Whether a SYNC lists this branch as closed: none will list it again. */
+bool capsule_is_listed_closed(const struct capsule *capsule, const struct capsule_member *member);
+
+/*
+ * On whose word a closed branch ends: the term of the leader that closed it, or, where that one was
+ * closed in turn, of the one that did, and so on. 0: it is open.
+ */
+uint64_t capsule_close_term(const struct capsule *capsule, const struct capsule_member *member);
+
+/* Whether W stores are known to hold that CLOSE, and a SYNC after it: no later leader can be without
+ * it. */
+bool capsule_is_close_settled(const struct capsule *capsule, const struct capsule_member *member);
+
+/* Whether a SYNC of this leader is here: before, it cannot have come to lead. */
+bool capsule_has_synced(const struct capsule *capsule, const struct capsule_member *leader);
 
 size_t capsule_gone_count(const struct capsule *capsule);
 const struct capsule_gone *capsule_gone_at(const struct capsule *capsule, size_t index);

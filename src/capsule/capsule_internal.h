@@ -90,7 +90,8 @@ MUST_CHECK enum status capsule_branch_add(struct capsule *capsule, struct branch
                                           const struct writer_id *id);
 
 /* Whether this record of a leader depends on its predecessors: all but closing one of them does. */
-bool capsule_term_is_begun_by(const struct capsule *capsule, const struct record *record);
+bool capsule_term_is_begun_by(const struct capsule *capsule, const struct branch *leader,
+                              const struct record *record);
 
 /* Whether the leader may write this now: its predecessors are complete, its epoch is right. */
 MUST_CHECK enum status capsule_term_verify(struct capsule *capsule, const struct branch *leader,
@@ -107,8 +108,11 @@ enum status capsule_term_accept_genesis(struct capsule *capsule, const struct re
 enum status capsule_term_accept(struct capsule *capsule, const struct record *record);
 enum status capsule_term_apply_member(struct capsule *capsule, struct branch *leader,
                                       const struct record *record);
-/* A later leader did not know what those before it wrote: marks it as void, if there is any. */
-void capsule_term_void(struct capsule *capsule, const struct branch *leader);
+/* The term that this leader speaks for: its own, or that of the newest who closed it, and so on. */
+uint64_t capsule_term_authority(const struct capsule *capsule, const struct branch *leader);
+/* Another leader closes this branch by a higher authority: who closed it before, and who built on
+ * that, is void. */
+void capsule_term_void_closers(struct capsule *capsule, const struct branch *closed);
 enum status capsule_term_apply_policy(struct capsule *capsule, struct branch *leader,
                                       const struct record *record);
 

@@ -10,46 +10,7 @@
 #include "capsule/capsule_internal.h"
 #include "capsule/writer_internal.h"
 
-/*
- *     offset  bytes  field
- *          0      4  magic "PSN2"
- *          4      1  kind: WHOLE 1, JOINED 2
- *          5      3  reserved, zero
- *          8     32  capsule name
- *         40      8  policy version
- *         48      4  policy_bytes, then the policy; none while it is the GENESIS's
- *         ..      8  no SYNC up to this epoch is listed
- *                 8  greatest term that has begun
- *                 8  epoch of the newest REVOKE
- *                 4  sync_count, then the SYNCs in the order of epochs, each 156:
- *                    hash 32, epoch 8, sequence 8, leader 16, term 8, lamport 8, floor 8, time 8,
- * MANIFEST 56, key epoch 4
- *         ..      4  branch_count, then the branches in the order in which they were admitted:
- *                32  public key
- *                 1  role
- *                 1  flags: closed 1, listed as closed 2, begun 4, covered SYNC unknown 8, leapt 16
- *                 2  reserved, zero
- *                 8  term
- *                32  hash of its TERM or MEMBER record, 8 the sequence of that
- *                32  hash of its evidence
- *                65  TLS public key
- *                40  head: sequence 8, hash 32
- *                40  SYNC joined at the head: hash 32, epoch 8
- *                 8  lamport of that SYNC, 4 its key epoch
- *                 8  epoch of the REVOKE that names it; 0: none does
- *                40  covered: the head that a SYNC or CLOSE named last
- *                 8  epoch joined there
- *                 8  sequence of its TERM, of a leader
- *                40  cut: zeroes while open
- *                40  newest MANIFEST, of a compactor
- *                 4  pruned_count, then each range: from 8, to 8
- *                 4  recent_count, then of each record from head - recent_count + 1 on: hash 32,
- * epoch joined 8 4  expected_count, then each: sequence 8, hash 32, the SYNC's epoch 8
- *         ..      4  gone_count, then each branch that is no longer kept: writer 16, cut 8
- *         ..      4  function_count, then so many × 56: writer 16, sequence 8, hash 32
- *                 8  term of the locks, 4 lock_count, then each: name 32, fence 8, LOCK's sequence
- * 8
- */
+/* The layout: docs/format/snapshot.md. */
 #define SNAPSHOT_MAGIC 0x324e5350u
 
 enum {
@@ -65,7 +26,7 @@ enum {
     SYNC_BYTES = 96 + BRANCH_HEAD_BYTES + 4,
     HEAD_BYTES = 40,
     BRANCH_BYTES = 32 + 1 + 1 + 2 + 8 + 40 + 32 + P256_PUBLIC_BYTES + HEAD_BYTES + 40 + 8 + 4 + 8 +
-                   HEAD_BYTES + 8 + 8 + HEAD_BYTES + HEAD_BYTES,
+                   HEAD_BYTES + 8 + 8 + HEAD_BYTES + 8 + 8 + HEAD_BYTES,
     RANGE_BYTES = 16,
     RECENT_BYTES = 40,
     EXPECTED_BYTES = 48,
@@ -201,6 +162,8 @@ static enum status encode_branch(struct buffer *target, const struct capsule *ca
     encoder_u64(&out, is_unknown ? 0 : branch->covered_joined_epoch);
     encoder_u64(&out, branch->term_sequence);
     encode_head(&out, &member->cut);
+    encoder_u64(&out, branch->closed_term);
+    encoder_u64(&out, branch->closed_sequence);
     encode_head(&out, &branch->manifest);
     encoder_u32(&out, (uint32_t)branch->pruned_count);
     for (size_t i = 0; i < branch->pruned_count; i++) {
@@ -581,6 +544,9 @@ static bool branch_is_sound(const struct capsule *capsule, const struct branch *
            (!is_leader || member->revoked_epoch == 0) && writer_head_is_sound(head) &&
            writer_head_is_sound(&branch->covered) && writer_head_is_sound(&member->cut) &&
            (member->is_closed || member->cut.sequence == 0) &&
+           member->is_closed == (branch->closed_term > 0) &&
+           member->is_closed == (branch->closed_sequence > 0) &&
+           (!member->is_closed || branch->closed_term > (is_leader ? member->term : 0)) &&
            (!branch->is_listed_closed || member->is_closed) &&
            (!member->is_closed || branch->covered.sequence == member->cut.sequence) &&
            writer_head_is_sound(&branch->manifest) && branch->manifest.sequence <= head->sequence &&
@@ -614,6 +580,8 @@ static enum status decode_branch(struct capsule *capsule, struct cursor *in, boo
     read.covered_joined_epoch = cursor_u64(in);
     read.term_sequence = cursor_u64(in);
     member->cut = decode_head(in);
+    read.closed_term = cursor_u64(in);
+    read.closed_sequence = cursor_u64(in);
     read.manifest = decode_head(in);
     member->is_closed = (flags & FLAG_CLOSED) != 0;
     read.is_listed_closed = (flags & FLAG_LISTED) != 0;

@@ -410,10 +410,10 @@ static enum status verify_target(struct capsule *capsule, const struct branch *l
 {
     const struct capsule_member *member = &target->member;
     struct capsule_digits writer = capsule_digits_of(member->id.bytes);
-    if (member->is_closed && target->closed_term < leader->member.term) {
-        // A leader in between closed it, and its CLOSE reached this replica but not the stores.
-        capsule_term_void(capsule, leader);
-        capsule->is_overrun = true;
+    if (member->is_closed &&
+        capsule_close_term(capsule, member) < capsule_term_authority(capsule, leader)) {
+        // A leader in between closed it, and its CLOSE reached this replica but not R stores.
+        capsule_term_void_closers(capsule, target);
         return capsule_refuse(capsule, record, STATUS_GAP,
                               "%s is closed here by one that this leader does not know of",
                               writer.text);
@@ -421,6 +421,10 @@ static enum status verify_target(struct capsule *capsule, const struct branch *l
     if (member->is_closed) {
         return capsule_refuse(capsule, record, STATUS_FORGED, "%s has been closed before",
                               writer.text);
+    }
+    if (member->role == MEMBER_LEADER && record->sequence != leader->term_sequence + 1) {
+        return capsule_refuse(capsule, record, STATUS_DENIED,
+                              "a leader closes one predecessor, right after its TERM");
     }
     if (member->role == MEMBER_LEADER && member->term >= leader->member.term) {
         return capsule_refuse(capsule, record, STATUS_DENIED,
@@ -464,6 +468,7 @@ enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *lea
     }
     target->member.is_closed = true;
     target->closed_term = body.term;
+    target->closed_sequence = record->sequence;
     target->member.cut = body.cut.head;
     branch_cover(target, &body.cut.head);
     if (target->member.head.sequence > body.cut.head.sequence) {

@@ -9,9 +9,10 @@
  *
  *     unknown --capsule_term_accept()--> open --capsule_term_verify()--> begun
  *
- * Open, it may close its predecessors; every other record begins it, and that
- * waits until the predecessors' branches are complete. Only a begun leader's
- * records depend on what its predecessors wrote.
+ * Open, it may close its one predecessor, by the record after its TERM; every other record begins
+ * it, and that waits until the predecessor's branch is complete. So leaders form a chain: each
+ * counts up to where the next one cut it. Whoever is not in the chain of the highest term did not
+ * come to lead (docs/design/0032-one-chain-of-leaders.md), and is void beyond its TERM.
  */
 
 enum status capsule_term_accept_genesis(struct capsule *capsule, const struct record *record)
@@ -68,16 +69,16 @@ static enum status verify_follows_genesis(struct capsule *capsule, const struct 
 static enum status verify_number(struct capsule *capsule, const struct record *record,
                                  uint64_t number)
 {
-    // A leader that never began may be learnt of late, from the CLOSE of its successor.
-    bool is_late = number <= capsule->begun_term;
-    for (size_t i = 0; i < capsule->branch_count && !is_late; i++) {
+    // One of a lower term may be learnt of late, from the CLOSE of its successor: its TERM alone
+    // says nothing.
+    bool is_taken = false;
+    for (size_t i = 0; i < capsule->branch_count && !is_taken; i++) {
         const struct capsule_member *member = &capsule->branches[i].member;
-        is_late = member->role == MEMBER_LEADER && member->term == number;
+        is_taken = member->role == MEMBER_LEADER && member->term == number;
     }
-    if (is_late) {
+    if (is_taken) {
         return capsule_refuse(capsule, record, STATUS_CLOSED,
-                              "term %" PRIu64 " has ended; the current one is %" PRIu64, number,
-                              capsule->term);
+                              "term %" PRIu64 " has another leader", number);
     }
     return STATUS_OK;
 }
@@ -137,26 +138,118 @@ enum status capsule_term_accept(struct capsule *capsule, const struct record *re
     return STATUS_OK;
 }
 
-void capsule_term_void(struct capsule *capsule, const struct branch *leader)
+/* The leader of a term; NULL: not known, or no longer kept. */
+static struct branch *leader_of(const struct capsule *capsule, uint64_t term)
+{
+    for (size_t i = 0; i < capsule->branch_count; i++) {
+        struct branch *branch = &capsule->branches[i];
+        if (branch->member.role == MEMBER_LEADER && branch->member.term == term) {
+            return branch;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * Up the chain: who closed this branch, who closed that one, and so on, up to `term`; the last one
+ * found, or NULL: nobody closed it, or he is no longer kept. Closers' terms rise, so it ends.
+ */
+static struct branch *closer_up_to(const struct capsule *capsule, const struct branch *branch,
+                                   uint64_t term)
+{
+    struct branch *last = NULL;
+    while (branch->member.is_closed && branch->closed_term <= term) {
+        struct branch *closer = leader_of(capsule, branch->closed_term);
+        if (closer == NULL) {
+            break;
+        }
+        branch = last = closer;
+    }
+    return last;
+}
+
+uint64_t capsule_close_term(const struct capsule *capsule, const struct capsule_member *member)
+{
+    const struct branch *branch = &capsule->branches[capsule_member_index(capsule, member)];
+    const struct branch *last = closer_up_to(capsule, branch, UINT64_MAX);
+    return last == NULL ? branch->closed_term : last->member.term;
+}
+
+uint64_t capsule_term_authority(const struct capsule *capsule, const struct branch *leader)
+{
+    return leader->member.is_closed ? capsule_close_term(capsule, &leader->member)
+                                    : leader->member.term;
+}
+
+bool capsule_is_close_settled(const struct capsule *capsule, const struct capsule_member *member)
+{
+    const struct branch *branch = &capsule->branches[capsule_member_index(capsule, member)];
+    for (size_t i = capsule->sync_count; i > 1; i--) {
+        const struct capsule_sync *sync = &capsule->syncs[i - 2];
+        // A leader writes the next one when W stores hold the last.
+        if (writer_id_equal(&sync->leader, &capsule->syncs[i - 1].leader)) {
+            return branch->closed_term < sync->term ||
+                   (branch->closed_term == sync->term && branch->closed_sequence < sync->sequence);
+        }
+    }
+    return false;
+}
+
+bool capsule_has_synced(const struct capsule *capsule, const struct capsule_member *leader)
+{
+    const struct capsule_sync *sync = capsule_sync_find(capsule, &leader->joined);
+    return sync != NULL && writer_id_equal(&sync->leader, &leader->id);
+}
+
+static void make_void(struct capsule *capsule, struct branch *leader)
+{
+    if (leader->member.head.sequence > leader->term_sequence) {
+        leader->member.is_void = true;
+        capsule->is_overrun = true;
+    }
+}
+
+void capsule_term_void_closers(struct capsule *capsule, const struct branch *closed)
+{
+    while (closed->member.is_closed) {
+        struct branch *closer = leader_of(capsule, closed->closed_term);
+        if (closer == NULL) {
+            break;
+        }
+        make_void(capsule, closer);
+        closed = closer;
+    }
+}
+
+/* Whether this leader is one of those whose chain goes up to `later`, of a higher term. */
+static bool is_in_chain(const struct capsule *capsule, const struct branch *earlier,
+                        const struct branch *later)
+{
+    const struct branch *last = closer_up_to(capsule, earlier, later->member.term);
+    // Who closed it may be no longer kept: then that was before all that can still be contradicted.
+    const struct branch *end = last == NULL ? earlier : last;
+    return last == later || (end->member.is_closed && end->closed_term < later->member.term);
+}
+
+/* Who is in no chain with this leader, of those before it, wrote what does not count. */
+static void void_others(struct capsule *capsule, const struct branch *leader)
 {
     for (size_t i = 0; i < capsule->branch_count; i++) {
         struct branch *other = &capsule->branches[i];
-        if (other->member.role == MEMBER_LEADER && !other->member.is_closed &&
-            other->member.term < leader->member.term &&
-            other->member.head.sequence > other->term_sequence) {
-            other->member.is_void = true;
-            capsule->is_overrun = true;
+        if (other->member.role == MEMBER_LEADER && other->member.term < leader->member.term &&
+            !is_in_chain(capsule, other, leader)) {
+            make_void(capsule, other);
         }
     }
 }
 
 /* Whether all that `earlier` wrote and that counts is here. */
 static enum status verify_complete(struct capsule *capsule, const struct branch *earlier,
-                                   const struct record *record)
+                                   const struct branch *leader, const struct record *record)
 {
     const struct capsule_member *member = &earlier->member;
-    if (!member->is_closed) {
-        // One that wrote nothing but its TERM needs no CLOSE: nothing of it can count any more.
+    if (!is_in_chain(capsule, earlier, leader)) {
+        // Of one that wrote nothing but its TERM nothing can count any more.
         if (member->head.sequence == earlier->term_sequence) {
             return STATUS_OK;
         }
@@ -190,16 +283,16 @@ static enum status verify_not_rolled_back(struct capsule *capsule,
     return STATUS_OK;
 }
 
-static enum status verify_may_begin(struct capsule *capsule, const struct capsule_member *leader,
+static enum status verify_may_begin(struct capsule *capsule, const struct branch *leader,
                                     const struct record *record)
 {
     enum status answer = STATUS_OK;
     for (size_t i = 0; i < capsule->branch_count; i++) {
         const struct branch *other = &capsule->branches[i];
-        if (other->member.role == MEMBER_LEADER && other->member.term < leader->term) {
-            enum status status = verify_complete(capsule, other, record);
+        if (other->member.role == MEMBER_LEADER && other->member.term < leader->member.term) {
+            enum status status = verify_complete(capsule, other, leader, record);
             if (status == STATUS_GAP) {
-                return status;  // what is missing of it may close those that seem to be open
+                return status;  // what is missing of it may close those that seem to be outside
             }
             answer = status == STATUS_OK ? answer : status;
         }
@@ -207,12 +300,13 @@ static enum status verify_may_begin(struct capsule *capsule, const struct capsul
     if (answer != STATUS_OK) {
         return answer;
     }
-    return verify_not_rolled_back(capsule, leader, record);
+    return verify_not_rolled_back(capsule, &leader->member, record);
 }
 
-bool capsule_term_is_begun_by(const struct capsule *capsule, const struct record *record)
+bool capsule_term_is_begun_by(const struct capsule *capsule, const struct branch *leader,
+                              const struct record *record)
 {
-    if (record->type != RECORD_CLOSE) {
+    if (record->type != RECORD_CLOSE || record->sequence != leader->term_sequence + 1) {
         return true;
     }
     struct sync_close close;
@@ -228,7 +322,7 @@ enum status capsule_term_verify(struct capsule *capsule, const struct branch *le
                                 const struct record *record)
 {
     const struct capsule_member *member = &leader->member;
-    if (!capsule_term_is_begun_by(capsule, record)) {
+    if (!capsule_term_is_begun_by(capsule, leader, record)) {
         if (record->epoch > member->joined_epoch) {
             return STATUS_OK;
         }
@@ -237,10 +331,10 @@ enum status capsule_term_verify(struct capsule *capsule, const struct branch *le
                               member->joined_epoch);
     }
     if (!leader->has_begun) {
-        enum status status = verify_may_begin(capsule, member, record);
+        enum status status = verify_may_begin(capsule, leader, record);
         if (status == STATUS_DENIED) {
-            // It has closed all that it knew of, and it knew of all that counts.
-            capsule_term_void(capsule, leader);
+            // It has closed its predecessor, and that chain holds all that counts.
+            void_others(capsule, leader);
             status = STATUS_GAP;
         }
         if (status != STATUS_OK) {

@@ -143,7 +143,7 @@ bool epoch_has_cut_to_list(struct leader *leader)
 {
     for (size_t i = 0; i < leader->peer_count; i++) {
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
-        if (member->is_closed && !leader->peers[i].is_listed_closed &&
+        if (member->is_closed && !capsule_is_listed_closed(leader->capsule, member) &&
             is_cut_held(leader, member)) {
             return true;
         }
@@ -155,7 +155,7 @@ bool epoch_lacks_cut(struct leader *leader)
 {
     for (size_t i = 0; i < leader->peer_count; i++) {
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
-        if (member->is_closed && !leader->peers[i].is_listed_closed &&
+        if (member->is_closed && !capsule_is_listed_closed(leader->capsule, member) &&
             !is_cut_held(leader, member)) {
             return true;
         }
@@ -172,7 +172,7 @@ static bool list_head(struct leader *leader, const struct capsule_member *member
     if (member->is_closed) {
         head->branch.head = member->cut;
         head->flags = SYNC_FLAG_CLOSED;
-        return !peer->is_listed_closed &&
+        return !capsule_is_listed_closed(leader->capsule, member) &&
                durable_collect(leader->durable, &member->id, &member->cut, receipts) == STATUS_OK;
     }
     if (leader->rts_epoch != 0 && has_answered(leader, member)) {
@@ -250,7 +250,8 @@ static void sync_fill(struct leader *leader, struct sync_body *sync, const struc
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
         const struct leader_peer *peer = &leader->peers[i];
         // A closed one counts until its records up to the cut are among the ancestors.
-        bool is_outside = member->role == MEMBER_WORKER && !peer->is_listed_closed &&
+        bool is_outside = member->role == MEMBER_WORKER &&
+                          !capsule_is_listed_closed(leader->capsule, member) &&
                           !(member->is_closed && is_cut_held(leader, member));
         if (is_outside && peer->listed_joined < floor) {
             floor = peer->listed_joined;
@@ -268,7 +269,6 @@ static void note_listed(struct leader *leader, const struct sync_head *heads, ui
             capsule_member_find(leader->capsule, &heads[i].branch.writer);
         struct leader_peer *peer = leader_peer_of(leader, member);
         peer->listed = heads[i].branch.head;
-        peer->is_listed_closed = member->is_closed;
     }
 }
 
@@ -353,7 +353,7 @@ static enum status close_absent(struct leader *leader, uint64_t now_us)
         bool is_stale = peer->stale_us != 0 && now_us >= peer->stale_us + EPOCH_ABSENT_LIMIT_US;
         if (is_open_writer(member) && (is_absent || is_stale)) {
             const struct writer_id writer = member->id;
-            status = takeover_close(leader, &writer, SYNC_CLOSE_ABSENT, now_us);
+            status = closing_begin(leader, &writer, SYNC_CLOSE_ABSENT, now_us);
         }
     }
     return status;

@@ -83,7 +83,6 @@ enum status leader_forget(struct leader *leader)
     peers_release(leader);
     leader->function_count = 0;
     leader->policy_version = 0;
-    leader->run_count = 0;
     return STATUS_OK;
 }
 
@@ -370,12 +369,81 @@ enum status leader_answer(struct leader *leader, const struct writer_id *session
     return status;
 }
 
+uint32_t leader_answers_needed(const struct leader *leader)
+{
+    const struct genesis *genesis = capsule_genesis(leader->capsule);
+    return genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+}
+
+enum status leader_fetch(struct leader *leader, const struct frame_fetch *fetch,
+                         const struct writer_id *store, uint32_t *request)
+{
+    struct buffer body = BUFFER_EMPTY;
+    *request = leader_next_request(leader);
+    enum status status = frame_fetch_encode(&body, fetch);
+    if (status == STATUS_OK) {
+        status = leader_send(leader, FRAME_FETCH, *request, store, buffer_bytes(&body));
+    }
+    buffer_release(&body);
+    return status;
+}
+
+enum status leader_unseal_of(struct leader *leader, const struct record *record,
+                             const struct verify_key *key, struct buffer *plain)
+{
+    struct secret *data_key =
+        keys_data(leader->seed, capsule_name(leader->capsule), record->key_epoch);
+    struct aead_key *body_key = seal_key_new(data_key, capsule_name(leader->capsule), key);
+    enum status status = seal_open(plain, record, body_key);
+    aead_key_free(body_key);
+    secret_free(data_key);
+    return status;
+}
+
+enum status leader_unseal(struct leader *leader, const struct record *record, struct buffer *plain)
+{
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &record->writer);
+    return member == NULL ? STATUS_NOT_FOUND
+                          : leader_unseal_of(leader, record, &member->key, plain);
+}
+
+/* Records that were asked for, to whom they belong. */
+static enum status receive_fetched_records(struct leader *leader, uint32_t request,
+                                           struct bytes records, struct leader_time time)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && records.length > 0) {
+        struct record record;
+        size_t length = record_length(records.at, records.length);
+        if (length == 0 || length > records.length ||
+            record_decode_stored(&record, records.at, length) != STATUS_OK) {
+            log_event(leader->log, "fetched bytes are no record");
+            return STATUS_OK;
+        }
+        records = bytes_of(records.at + length, records.length - length);
+        status = leader->stage != LEADER_LOADING
+                     ? closing_receive_record(leader, request, &record, time.now_us)
+                 : request == leader->load.request ? load_receive_record(leader, &record, time)
+                                                   : STATUS_OK;
+    }
+    return status;
+}
+
+static enum status receive_fetched(struct leader *leader, uint32_t request, struct bytes body,
+                                   struct leader_time time)
+{
+    struct frame_fetched fetched;
+    bool is_ours = leader->stage == LEADER_LOADING && request == leader->load.request &&
+                   frame_fetched_decode(&fetched, body) == STATUS_OK;
+    return is_ours ? load_receive_fetched(leader, time) : STATUS_OK;
+}
+
 /* RECORD frames: answers to a FETCH carry its request, all else is live. */
 static enum status receive_records(struct leader *leader, const struct frame *frame,
                                    struct leader_time time)
 {
     if (frame->request != 0) {
-        return takeover_receive_records(leader, frame->request, frame->body, time);
+        return receive_fetched_records(leader, frame->request, frame->body, time);
     }
     struct record record;
     if (record_decode(&record, frame->body.at, frame->body.length) != STATUS_OK) {
@@ -406,7 +474,7 @@ static enum status receive_fork(struct leader *leader, struct bytes proof, uint6
     }
     bool is_open =
         leader->stage == LEADER_LEADING && !member->is_closed && member->role != MEMBER_LEADER;
-    return is_open ? takeover_close(leader, &first.writer, SYNC_CLOSE_FORKED, now_us) : STATUS_OK;
+    return is_open ? closing_begin(leader, &first.writer, SYNC_CLOSE_FORKED, now_us) : STATUS_OK;
 }
 
 static enum status receive_refused(struct leader *leader, struct bytes body, uint64_t now_us)
@@ -433,7 +501,7 @@ static enum status receive_gone(struct leader *leader, const struct writer_id *w
         member->role == MEMBER_LEADER) {
         return STATUS_OK;
     }
-    return takeover_close(leader, writer, SYNC_CLOSE_EXITED, now_us);
+    return closing_begin(leader, writer, SYNC_CLOSE_EXITED, now_us);
 }
 
 enum status leader_receive(struct leader *leader, struct bytes bytes, struct leader_time time)
@@ -458,7 +526,7 @@ enum status leader_receive(struct leader *leader, struct bytes bytes, struct lea
     case FRAME_FENCED:
         return takeover_receive_fenced(leader, frame.body, time);
     case FRAME_FETCHED:
-        return takeover_receive_fetched(leader, frame.request, frame.body, time);
+        return receive_fetched(leader, frame.request, frame.body, time);
     case FRAME_REFUSED:
         return receive_refused(leader, frame.body, time.now_us);
     case FRAME_GONE:
@@ -531,7 +599,7 @@ enum status leader_tick(struct leader *leader, struct leader_time time, uint64_t
     if (status == STATUS_OK && leader->stage == LEADER_LEADING) {
         status = news_tick(leader, time.now_us, wake_us);
     }
-    bool is_waiting = leader->outbox.first != NULL || takeover_is_closing(leader) ||
+    bool is_waiting = leader->outbox.first != NULL || closing_is_under_way(leader) ||
                       (leader->stage != LEADER_IDLE && leader->stage != LEADER_LEADING);
     if (is_waiting && *wake_us > time.now_us + OUTBOX_REPEAT_US) {
         *wake_us = time.now_us + OUTBOX_REPEAT_US;

@@ -3,7 +3,9 @@
 #define LEADER_LEADER_INTERNAL_H
 
 #include "attest/policy.h"
+#include "base/cursor.h"
 #include "capsule/function.h"
+#include "capsule/receipt.h"
 #include "crypto/certificate.h"
 #include "leader/leader.h"
 #include "leader/shelf.h"
@@ -25,6 +27,8 @@ enum {
     LEADER_VOUCHINGS_MAX = 64,  // members that wait for evidence of the leader's
     LEADER_ROTATIONS_MAX = 16,  // that the owner waits for
     LEADER_RUN_MAX = 64,        // records vouched for by one signature while loading
+
+    LEADER_ASK_US = 1000 * 1000,  // an unanswered question to the stores is repeated
 };
 
 enum leader_stage {
@@ -65,7 +69,6 @@ struct leader_peer {
     enum tee tee;             // of its evidence, while it has a channel
     struct head listed;       // in the newest SYNC that lists it
     uint64_t listed_joined;   // L of the SYNC its branch had joined there (or its MEMBER named)
-    bool is_listed_closed;
     bool was_absent;
     uint64_t absent_us;         // since when it has missed every epoch; 0: it has not
     uint64_t stale_us;          // since when a key epoch has begun that it has not joined; 0: none
@@ -77,9 +80,8 @@ struct leader_peer {
     uint64_t closed_lamport;  // the greatest in a closed branch
     struct head manifest;     // of a compactor: the newest it has sent
 
-    uint64_t lock_sequence;     // the greatest that was read or written under any lock
-    struct buffer last_data;    // its newest DATA record, while loading
-    uint64_t last_eoe_lamport;  // while loading
+    uint64_t lock_sequence;   // the greatest that was read or written under any lock
+    struct buffer last_data;  // its newest DATA or EOE record, while loading
 };
 
 /* A branch being closed: fenced by R stores, its last record fetched, then CLOSE. */
@@ -94,6 +96,41 @@ struct leader_closing {
     struct writer_id cut_store;  // who holds it
     uint32_t fetch_request;      // 0: not yet
     uint64_t asked_us;
+};
+
+/* What is being loaded of what earlier terms left (load.c). */
+enum load_step { LOAD_LEADERS, LOAD_SEEK, LOAD_KEY, LOAD_MANIFEST, LOAD_WANTS };
+
+struct leader_load {
+    enum load_step step;
+    uint32_t attempts;
+    uint32_t place;    // of the fence, or of the store, that is asked
+    uint32_t request;  // under way
+    uint64_t asked_us;
+    bool is_found;    // what was asked for last
+    bool is_refused;  // some record did not verify
+
+    // The leader whose successor this one is; term 0: none came to lead.
+    struct writer_id predecessor;
+    struct verify_key predecessor_key;
+    uint64_t predecessor_term;
+    struct head predecessor_head;  // as that store names it
+    struct writer_id predecessor_store;
+    uint64_t seek_from, seek_end, seek_records;
+    struct buffer sync;  // the body of its last SYNC
+    struct branch_head manifest;
+    struct verify_key manifest_key;  // of its writer
+
+    struct writer_id *chain;  // the predecessor, and who came before it and was not known yet
+    size_t chain_count;
+    struct branch_head *functions;  // in force in the snapshot, and not here yet
+    uint32_t function_count;
+    struct writer_id *evidence;  // members whose evidence may be of use
+    size_t evidence_count;
+    size_t skip;  // so many questions in a row led to nothing
+    struct buffer run_bytes[LEADER_RUN_MAX];
+    struct record run[LEADER_RUN_MAX];
+    size_t run_count;
 };
 
 struct leader_function {
@@ -180,24 +217,13 @@ struct leader {
 
     // Taking over.
     struct leader_closing all;  // the fence around everything
-    uint32_t load_attempts;     // each with the log of another store to begin with
-    bool is_log_loaded;         // then what the other stores hold beyond
-    bool awaits_cut;  // the next record of an ended leader is here, and cannot be accepted yet
-    uint64_t load_next;
-    struct head load_from;  // of the branch that is being fetched: where it was
-    struct writer_id load_writer;
-    size_t load_skip;  // so many branches in a row led to nothing
-    bool has_begun;    // the TERM is written, and the CLOSE of each predecessor
-    uint32_t load_request;
-    uint64_t load_asked_us;
+    struct leader_load load;
+    uint64_t taking_over_us;      // since when the first records are written
     uint64_t rollback_us;         // since when a SYNC is known to be missing; 0: it is not
     uint32_t rollback_answers;    // of stores, at that time
     uint64_t recalled_us;         // when the stores were asked last to say what they hold
     struct head pending_genesis;  // the own GENESIS, before the TERM makes us known
     uint64_t takeover_sequence;  // of the first SYNC, once it is written; held by W stores: leading
-    struct buffer run_bytes[LEADER_RUN_MAX];
-    struct record run[LEADER_RUN_MAX];
-    size_t run_count;
 
     // Epochs.
     uint64_t rts_epoch;  // 0: none under way
@@ -271,6 +297,20 @@ struct leader_peer *leader_peer_of(struct leader *leader, const struct capsule_m
 MUST_CHECK enum status leader_grow_peers(struct leader *leader);
 uint32_t leader_next_request(struct leader *leader);
 
+/* R: how many stores must answer, so that every durable record is among what they tell. */
+uint32_t leader_answers_needed(const struct leader *leader);
+
+/* Ask one store for records; `*request` receives the number that the answer carries. */
+MUST_CHECK enum status leader_fetch(struct leader *leader, const struct frame_fetch *fetch,
+                                    const struct writer_id *store, uint32_t *request);
+
+/* The plaintext of a sealed record of this capsule, appended to `plain`: of a member's, or of one
+ * whose writer has this key. STATUS_NOT_FOUND: its writer is not known; seal_open(). */
+MUST_CHECK enum status leader_unseal(struct leader *leader, const struct record *record,
+                                     struct buffer *plain);
+MUST_CHECK enum status leader_unseal_of(struct leader *leader, const struct record *record,
+                                        const struct verify_key *key, struct buffer *plain);
+
 /* What was loaded is not to be kept: begin again with an empty capsule. STATUS_NO_MEMORY. */
 MUST_CHECK enum status leader_forget(struct leader *leader);
 
@@ -303,18 +343,60 @@ void admission_release(struct leader *leader);
 MUST_CHECK enum status takeover_begin(struct leader *leader, uint64_t now_us);
 MUST_CHECK enum status takeover_receive_fenced(struct leader *leader, struct bytes fence,
                                                struct leader_time time);
-MUST_CHECK enum status takeover_receive_records(struct leader *leader, uint32_t request,
-                                                struct bytes records, struct leader_time time);
-MUST_CHECK enum status takeover_receive_fetched(struct leader *leader, uint32_t request,
-                                                struct bytes fetched, struct leader_time time);
+/* All that earlier terms left is here: write the first records. */
+MUST_CHECK enum status takeover_write(struct leader *leader, struct leader_time time);
+/* Tell the owner why this term cannot begin. STATUS_CLOSED, STATUS_NO_MEMORY. */
+MUST_CHECK enum status takeover_give_up(struct leader *leader, enum status code, const char *text);
 MUST_CHECK enum status takeover_tick(struct leader *leader, struct leader_time time);
+void takeover_release(struct leader *leader);
+
+/* ---- load.c ---- */
+
+/* R stores have fenced everything: load what they hold, then takeover_write(). */
+MUST_CHECK enum status load_begin(struct leader *leader, struct leader_time time);
+/* Answers to what was asked last: a record of it, and its end. */
+MUST_CHECK enum status load_receive_record(struct leader *leader, const struct record *record,
+                                           struct leader_time time);
+MUST_CHECK enum status load_receive_fetched(struct leader *leader, struct leader_time time);
+MUST_CHECK enum status load_tick(struct leader *leader, struct leader_time time);
+/* The longest head of this branch that a store has signed, or that is here. */
+struct head load_longest_head(const struct leader *leader, const struct capsule_member *member);
+void load_release(struct leader *leader);
+
+/* ---- closing.c ---- */
 
 /* An enclave of this term has ended: close its branch. */
-MUST_CHECK enum status takeover_close(struct leader *leader, const struct writer_id *writer,
-                                      enum sync_close_reason reason, uint64_t now_us);
+MUST_CHECK enum status closing_begin(struct leader *leader, const struct writer_id *writer,
+                                     enum sync_close_reason reason, uint64_t now_us);
+MUST_CHECK enum status closing_receive_fence(struct leader *leader, const struct receipt *fence,
+                                             struct bytes bytes, uint64_t now_us);
+MUST_CHECK enum status closing_receive_record(struct leader *leader, uint32_t request,
+                                              const struct record *record, uint64_t now_us);
+MUST_CHECK enum status closing_tick(struct leader *leader, uint64_t now_us);
 /* Whether some branch is being closed: stores may have to be asked again. */
-bool takeover_is_closing(struct leader *leader);
-void takeover_release(struct leader *leader);
+bool closing_is_under_way(struct leader *leader);
+
+/* What closing one branch and closing all have in common. */
+
+/* Ask the stores for their fences. */
+MUST_CHECK enum status closing_fence(struct leader *leader, struct leader_closing *closing,
+                                     uint64_t now_us);
+/* Keep a store's verified answer. False: it is no new answer. */
+bool closing_keep_fence(struct leader *leader, struct leader_closing *closing,
+                        const struct receipt *fence, struct bytes bytes);
+/* The next of the fences kept; false: there are no more. */
+bool closing_next_fence(struct cursor *fences, struct receipt *fence);
+bool closing_fence_lists(const struct receipt *fence, const struct writer_id *writer,
+                         struct head *head);
+MUST_CHECK enum status closing_write(struct leader *leader, const struct writer_id *writer,
+                                     struct head cut, enum sync_close_reason reason,
+                                     struct bytes fences, uint64_t now_us);
+/*
+ * How far the clock of a branch had gone at this record; 0 when it does not say. A pruned one lies
+ * at or below a floor, and the SYNCs have gone beyond that.
+ */
+uint64_t closing_lamport(struct leader *leader, const struct record *record);
+void closing_release(struct leader_closing *closing);
 
 /* ---- rotation.c ---- */
 

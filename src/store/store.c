@@ -254,6 +254,17 @@ static enum status take_stranger(struct store *store, const struct record *recor
     return status == STATUS_OK ? keep(store, record) : status;
 }
 
+/*
+ * Whether a cut says how far this branch counts, so that it may be taken up to there in spite of a
+ * fence. What the leader who fenced everything does not know of, and whatever rests on that, is no
+ * cut for this store: it has told that leader what it holds.
+ */
+static bool has_cut(const struct store *store, const struct capsule_member *member)
+{
+    return member != NULL && member->is_closed &&
+           capsule_close_term(store->capsule, member) >= store->fence.fenced_below;
+}
+
 static enum status append(struct store *store, const struct record *record, struct buffer *proof)
 {
     const struct capsule_member *member = capsule_member_find(store->capsule, &record->writer);
@@ -265,8 +276,7 @@ static enum status append(struct store *store, const struct record *record, stru
     if (store->is_waiting) {
         return STATUS_GAP;
     }
-    bool is_cut = member != NULL && member->is_closed;
-    if (!is_cut && fence_covers(&store->fence, &record->writer, member)) {
+    if (!has_cut(store, member) && fence_covers(&store->fence, &record->writer, member)) {
         return STATUS_GAP;
     }
     // The PRUNE that names it has to be here first: without it, the body is asked for.
@@ -1128,6 +1138,19 @@ static enum status obey(struct store *store, const struct frame_fence *ask,
     return status;
 }
 
+/*
+ * Whether a leader of this term has to hear of a branch: one that may yet have to be closed, since
+ * no CLOSE of it is settled. A leader without a SYNC has not come to lead: it need not be followed.
+ */
+static bool is_of_interest(const struct store *store, const struct capsule_member *member,
+                           uint64_t term)
+{
+    const struct capsule *capsule = store->capsule;
+    return member->term < term &&
+           (!member->is_closed || !capsule_is_close_settled(capsule, member)) &&
+           (member->role != MEMBER_LEADER || capsule_has_synced(capsule, member));
+}
+
 /* The ends of the branches concerned, into store->heads. */
 static enum status list_fenced(struct store *store, const struct frame_fence *ask, uint32_t *count)
 {
@@ -1146,9 +1169,16 @@ static enum status list_fenced(struct store *store, const struct frame_fence *as
         *count = 1;
         return STATUS_OK;
     }
+    // First the one that a new leader has to follow, unless another store names a later one.
+    const struct capsule_sync *newest = capsule_newest_sync(store->capsule);
+    const struct capsule_member *first =
+        newest == NULL ? NULL : capsule_member_find(store->capsule, &newest->leader);
+    if (first != NULL && is_of_interest(store, first, ask->term)) {
+        store->heads[(*count)++] = (struct branch_head){.writer = first->id, .head = first->head};
+    }
     for (size_t i = 0; i < member_count; i++) {
         const struct capsule_member *member = capsule_member_at(store->capsule, i);
-        if (!member->is_closed && member->term < ask->term) {
+        if (member != first && is_of_interest(store, member, ask->term)) {
             if (*count == RECEIPT_HEADS_MAX) {
                 return STATUS_FULL;
             }

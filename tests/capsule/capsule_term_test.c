@@ -302,6 +302,111 @@ static void p9_what_a_successor_closes_again_was_closed_without_effect(void **st
     capsule_free(replica);
 }
 
+/* A world that has come to a first leader's SYNC, and from there on to nothing else. */
+static void begin_again(struct capsule_world *world, size_t count)
+{
+    capsule_free(world->capsule);
+    world->capsule = replica_of(world, count);
+}
+
+/*
+ * The first leader is followed by two, of whom each heard nothing of the other, and each of those
+ * by one more: 1 ← 3 ← 4 and 1 ← 2 ← 5. The fifth counts, so the second does, and the third and
+ * the fourth, whose terms are higher, do not.
+ */
+static void p9_of_two_chains_the_one_that_ends_higher_counts(void **state)
+{
+    struct capsule_world *world = *state;
+    capsule_world_start(world);
+    struct capsule_world_writer *first = world->leader, at_fork;
+    capsule_world_sync(world);
+    size_t fork = world->record_count;
+    at_fork = *first;
+    uint64_t epoch = world->sync_epoch;
+    struct hash sync = world->sync;
+
+    capsule_world_restart(world);
+    struct capsule_world_writer *second = world->leader;
+    capsule_world_close(world, first);
+    capsule_world_sync(world);
+    struct capsule_world_writer second_end = *second;
+    size_t second_count = world->record_count - fork;
+
+    begin_again(world, fork);
+    *first = at_fork;
+    world->sync_epoch = epoch;
+    world->sync = sync;
+    size_t other = world->record_count;
+    capsule_world_restart(world);
+    struct capsule_world_writer *third = world->leader;
+    capsule_world_close(world, first);
+    capsule_world_sync(world);
+    capsule_world_restart(world);
+    struct capsule_world_writer *fourth = world->leader;
+    capsule_world_close(world, third);
+    size_t other_end = world->record_count;
+
+    // What becomes of a replica that followed the fourth.
+    struct capsule *replica = replica_of(world, fork);
+    for (size_t i = other; i < other_end; i++) {
+        assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, i)), STATUS_OK);
+    }
+    begin_again(world, fork + second_count);
+    *second = second_end;
+    *first = at_fork;
+    first->is_closed = true;
+    capsule_world_restart(world);
+    capsule_world_close(world, second);
+    struct bytes term = capsule_world_record(world, other_end);
+    struct bytes close = capsule_world_record(world, other_end + 1);
+    assert_int_equal(capsule_world_feed(replica, term), STATUS_OK);
+    assert_int_equal(capsule_world_feed(replica, close), STATUS_GAP);
+    assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, fork)), STATUS_OK);
+    assert_int_equal(capsule_world_feed(replica, close), STATUS_OK);
+    assert_false(capsule_is_overrun(replica));
+    const struct capsule_member *ended = capsule_member_find(replica, &first->id);
+    assert_int_equal(capsule_close_term(replica, ended), fourth->term);
+
+    assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, fork + 1)),
+                     STATUS_GAP);
+    assert_true(capsule_is_overrun(replica));
+    assert_true(capsule_member_find(replica, &third->id)->is_void);
+    assert_true(capsule_member_find(replica, &fourth->id)->is_void);
+    assert_false(capsule_member_find(replica, &first->id)->is_void);
+    assert_false(capsule_member_find(replica, &second->id)->is_void);
+    capsule_free(replica);
+}
+
+static void a_close_is_settled_by_the_second_sync_after_it(void **state)
+{
+    struct capsule_world *world = *state;
+    capsule_world_start(world);
+    struct capsule_world_writer *worker = capsule_world_admit(world, MEMBER_WORKER);
+    capsule_world_sync(world);
+    capsule_world_sync(world);
+    capsule_world_close(world, worker);
+    const struct capsule_member *closed = capsule_member_find(world->capsule, &worker->id);
+    assert_int_equal(capsule_close_term(world->capsule, closed), 1);
+    assert_false(capsule_is_close_settled(world->capsule, closed));
+    capsule_world_sync(world);
+    assert_false(capsule_is_close_settled(world->capsule, closed));
+    capsule_world_sync(world);
+    assert_true(capsule_is_close_settled(world->capsule, closed));
+}
+
+static void a_leader_has_synced_once_a_sync_of_its_own_is_here(void **state)
+{
+    struct capsule_world *world = *state;
+    capsule_world_start(world);
+    struct capsule_world_writer *first = world->leader;
+    assert_false(capsule_has_synced(world->capsule, capsule_leader(world->capsule)));
+    capsule_world_sync(world);
+    assert_true(capsule_has_synced(world->capsule, capsule_leader(world->capsule)));
+    capsule_world_restart(world);
+    capsule_world_close(world, first);
+    assert_false(capsule_has_synced(world->capsule, capsule_leader(world->capsule)));
+}
+
 static void a_predecessor_that_only_came_needs_no_close(void **state)
 {
     struct capsule_world *world = *state;
@@ -311,32 +416,50 @@ static void a_predecessor_that_only_came_needs_no_close(void **state)
     assert_int_equal(capsule_term(world->capsule), 2);
 }
 
-static void a_term_overtaken_by_the_next_is_still_taken_before_that_one_begins(void **state)
+static void a_leader_closes_one_predecessor_by_its_second_record(void **state)
 {
     struct capsule_world *world = *state;
     capsule_world_start(world);
     struct capsule_world_writer *first = world->leader;
     capsule_world_admit(world, MEMBER_WORKER);
-    size_t second_at = world->record_count;
     capsule_world_restart(world);
     struct capsule_world_writer *second = world->leader;
     capsule_world_restart(world);
-    capsule_world_close(world, second);
     capsule_world_close(world, first);
-    capsule_world_admit(world, MEMBER_WORKER);
+    struct capsule_world_close_plan plan;
+    capsule_world_plan_close(world, &plan, second);
+    assert_int_equal(capsule_world_try_close(world, &plan), STATUS_DENIED);
+    assert_reason(world, "one predecessor");
+}
 
-    struct capsule *replica = replica_of(world, second_at);
-    assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, second_at + 1)),
-                     STATUS_OK);
-    assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, second_at + 2)),
-                     STATUS_GAP);
-    assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, second_at)),
-                     STATUS_OK);
-    assert_int_equal(capsule_term(replica), 3);
-    for (size_t i = second_at + 2; i < world->record_count; i++) {
-        assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, i)), STATUS_OK);
-    }
-    capsule_free(replica);
+static void a_term_may_be_learnt_of_late_and_says_nothing_then(void **state)
+{
+    struct capsule_world *world = *state;
+    capsule_world_start(world);
+    struct capsule_world_writer *third = capsule_world_stranger(world, MEMBER_LEADER);
+    struct capsule_world_writer *second = capsule_world_stranger(world, MEMBER_LEADER);
+    struct term term = term_make(world, third, 3);
+    assert_int_equal(try_term(world, third, &term, world->owner), STATUS_OK);
+    third->term = 3;
+    world->leader = third;
+    capsule_world_admit(world, MEMBER_WORKER);
+    term = term_make(world, second, 2);
+    assert_int_equal(try_term(world, second, &term, world->owner), STATUS_OK);
+    assert_int_equal(capsule_term(world->capsule), 3);
+    struct capsule_world_draft draft;
+    capsule_world_draft(world, &draft, second, RECORD_FUNCTION);
+    assert_int_equal(capsule_world_try(world, &draft), STATUS_GAP);
+    capsule_world_admit(world, MEMBER_WORKER);
+}
+
+static void p3_a_term_has_one_leader(void **state)
+{
+    struct capsule_world *world = *state;
+    capsule_world_start(world);
+    capsule_world_restart(world);
+    struct capsule_world_writer *other = capsule_world_stranger(world, MEMBER_LEADER);
+    struct term term = term_make(world, other, 2);
+    assert_int_equal(try_term(world, other, &term, world->owner), STATUS_CLOSED);
 }
 
 static void a_predecessor_closed_by_one_that_is_not_whole_here_is_waited_for(void **state)
@@ -367,21 +490,6 @@ static void a_predecessor_closed_by_one_that_is_not_whole_here_is_waited_for(voi
     assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, third_at + 2)),
                      STATUS_OK);
     capsule_free(replica);
-}
-
-static void a_term_below_one_that_has_begun_has_ended(void **state)
-{
-    struct capsule_world *world = *state;
-    capsule_world_start(world);
-    struct capsule_world_writer *third = capsule_world_stranger(world, MEMBER_LEADER);
-    struct capsule_world_writer *second = capsule_world_stranger(world, MEMBER_LEADER);
-    struct term term = term_make(world, third, 3);
-    assert_int_equal(try_term(world, third, &term, world->owner), STATUS_OK);
-    third->term = 3;
-    world->leader = third;
-    capsule_world_admit(world, MEMBER_WORKER);
-    term = term_make(world, second, 2);
-    assert_int_equal(try_term(world, second, &term, world->owner), STATUS_CLOSED);
 }
 
 static void a_leader_starts_above_the_epoch_that_its_term_names(void **state)
@@ -538,10 +646,14 @@ int main(void)
         TEST(an_old_leader_waits_for_its_cut_and_ends_there),
         TEST(p9_what_a_leader_does_not_close_it_did_not_know_and_that_is_void),
         TEST(p9_what_a_successor_closes_again_was_closed_without_effect),
+        TEST(p9_of_two_chains_the_one_that_ends_higher_counts),
+        TEST(a_close_is_settled_by_the_second_sync_after_it),
+        TEST(a_leader_has_synced_once_a_sync_of_its_own_is_here),
         TEST(a_predecessor_that_only_came_needs_no_close),
-        TEST(a_term_overtaken_by_the_next_is_still_taken_before_that_one_begins),
+        TEST(a_leader_closes_one_predecessor_by_its_second_record),
+        TEST(a_term_may_be_learnt_of_late_and_says_nothing_then),
+        TEST(p3_a_term_has_one_leader),
         TEST(a_predecessor_closed_by_one_that_is_not_whole_here_is_waited_for),
-        TEST(a_term_below_one_that_has_begun_has_ended),
         TEST(a_leader_starts_above_the_epoch_that_its_term_names),
         TEST(p8_a_leader_without_the_sync_that_the_owner_knew_may_not_begin),
         TEST(a_member_is_admitted_once_by_the_policy_in_force),

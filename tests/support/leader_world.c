@@ -38,7 +38,7 @@ static struct leader_time time_of(const struct leader_world *world)
 
 /* ---- the store ---- */
 
-static struct head *head_of(struct leader_world *world, const struct writer_id *writer)
+static uint32_t place_of(struct leader_world *world, const struct writer_id *writer)
 {
     uint32_t i = 0;
     while (i < world->head_count && !writer_id_equal(&world->heads[i].writer, writer)) {
@@ -47,8 +47,9 @@ static struct head *head_of(struct leader_world *world, const struct writer_id *
     CHECK(i < sizeof world->heads / sizeof *world->heads);
     if (i == world->head_count) {
         world->heads[world->head_count++] = (struct branch_head){.writer = *writer};
+        world->are_leaders[i] = world->have_synced[i] = false;
     }
-    return &world->heads[i].head;
+    return i;
 }
 
 static void keep(struct leader_world *world, const struct record *record)
@@ -56,27 +57,45 @@ static void keep(struct leader_world *world, const struct record *record)
     if (world->store_room == 0) {
         return;
     }
-    struct head *head = head_of(world, &record->writer);
-    if (record->sequence <= head->sequence) {
+    uint32_t place = place_of(world, &record->writer);
+    if (record->sequence <= world->heads[place].head.sequence) {
         return;
     }
     world->store_room--;
-    *head = (struct head){.sequence = record->sequence, .hash = record->hash};
+    world->are_leaders[place] = world->are_leaders[place] || record->type == RECORD_TERM;
+    if (record->type == RECORD_SYNC) {
+        world->have_synced[place] = true;
+        world->synced = record->writer;
+    }
+    world->heads[place].head = (struct head){.sequence = record->sequence, .hash = record->hash};
     world->record_counts[record->type]++;
     must(buffer_append(&world->stored, record->whole.at, record->whole.length));
     if (record->type == RECORD_MEMBER) {
         struct member_body member;
         must(member_decode(&member, record->body));
         struct writer_id id = writer_id_of(&member.key);
-        (void)head_of(world, &id);  // a fence speaks of empty branches, too
+        (void)place_of(world, &id);  // a fence speaks of empty branches, too
     }
 }
 
+/* All heads; in a fence first that of the leader of the newest SYNC, and none of leaders without. */
 static void sign_state(struct leader_world *world, enum receipt_kind kind, uint64_t term,
                        struct buffer *target)
 {
-    must(receipt_encode(target, kind, &world->capsule, term, world->heads, world->head_count,
-                        world->store_key));
+    struct branch_head heads[32];
+    uint32_t count = 0;
+    bool is_fence = kind == RECEIPT_FENCE;
+    for (int turn = 0; turn < 2; turn++) {
+        for (uint32_t i = 0; i < world->head_count; i++) {
+            bool is_first = is_fence && world->have_synced[i] &&
+                            writer_id_equal(&world->heads[i].writer, &world->synced);
+            bool is_left_out = is_fence && world->are_leaders[i] && !world->have_synced[i];
+            if (!is_left_out && is_first == (turn == 0)) {
+                heads[count++] = world->heads[i];
+            }
+        }
+    }
+    must(receipt_encode(target, kind, &world->capsule, term, heads, count, world->store_key));
 }
 
 void leader_world_store(struct leader_world *world, struct bytes bytes)
@@ -106,15 +125,46 @@ static void receive_fence(struct leader_world *world, struct bytes body)
     buffer_release(&answer);
 }
 
-static void receive_fetch(struct leader_world *world, uint32_t request)
+/* Whether this record, the `place`-th of the log, is asked for. */
+static bool is_asked_for(const struct frame_fetch *fetch, const struct record *record,
+                         uint64_t place)
 {
+    if (fetch->to == 0) {
+        struct member_body member;
+        struct writer_id admitted = record->writer;
+        if (record->type == RECORD_MEMBER && member_decode(&member, record->body) == STATUS_OK) {
+            admitted = writer_id_of(&member.key);
+        }
+        return (record->type == RECORD_MEMBER || record->type == RECORD_TERM) &&
+               writer_id_equal(&admitted, &fetch->writer);
+    }
+    bool is_log = writer_id_is_zero(&fetch->writer);
+    uint64_t number = is_log ? place : record->sequence;
+    return (is_log || writer_id_equal(&record->writer, &fetch->writer)) && fetch->from <= number &&
+           number <= fetch->to;
+}
+
+static void receive_fetch(struct leader_world *world, uint32_t request, struct bytes body)
+{
+    struct frame_fetch fetch;
+    must(frame_fetch_decode(&fetch, body));
     world->fetch_count++;
     if (world->is_store_silent) {
         return;
     }
-    const struct frame_fetched fetched = {.next = 1000, .is_end = 1};
+    const struct frame_fetched fetched = {.writer = fetch.writer, .next = fetch.to, .is_end = 1};
     struct buffer end = BUFFER_EMPTY, records = BUFFER_EMPTY;
-    must(buffer_append(&records, world->stored.bytes, world->stored.length));
+    struct bytes log = buffer_bytes(&world->stored);
+    for (uint64_t place = 1; log.length > 0; place++) {
+        struct record record;
+        size_t length = record_length(log.at, log.length);
+        must(record_decode_stored(&record, log.at, length));
+        if (is_asked_for(&fetch, &record, place)) {
+            world->fetched_record_count++;
+            must(buffer_append(&records, log.at, length));
+        }
+        log = bytes_of(log.at + length, log.length - length);
+    }
     must(frame_fetched_encode(&end, &fetched));
     if (records.length > 0) {
         leader_world_send(world, FRAME_RECORD, request, &everyone, buffer_bytes(&records));
@@ -247,7 +297,7 @@ static void deliver(struct leader_world *world, const struct frame *frame)
         receive_fence(world, frame->body);
         break;
     case FRAME_FETCH:
-        receive_fetch(world, frame->request);
+        receive_fetch(world, frame->request, frame->body);
         break;
     case FRAME_RTS:
         world->rts_count++;

@@ -92,7 +92,11 @@ struct leader_world {
     size_t store_room;  // so many records more, then it takes none
     struct buffer stored;
     struct branch_head heads[32];
+    bool are_leaders[32];  // of the heads
+    bool have_synced[32];
     uint32_t head_count;
+    struct writer_id synced;      // who wrote the newest SYNC
+    size_t fetched_record_count;  // that it gave
     size_t record_counts[32];  // by type
     size_t rts_count;
 

@@ -1,0 +1,249 @@
+/* src/leader/closing.c */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/encoder.h"
+#include "capsule/receipt.h"
+#include "capsule/seal.h"
+#include "capsule/tuple.h"
+#include "leader/leader_internal.h"
+
+/*
+ * Ends of branches (DESIGN 6.4): stores are asked to take nothing more, R of them answer with what
+ * they hold, the longest head among that is the cut. A new leader closes all branches so, around
+ * everything (takeover.c); a living one each branch whose enclave has ended:
+ *
+ *   closing_begin() ──R fences──► its last record is fetched ──► CLOSE
+ */
+
+void closing_release(struct leader_closing *closing)
+{
+    buffer_release(&closing->fences);
+    *closing = (struct leader_closing){.is_used = false};
+}
+
+enum status closing_fence(struct leader *leader, struct leader_closing *closing, uint64_t now_us)
+{
+    static const struct writer_id everyone;
+    struct buffer body = BUFFER_EMPTY;
+    closing->asked_us = now_us;
+    enum status status =
+        frame_fence_encode(&body, capsule_name(leader->capsule), leader->term, &closing->writer,
+                           buffer_bytes(&leader->term_body), leader->key);
+    if (status == STATUS_OK) {
+        status = leader_send(leader, FRAME_FENCE, 0, &everyone, buffer_bytes(&body));
+    }
+    buffer_release(&body);
+    return status;
+}
+
+bool closing_keep_fence(struct leader *leader, struct leader_closing *closing,
+                        const struct receipt *fence, struct bytes bytes)
+{
+    for (uint32_t i = 0; i < closing->answer_count; i++) {
+        if (writer_id_equal(&closing->answered[i], &fence->store)) {
+            return false;
+        }
+    }
+    uint8_t prefix[4];
+    struct encoder out = encoder_over(prefix, sizeof prefix);
+    encoder_u32(&out, (uint32_t)bytes.length);
+    if (buffer_reserve(&closing->fences, sizeof prefix + bytes.length) != STATUS_OK ||
+        buffer_append(&closing->fences, prefix, sizeof prefix) != STATUS_OK ||
+        buffer_append(&closing->fences, bytes.at, bytes.length) != STATUS_OK) {
+        log_event(leader->log, "fence dropped for lack of memory");
+        return false;
+    }
+    closing->answered[closing->answer_count++] = fence->store;
+    return true;
+}
+
+bool closing_next_fence(struct cursor *fences, struct receipt *fence)
+{
+    if (fences->left == 0) {
+        return false;
+    }
+    uint32_t length = cursor_u32(fences);
+    // It was decoded when it came.
+    return receipt_decode(fence, cursor_bytes(fences, length)) == STATUS_OK;
+}
+
+bool closing_fence_lists(const struct receipt *fence, const struct writer_id *writer,
+                         struct head *head)
+{
+    for (uint32_t i = 0; i < fence->head_count; i++) {
+        struct branch_head listed = receipt_head(fence, i);
+        if (writer_id_equal(&listed.writer, writer)) {
+            *head = listed.head;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum status closing_write(struct leader *leader, const struct writer_id *writer, struct head cut,
+                          enum sync_close_reason reason, struct bytes fences, uint64_t now_us)
+{
+    struct buffer body = BUFFER_EMPTY;
+    const struct sync_close close = {
+        .term = leader->term,
+        .cut = {.writer = *writer, .head = cut},
+        .reason = reason,
+        .fences = fences,
+    };
+    enum status status = sync_close_encode(&body, &close);
+    if (status == STATUS_OK) {
+        status = leader_write(leader, RECORD_CLOSE, buffer_bytes(&body), NULL, 0, now_us);
+    }
+    buffer_release(&body);
+    if (status == STATUS_OK) {
+        char text[WRITER_ID_TEXT_BYTES];
+        writer_id_text(writer, text);
+        log_event(leader->log, "branch closed writer=%s cut=%" PRIu64 " reason=%d", text,
+                  cut.sequence, (int)reason);
+    }
+    return status;
+}
+
+uint64_t closing_lamport(struct leader *leader, const struct record *record)
+{
+    uint64_t lamport = 0;
+    struct eoe eoe;
+    if (record->type == RECORD_EOE && sync_eoe_decode(&eoe, record->body) == STATUS_OK) {
+        return eoe.lamport;
+    }
+    if (record->type == RECORD_DATA && !record->is_pruned) {
+        struct buffer plain = BUFFER_EMPTY;
+        enum status status = leader_unseal(leader, record, &plain);
+        if (status == STATUS_OK) {
+            status = tuple_verify_batch(buffer_bytes(&plain), &lamport);
+        }
+        if (status != STATUS_OK) {
+            log_event(leader->log, "record of a closed branch does not open: status=\"%s\"",
+                      status_text(status));
+            lamport = 0;
+        }
+        buffer_release(&plain);
+    }
+    return lamport;
+}
+
+/* ---- one branch of a living term ---- */
+
+/* All R answers are here: the last record of the branch says how far its clock went. */
+static enum status fetch_last(struct leader *leader, struct leader_closing *closing,
+                              uint64_t now_us)
+{
+    closing->asked_us = now_us;
+    const struct frame_fetch fetch = {
+        .writer = closing->writer,
+        .from = closing->cut.sequence,
+        .to = closing->cut.sequence,
+        .max_bytes = RECORD_BYTES_MAX,
+    };
+    return leader_fetch(leader, &fetch, &closing->cut_store, &closing->fetch_request);
+}
+
+static enum status finish(struct leader *leader, struct leader_closing *closing, uint64_t lamport,
+                          uint64_t now_us)
+{
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &closing->writer);
+    struct leader_peer *peer = leader_peer_of(leader, member);
+    if (peer->closed_lamport < lamport) {
+        peer->closed_lamport = lamport;
+    }
+    enum status status = lock_drop_writer(leader, &closing->writer, now_us);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    channel_free(peer->channel);
+    peer->channel = NULL;
+    status = closing_write(leader, &closing->writer, closing->cut, closing->reason,
+                           buffer_bytes(&closing->fences), now_us);
+    closing_release(closing);
+    return status;
+}
+
+enum status closing_receive_fence(struct leader *leader, const struct receipt *fence,
+                                  struct bytes bytes, uint64_t now_us)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
+        struct leader_closing *closing = &leader->closings[i];
+        struct head head;
+        if (!closing->is_used || closing->fetch_request != 0 ||
+            !closing_fence_lists(fence, &closing->writer, &head) ||
+            !closing_keep_fence(leader, closing, fence, bytes)) {
+            continue;
+        }
+        if (closing->cut.sequence < head.sequence) {
+            closing->cut = head;
+            closing->cut_store = fence->store;
+        }
+        if (closing->answer_count >= leader_answers_needed(leader)) {
+            status = closing->cut.sequence == 0 ? finish(leader, closing, 0, now_us)
+                                                : fetch_last(leader, closing, now_us);
+        }
+    }
+    return status;
+}
+
+enum status closing_receive_record(struct leader *leader, uint32_t request,
+                                   const struct record *record, uint64_t now_us)
+{
+    enum status status = STATUS_OK;
+    bool is_lost =
+        record->is_pruned && !capsule_is_pruned(leader->capsule, &record->writer, record->sequence);
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK && !is_lost; i++) {
+        struct leader_closing *closing = &leader->closings[i];
+        if (closing->is_used && closing->fetch_request == request &&
+            writer_id_equal(&record->writer, &closing->writer) &&
+            hash_equal(&record->hash, &closing->cut.hash)) {
+            status = finish(leader, closing, closing_lamport(leader, record), now_us);
+        }
+    }
+    return status;
+}
+
+enum status closing_tick(struct leader *leader, uint64_t now_us)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
+        struct leader_closing *closing = &leader->closings[i];
+        if (closing->is_used && now_us >= closing->asked_us + LEADER_ASK_US) {
+            status = closing->fetch_request == 0 ? closing_fence(leader, closing, now_us)
+                                                 : fetch_last(leader, closing, now_us);
+        }
+    }
+    return status;
+}
+
+enum status closing_begin(struct leader *leader, const struct writer_id *writer,
+                          enum sync_close_reason reason, uint64_t now_us)
+{
+    struct leader_closing *unused = NULL;
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX; i++) {
+        struct leader_closing *closing = &leader->closings[i];
+        if (!closing->is_used) {
+            unused = closing;
+        } else if (writer_id_equal(&closing->writer, writer)) {
+            return STATUS_OK;
+        }
+    }
+    if (unused == NULL) {
+        return STATUS_OK;  // absent until there is room, or until the next term closes it
+    }
+    *unused = (struct leader_closing){.is_used = true, .writer = *writer, .reason = reason};
+    enum status status = lock_drop_writer(leader, writer, now_us);
+    return status == STATUS_OK ? closing_fence(leader, unused, now_us) : status;
+}
+
+bool closing_is_under_way(struct leader *leader)
+{
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX; i++) {
+        if (leader->closings[i].is_used) {
+            return true;
+        }
+    }
+    return epoch_lacks_cut(leader);
+}

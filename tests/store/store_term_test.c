@@ -1,0 +1,152 @@
+/* tests/store/store_term_test.c */
+
+/*
+ * Goal: a new leader hears from a store of all that may count, and the store takes nothing
+ * afterwards that this leader did not hear of (docs/design/0032-one-chain-of-leaders.md).
+ * Method: leaders in a row whose records reach the store, or do not; then a FENCE of the next.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "capsule/receipt.h"
+#include "tests/support/store_fixture.h"
+
+static int setup(void **state)
+{
+    struct store_fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    store_fixture_init(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    store_fixture_release(*state);
+    free(*state);
+    return 0;
+}
+
+static void take_from(struct store_fixture *f, size_t first)
+{
+    assert_int_equal(store_fixture_append_range(f, first, f->world.record_count), STATUS_OK);
+}
+
+/* What the store says to the world's newest leader, who fences everything; its bytes in `said`. */
+static struct receipt fence_all(struct store_fixture *f, struct buffer *said)
+{
+    struct buffer body = BUFFER_EMPTY;
+    struct frame_fence ask;
+    struct receipt fence;
+    store_fixture_ask(f, &body, NULL);
+    assert_int_equal(frame_fence_decode(&ask, buffer_bytes(&body)), STATUS_OK);
+    buffer_clear(said);
+    assert_int_equal(store_fence(f->store, &ask, said), STATUS_OK);
+    assert_int_equal(receipt_decode(&fence, buffer_bytes(said)), STATUS_OK);
+    buffer_release(&body);
+    return fence;
+}
+
+static bool names(const struct receipt *fence, const struct capsule_world_writer *writer)
+{
+    for (uint32_t i = 0; i < fence->head_count; i++) {
+        struct branch_head head = receipt_head(fence, i);
+        if (writer_id_equal(&head.writer, &writer->id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void a_fence_names_first_who_wrote_the_newest_sync_and_no_leader_without(void **state)
+{
+    struct store_fixture *f = *state;
+    struct buffer said = BUFFER_EMPTY;
+    struct capsule_world_writer *first = f->world.leader;
+    store_fixture_put(f);
+    capsule_world_sync(&f->world);
+    capsule_world_restart(&f->world);
+    struct capsule_world_writer *second = f->world.leader;
+    capsule_world_close(&f->world, first);
+    capsule_world_restart(&f->world);
+    take_from(f, 0);
+    struct receipt fence = fence_all(f, &said);
+    struct branch_head named = receipt_head(&fence, 0);
+    assert_true(writer_id_equal(&named.writer, &first->id));
+    assert_int_equal(fence.head_count, 3);
+    assert_true(names(&fence, f->a) && names(&fence, f->b));
+    assert_false(names(&fence, second));
+    buffer_release(&said);
+}
+
+static void p4_what_a_leader_closed_that_may_not_count_is_named_to_the_next(void **state)
+{
+    struct store_fixture *f = *state;
+    struct buffer said = BUFFER_EMPTY;
+    store_fixture_put(f);
+    capsule_world_sync(&f->world);
+    capsule_world_sync(&f->world);
+    capsule_world_close(&f->world, f->a);
+    capsule_world_sync(&f->world);
+    take_from(f, 0);
+    size_t settled = f->world.record_count;
+    capsule_world_sync(&f->world);
+    capsule_world_restart(&f->world);
+    struct receipt fence = fence_all(f, &said);
+    assert_true(names(&fence, f->a));
+    // Two SYNCs after it, W stores hold the CLOSE.
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, settled)),
+                     STATUS_GAP);
+    assert_int_equal(store_fixture_reopen_fresh(f), STATUS_OK);
+    take_from(f, 0);
+    fence = fence_all(f, &said);
+    assert_false(names(&fence, f->a));
+    assert_true(names(&fence, f->b));
+    buffer_release(&said);
+}
+
+static void p4_a_cut_of_a_leader_that_the_next_has_not_heard_of_lets_nothing_in(void **state)
+{
+    struct store_fixture *f = *state;
+    struct buffer said = BUFFER_EMPTY;
+    struct capsule_world_writer *first = f->world.leader;
+    store_fixture_put(f);
+    capsule_world_sync(&f->world);
+    take_from(f, 0);
+    size_t late = f->world.record_count;
+    capsule_world_put(&f->world, f->a, "x", "late");
+    capsule_world_restart(&f->world);
+    struct capsule_world_writer *second = f->world.leader;
+    capsule_world_close(&f->world, first);
+    capsule_world_close(&f->world, f->a);
+    take_from(f, late + 1);
+    capsule_world_restart(&f->world);
+    struct receipt fence = fence_all(f, &said);
+    assert_int_equal(fence.term, 3);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, late)), STATUS_GAP);
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, late)), STATUS_GAP);
+    // When it follows that leader after all, the cut counts.
+    size_t next = f->world.record_count - 1;
+    capsule_world_close(&f->world, second);
+    take_from(f, next);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, late)), STATUS_OK);
+    buffer_release(&said);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_fence_names_first_who_wrote_the_newest_sync_and_no_leader_without),
+        TEST(p4_what_a_leader_closed_that_may_not_count_is_named_to_the_next),
+        TEST(p4_a_cut_of_a_leader_that_the_next_has_not_heard_of_lets_nothing_in),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
