@@ -264,6 +264,32 @@ bool capsule_is_listed_closed(const struct capsule *capsule, const struct capsul
     return capsule->branches[capsule_member_index(capsule, member)].is_listed_closed;
 }
 
+uint64_t capsule_close_term(const struct capsule *capsule, const struct capsule_member *member)
+{
+    return capsule_term_of_close(capsule,
+                                 &capsule->branches[capsule_member_index(capsule, member)]);
+}
+
+bool capsule_is_close_settled(const struct capsule *capsule, const struct capsule_member *member)
+{
+    const struct branch *branch = &capsule->branches[capsule_member_index(capsule, member)];
+    for (size_t i = capsule->sync_count; i > 1; i--) {
+        const struct capsule_sync *sync = &capsule->syncs[i - 2];
+        // A leader writes the next one when W stores hold the last.
+        if (writer_id_equal(&sync->leader, &capsule->syncs[i - 1].leader)) {
+            return branch->closed_term < sync->term ||
+                   (branch->closed_term == sync->term && branch->closed_sequence < sync->sequence);
+        }
+    }
+    return false;
+}
+
+bool capsule_has_synced(const struct capsule *capsule, const struct capsule_member *leader)
+{
+    const struct capsule_sync *sync = capsule_sync_find(capsule, &leader->joined);
+    return sync != NULL && writer_id_equal(&sync->leader, &leader->id);
+}
+
 uint64_t capsule_covered_sequence(const struct capsule *capsule,
                                   const struct capsule_member *member)
 {
@@ -730,7 +756,8 @@ static enum status accept_record(struct capsule *capsule, const struct record *r
         return capsule_refuse(capsule, record, status, "too many records without a SYNC");
     }
     size_t position = (size_t)(branch - capsule->branches);
-    bool begins = branch->member.role == MEMBER_LEADER && capsule_term_is_begun_by(capsule, branch, record);
+    bool begins =
+        branch->member.role == MEMBER_LEADER && capsule_term_is_begun_by(capsule, branch, record);
     status = proof == PROOF_LEAP ? apply_leap(capsule, branch, record)
                                  : rules[record->type].apply(capsule, branch, record);
     if (status != STATUS_OK) {

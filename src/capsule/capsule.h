@@ -184,8 +184,8 @@ bool capsule_is_listed_closed(const struct capsule *capsule, const struct capsul
  */
 uint64_t capsule_close_term(const struct capsule *capsule, const struct capsule_member *member);
 
-/* Whether W stores are known to hold that CLOSE, and a SYNC after it: no later leader can be without
- * it. */
+/* Whether W stores are known to hold that CLOSE, and a SYNC after it: no later leader can be
+ * without it. */
 bool capsule_is_close_settled(const struct capsule *capsule, const struct capsule_member *member);
 
 /* Whether a SYNC of this leader is here: before, it cannot have come to lead. */

@@ -108,6 +108,8 @@ enum status capsule_term_accept_genesis(struct capsule *capsule, const struct re
 enum status capsule_term_accept(struct capsule *capsule, const struct record *record);
 enum status capsule_term_apply_member(struct capsule *capsule, struct branch *leader,
                                       const struct record *record);
+/* What capsule_close_term() says. */
+uint64_t capsule_term_of_close(const struct capsule *capsule, const struct branch *branch);
 /* The term that this leader speaks for: its own, or that of the newest who closed it, and so on. */
 uint64_t capsule_term_authority(const struct capsule *capsule, const struct branch *leader);
 /* Another leader closes this branch by a higher authority: who closed it before, and who built on

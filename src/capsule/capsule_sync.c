@@ -411,7 +411,7 @@ static enum status verify_target(struct capsule *capsule, const struct branch *l
     const struct capsule_member *member = &target->member;
     struct capsule_digits writer = capsule_digits_of(member->id.bytes);
     if (member->is_closed &&
-        capsule_close_term(capsule, member) < capsule_term_authority(capsule, leader)) {
+        capsule_term_of_close(capsule, target) < capsule_term_authority(capsule, leader)) {
         // A leader in between closed it, and its CLOSE reached this replica but not R stores.
         capsule_term_void_closers(capsule, target);
         return capsule_refuse(capsule, record, STATUS_GAP,

@@ -77,8 +77,8 @@ static enum status verify_number(struct capsule *capsule, const struct record *r
         is_taken = member->role == MEMBER_LEADER && member->term == number;
     }
     if (is_taken) {
-        return capsule_refuse(capsule, record, STATUS_CLOSED,
-                              "term %" PRIu64 " has another leader", number);
+        return capsule_refuse(capsule, record, STATUS_CLOSED, "term %" PRIu64 " has another leader",
+                              number);
     }
     return STATUS_OK;
 }
@@ -168,37 +168,15 @@ static struct branch *closer_up_to(const struct capsule *capsule, const struct b
     return last;
 }
 
-uint64_t capsule_close_term(const struct capsule *capsule, const struct capsule_member *member)
+uint64_t capsule_term_of_close(const struct capsule *capsule, const struct branch *branch)
 {
-    const struct branch *branch = &capsule->branches[capsule_member_index(capsule, member)];
     const struct branch *last = closer_up_to(capsule, branch, UINT64_MAX);
     return last == NULL ? branch->closed_term : last->member.term;
 }
 
 uint64_t capsule_term_authority(const struct capsule *capsule, const struct branch *leader)
 {
-    return leader->member.is_closed ? capsule_close_term(capsule, &leader->member)
-                                    : leader->member.term;
-}
-
-bool capsule_is_close_settled(const struct capsule *capsule, const struct capsule_member *member)
-{
-    const struct branch *branch = &capsule->branches[capsule_member_index(capsule, member)];
-    for (size_t i = capsule->sync_count; i > 1; i--) {
-        const struct capsule_sync *sync = &capsule->syncs[i - 2];
-        // A leader writes the next one when W stores hold the last.
-        if (writer_id_equal(&sync->leader, &capsule->syncs[i - 1].leader)) {
-            return branch->closed_term < sync->term ||
-                   (branch->closed_term == sync->term && branch->closed_sequence < sync->sequence);
-        }
-    }
-    return false;
-}
-
-bool capsule_has_synced(const struct capsule *capsule, const struct capsule_member *leader)
-{
-    const struct capsule_sync *sync = capsule_sync_find(capsule, &leader->joined);
-    return sync != NULL && writer_id_equal(&sync->leader, &leader->id);
+    return leader->member.is_closed ? capsule_term_of_close(capsule, leader) : leader->member.term;
 }
 
 static void make_void(struct capsule *capsule, struct branch *leader)

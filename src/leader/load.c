@@ -29,7 +29,8 @@
  * does not come, loading begins again without that store or, when there is none to spare, is over.
  *
  * Invariants:
- *  1. A leader whose SYNC W stores hold is in the predecessor's chain: one of any R stores has told.
+ *  1. A leader whose SYNC W stores hold is in the predecessor's chain: one of any R stores has
+ * told.
  *  2. Who is not known when the chain is here was admitted by no leader that counts.
  */
 enum {
@@ -317,7 +318,8 @@ static enum status receive_key(struct leader *leader, const struct record *recor
     return STATUS_OK;
 }
 
-/* What the snapshot says beside the capsule's state: functions; and whose evidence may be of use. */
+/* What the snapshot says beside the capsule's state: functions; and whose evidence may be of use.
+ */
 static enum status note_restored(struct leader *leader, const struct capsule_snapshot *snapshot)
 {
     struct leader_load *load = &leader->load;
@@ -339,7 +341,8 @@ static enum status note_restored(struct leader *leader, const struct capsule_sna
     return leader_grow_peers(leader);
 }
 
-/* Go on from the snapshot in a MANIFEST. On failure but STATUS_NO_MEMORY all can be read instead. */
+/* Go on from the snapshot in a MANIFEST. On failure but STATUS_NO_MEMORY all can be read instead.
+ */
 static enum status restore(struct leader *leader, struct bytes plain)
 {
     struct manifest manifest = {.floor = 0};
@@ -440,8 +443,8 @@ static enum status keep_last(struct leader *leader, const struct record *record)
 }
 
 /*
- * A leader's CLOSE that waits, right after its TERM: it names its predecessor, who is of the chain as
- * well.
+ * A leader's CLOSE that waits, right after its TERM: it names its predecessor, who is of the chain
+ * as well.
  */
 static enum status note_predecessor(struct leader *leader, const struct record *record)
 {
@@ -585,8 +588,8 @@ static uint64_t chain_target(const struct leader *leader, size_t place,
 }
 
 /*
- * The oldest leader of the chain that is not whole yet. Of one whose first two records are not here,
- * these alone: they say who came before it.
+ * The oldest leader of the chain that is not whole yet. Of one whose first two records are not
+ * here, these alone: they say who came before it.
  */
 static bool find_chain_want(struct leader *leader, size_t *skip, struct want *want)
 {

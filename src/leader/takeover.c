@@ -181,7 +181,8 @@ enum status takeover_write(struct leader *leader, struct leader_time time)
     note_loaded(leader);
     enum status status = write_first_records(leader, time.now_us);
     if (status == STATUS_CLOSED) {
-        return takeover_give_up(leader, STATUS_DENIED, "the first records of the term were refused");
+        return takeover_give_up(leader, STATUS_DENIED,
+                                "the first records of the term were refused");
     }
     leader->stage = LEADER_TAKING_OVER;
     leader->taking_over_us = time.now_us;
@@ -210,9 +211,8 @@ static enum status finish(struct leader *leader, struct leader_time time)
         leader->stage = LEADER_LEADING;
         leader->sync_us = time.now_us;
         enum status status = leader_send(leader, FRAME_READY, 0, &everyone, bytes_of(NULL, 0));
-        return status == STATUS_OK
-                   ? leader_answer(leader, &leader->seeder, 0, STATUS_OK, "leading")
-                   : status;
+        return status == STATUS_OK ? leader_answer(leader, &leader->seeder, 0, STATUS_OK, "leading")
+                                   : status;
     }
     if (time.now_us >= leader->taking_over_us + TAKEOVER_PATIENCE_US) {
         return takeover_give_up(leader, STATUS_TIMEOUT,

@@ -124,8 +124,9 @@ MUST_CHECK enum status store_prepare(struct store *store);
  * what it has appended, remembers durably the higher term and the fenced branches, and
  * then signs `fence`: the heads of the branches concerned; of a fence around everything these are
  * all that are open, or closed by a leader whom another may yet contradict, but for leaders that
- * have no SYNC; the first is that of the leader who wrote the newest SYNC, if there is one. From then on it takes nothing from them except up to a cut that rests on the word of
- * this leader or a later one, and nothing from leaders of lower terms. STATUS_GAP: it is being refilled.
+ * have no SYNC; the first is that of the leader who wrote the newest SYNC, if there is one. From
+ * then on it takes nothing from them except up to a cut that rests on the word of this leader or a
+ * later one, and nothing from leaders of lower terms. STATUS_GAP: it is being refilled.
  * STATUS_CLOSED: a higher term is known, or another leader of this term. STATUS_FORGED,
  * STATUS_MALFORMED, STATUS_NO_SPACE, STATUS_FULL (FENCE_ASKS_MAX open branches are fenced one by
  * one), STATUS_NO_MEMORY, STATUS_IO.

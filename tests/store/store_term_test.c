@@ -100,8 +100,7 @@ static void p4_what_a_leader_closed_that_may_not_count_is_named_to_the_next(void
     struct receipt fence = fence_all(f, &said);
     assert_true(names(&fence, f->a));
     // Two SYNCs after it, W stores hold the CLOSE.
-    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, settled)),
-                     STATUS_GAP);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, settled)), STATUS_GAP);
     assert_int_equal(store_fixture_reopen_fresh(f), STATUS_OK);
     take_from(f, 0);
     fence = fence_all(f, &said);

@@ -78,7 +78,8 @@ static void keep(struct leader_world *world, const struct record *record)
     }
 }
 
-/* All heads; in a fence first that of the leader of the newest SYNC, and none of leaders without. */
+/* All heads; in a fence first that of the leader of the newest SYNC, and none of leaders without.
+ */
 static void sign_state(struct leader_world *world, enum receipt_kind kind, uint64_t term,
                        struct buffer *target)
 {

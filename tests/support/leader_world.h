@@ -97,7 +97,7 @@ struct leader_world {
     uint32_t head_count;
     struct writer_id synced;      // who wrote the newest SYNC
     size_t fetched_record_count;  // that it gave
-    size_t record_counts[32];  // by type
+    size_t record_counts[32];     // by type
     size_t rts_count;
 
     // The owner's side of its session.
