@@ -78,7 +78,8 @@ static uint32_t collect_heads(struct leader *leader, struct branch_head *heads)
     for (size_t i = 0; i < leader->peer_count && count < MESSAGE_HEADS_MAX; i++) {
         const struct leader_peer *peer = &leader->peers[i];
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
-        if (!peer->is_listed_closed && peer->lock_sequence > peer->listed.sequence) {
+        if (!capsule_is_listed_closed(leader->capsule, member) &&
+            peer->lock_sequence > peer->listed.sequence) {
             heads[count++] = (struct branch_head){.writer = member->id,
                                                   .head = {.sequence = peer->lock_sequence}};
         }

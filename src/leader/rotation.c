@@ -44,7 +44,7 @@ void rotation_note_sync(struct leader *leader, uint32_t begun, uint64_t now_us)
         struct leader_rotation *rotation = &leader->rotations[i];
         const struct capsule_member *revoked =
             capsule_member_find(leader->capsule, &rotation->revoked);
-        bool is_listed = revoked == NULL || leader_peer_of(leader, revoked)->is_listed_closed;
+        bool is_listed = revoked == NULL || capsule_is_listed_closed(leader->capsule, revoked);
         bool is_begun = begun != 0 || !writer_id_is_zero(&rotation->revoked);
         if (rotation->is_used && rotation->sequence == 0 && is_listed && is_begun) {
             rotation->sequence = leader_own_sequence(leader);
@@ -197,7 +197,7 @@ static enum status close_revoked(struct leader *leader, const struct leader_rota
     const struct capsule_member *member = capsule_member_find(leader->capsule, &rotation->revoked);
     bool is_due = member != NULL && !member->is_closed &&
                   leader_own_is_durable(leader, rotation->revoke_sequence);
-    return is_due ? takeover_close(leader, &rotation->revoked, SYNC_CLOSE_REVOKED, now_us)
+    return is_due ? closing_begin(leader, &rotation->revoked, SYNC_CLOSE_REVOKED, now_us)
                   : STATUS_OK;
 }
 

@@ -16,6 +16,8 @@
  */
 enum {
     TAKEOVER_RECALL_US = 1000 * 1000,
+    TAKEOVER_SILENCE_US = 10 * 1000 * 1000,   // then a store does not answer
+    TAKEOVER_LATE_US = 2 * 1000 * 1000,       // beyond R answers, others may come so much later
     TAKEOVER_PATIENCE_US = 20 * 1000 * 1000,  // then what is lacking may be lost: a new term
 };
 
@@ -45,6 +47,17 @@ enum status takeover_give_up(struct leader *leader, enum status code, const char
     return status == STATUS_OK ? STATUS_CLOSED : status;
 }
 
+/* What is left of the branch that was rolled back, as a store signs (see below: a rollback). */
+static void receive_denial(struct leader *leader, const struct receipt *fence, struct bytes bytes)
+{
+    struct leader_closing *asked = &leader->closings[0];
+    struct head head;
+    if (closing_fence_lists(fence, &asked->writer, &head) &&
+        head.sequence < leader->known_sync.head.sequence) {
+        (void)closing_keep_fence(leader, asked, fence, bytes);
+    }
+}
+
 enum status takeover_receive_fenced(struct leader *leader, struct bytes bytes,
                                     struct leader_time time)
 {
@@ -58,6 +71,10 @@ enum status takeover_receive_fenced(struct leader *leader, struct bytes bytes,
     if (store == NULL ||
         receipt_verify(&fence, RECEIPT_FENCE, &genesis->capsule, &store->key) != STATUS_OK) {
         log_event(leader->log, "fence refused: no store of this capsule signed it");
+        return STATUS_OK;
+    }
+    if (leader->stage == LEADER_REFUSING) {
+        receive_denial(leader, &fence, bytes);
         return STATUS_OK;
     }
     if (leader->stage != LEADER_FENCING && leader->stage != LEADER_LOADING) {
@@ -166,6 +183,76 @@ static bool lacks_bodies(struct leader *leader)
     return false;
 }
 
+/* ---- a rollback ---- */
+
+/* P8: the owner is told, and shown what the stores have signed. */
+static enum status refuse_rolled_back(struct leader *leader)
+{
+    leader->stage = LEADER_REFUSING;
+    return takeover_give_up(
+        leader, STATUS_FORGED,
+        "the stores were rolled back: they lack a SYNC that the owner has seen");
+}
+
+/* Ask each store what it holds of the branch that is lacking. */
+static enum status ask_for_denials(struct leader *leader, uint64_t now_us)
+{
+    struct leader_closing *asked = &leader->closings[0];
+    leader->rollback_us = now_us;
+    if (writer_id_is_zero(&leader->known_sync.writer)) {
+        return refuse_rolled_back(leader);
+    }
+    leader->stage = LEADER_REFUSING;
+    *asked = (struct leader_closing){.is_used = true, .writer = leader->known_sync.writer};
+    return closing_fence(leader, asked, now_us);
+}
+
+static bool has_heard_all(const struct leader *leader, const struct leader_closing *asked)
+{
+    return asked->answer_count == capsule_genesis(leader->capsule)->store_count;
+}
+
+/* R answers prove it; those of the others may come within a moment. */
+static enum status tick_refusing(struct leader *leader, uint64_t now_us)
+{
+    struct leader_closing *asked = &leader->closings[0];
+    uint64_t waited_us = now_us - leader->rollback_us;
+    bool is_enough = asked->answer_count >= leader_answers_needed(leader);
+    if (has_heard_all(leader, asked) || waited_us >= TAKEOVER_SILENCE_US ||
+        (is_enough && waited_us >= TAKEOVER_LATE_US)) {
+        return refuse_rolled_back(leader);
+    }
+    return now_us < asked->asked_us + LEADER_ASK_US ? STATUS_OK
+                                                    : closing_fence(leader, asked, now_us);
+}
+
+/*
+ * A store that has not answered yet may hold what these lack. It is asked once more, for
+ * everything: an answer about one branch must never be taken for one about all.
+ */
+static enum status await_holder(struct leader *leader, uint64_t now_us)
+{
+    leader->rollback_us = now_us;
+    leader->rollback_answers = leader->all.answer_count;
+    if (has_heard_all(leader, &leader->all)) {
+        return ask_for_denials(leader, now_us);
+    }
+    log_event(leader->log, "a SYNC that the owner has seen is missing: waiting for other stores");
+    return closing_fence(leader, &leader->all, now_us);
+}
+
+static enum status tick_awaiting(struct leader *leader, struct leader_time time)
+{
+    if (leader->all.answer_count > leader->rollback_answers) {
+        leader->rollback_us = 0;
+        enum status status = leader_forget(leader);
+        return status == STATUS_OK ? load_begin(leader, time) : status;
+    }
+    return time.now_us < leader->rollback_us + TAKEOVER_LATE_US
+               ? STATUS_OK
+               : ask_for_denials(leader, time.now_us);
+}
+
 enum status takeover_write(struct leader *leader, struct leader_time time)
 {
     if (lacks_bodies(leader)) {
@@ -174,9 +261,7 @@ enum status takeover_write(struct leader *leader, struct leader_time time)
             "the store lacks bodies that no PRUNE names; run 'paranoid capsule verify'");
     }
     if (is_rolled_back(leader)) {
-        return takeover_give_up(leader, STATUS_FORGED,
-                                "the store was rolled back: it lacks a SYNC that the owner has "
-                                "seen");
+        return await_holder(leader, time.now_us);
     }
     note_loaded(leader);
     enum status status = write_first_records(leader, time.now_us);
@@ -198,9 +283,10 @@ static enum status recall(struct leader *leader, uint64_t now_us)
     if (leader->recalled_us != 0 && now_us < leader->recalled_us + TAKEOVER_RECALL_US) {
         return STATUS_OK;
     }
+    static const uint8_t nonce[FRAME_NONCE_BYTES];  // receipts speak for themselves
     leader->recalled_us = now_us;
     return leader_send(leader, FRAME_RECALL, leader_next_request(leader), &everyone,
-                       bytes_of(NULL, 0));
+                       bytes_of(nonce, sizeof nonce));
 }
 
 /* The first SYNC waits for the cuts it names, and the role for that SYNC. */
@@ -211,8 +297,7 @@ static enum status finish(struct leader *leader, struct leader_time time)
         leader->stage = LEADER_LEADING;
         leader->sync_us = time.now_us;
         enum status status = leader_send(leader, FRAME_READY, 0, &everyone, bytes_of(NULL, 0));
-        return status == STATUS_OK ? leader_answer(leader, &leader->seeder, 0, STATUS_OK, "leading")
-                                   : status;
+        return status == STATUS_OK ? news_tell(leader, time.now_us) : status;
     }
     if (time.now_us >= leader->taking_over_us + TAKEOVER_PATIENCE_US) {
         return takeover_give_up(leader, STATUS_TIMEOUT,
@@ -241,7 +326,9 @@ enum status takeover_tick(struct leader *leader, struct leader_time time)
                    ? closing_fence(leader, &leader->all, time.now_us)
                    : STATUS_OK;
     case LEADER_LOADING:
-        return load_tick(leader, time);
+        return leader->rollback_us != 0 ? tick_awaiting(leader, time) : load_tick(leader, time);
+    case LEADER_REFUSING:
+        return tick_refusing(leader, time.now_us);
     case LEADER_TAKING_OVER:
         return finish(leader, time);
     case LEADER_LEADING:
