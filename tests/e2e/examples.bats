@@ -123,3 +123,11 @@ shows_both() {
     follow "$BATS_TEST_DIRNAME/../../examples/tickets"
     says '^each number once$'
 }
+
+@test "the box keeps its notes for who knows the word, and its visitors know whom they ask" {
+    follow "$BATS_TEST_DIRNAME/../../examples/box"
+    says '^the certificate of this connection is the enclave'
+    says '^you do not know the word$'
+    says '^more cake, please$'
+    [ "$(grep -c '^verdict  *valid$' output.txt)" = 3 ]
+}
