@@ -26,6 +26,7 @@
 #include "capsule/prune.h"
 #include "capsule/receipt.h"
 #include "capsule/record.h"
+#include "capsule/revoke.h"
 #include "capsule/sync.h"
 #include "capsule/term.h"
 #include "capsule/tuple.h"
@@ -136,6 +137,21 @@ static void the_term_is_of_that_capsule_and_owner(void **state)
         term_decode(&term, buffer_bytes(&body), &f->genesis.owner, &f->genesis.capsule), STATUS_OK);
     assert_int_equal(term.number, 1);
     assert_json("json term", &body);
+    buffer_release(&body);
+}
+
+static void the_revocation_is_the_owners(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer body = hex_of("owner.md", "hex revoke");
+    struct writer_id writer;
+    char text[WRITER_ID_TEXT_BYTES];
+    assert_int_equal(
+        revoke_decode(&writer, buffer_bytes(&body), &f->genesis.owner, &f->genesis.capsule),
+        STATUS_OK);
+    writer_id_text(&writer, text);
+    assert_string_equal(text, "86e09a531f207ab8b59c3c90afe9711d");
+    assert_json("json revoke", &body);
     buffer_release(&body);
 }
 
@@ -346,6 +362,7 @@ int main(void)
         cmocka_unit_test(the_genesis_has_the_name_that_is_shown),
         cmocka_unit_test(the_term_is_of_that_capsule_and_owner),
         cmocka_unit_test(the_policy_and_the_function_are_the_owners),
+        cmocka_unit_test(the_revocation_is_the_owners),
         cmocka_unit_test(the_record_is_the_members_and_holds_the_eoe),
         cmocka_unit_test(the_sync_and_the_close_rest_on_the_stores_statements),
         cmocka_unit_test(the_prune_has_one_range),
