@@ -268,7 +268,7 @@ void sandbox_describe(enum sandbox_role role, void (*print)(void *context, const
     }
 }
 
-/* ---- the allocator ---- */
+/* ---- what glibc asks the system for once ---- */
 
 enum { ARENA_BLOCK_COUNT = 16, ARENA_BLOCK_BYTES = 64 << 10 };
 
@@ -296,6 +296,18 @@ static enum status settle_allocator(void)
     }
     pthread_join(thread, NULL);
     return STATUS_OK;
+}
+
+static int compare_bytes(const void *left, const void *right)
+{
+    return *(const uint8_t *)left - *(const uint8_t *)right;
+}
+
+/* Before glibc first sorts more than 1 KiB, it asks how much memory the machine has. */
+static void settle_qsort(void)
+{
+    uint8_t bytes[2048] = {1};
+    qsort(bytes, sizeof bytes, 1, compare_bytes);
 }
 
 /* ---- capabilities and the file system ---- */
@@ -343,6 +355,7 @@ enum status sandbox_begin(struct sandbox *sandbox)
     if (sem_init(&sandbox->go, 0, 0) != 0 || settle_allocator() != STATUS_OK) {
         return STATUS_IO;
     }
+    settle_qsort();
     // Never trust that the host gave us mounts of our own: what comes later
     // would otherwise take the root away from the whole machine.
     if (unshare(CLONE_NEWNS) != 0) {

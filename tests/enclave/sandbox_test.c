@@ -328,6 +328,21 @@ static void *thread_shrink(void *context)
     return context;
 }
 
+static int compare_ints(const void *left, const void *right)
+{
+    return *(const int *)left - *(const int *)right;
+}
+
+static int sort_many(void)
+{
+    static int numbers[1 << 12];
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        numbers[i] = (int)(i * 7919 % 4099);
+    }
+    qsort(numbers, sizeof numbers / sizeof *numbers, sizeof *numbers, compare_ints);
+    return numbers[0] == 0 ? WORKED : 1;
+}
+
 static int shrink_an_arena(void)
 {
     pthread_t thread;
@@ -482,6 +497,7 @@ static void a_sealed_process_can_work(void **state)
         assert_works(roles[i], use_threads);
         assert_works(roles[i], grow_a_large_block);
         assert_works(roles[i], shrink_an_arena);
+        assert_works(roles[i], sort_many);
         assert_works(roles[i], use_clone3);
         assert_works(roles[i], use_crypto);
         assert_works(roles[i], use_bells);
