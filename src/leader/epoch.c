@@ -12,7 +12,8 @@
  */
 enum {
     EPOCH_INTERVAL_US = 500 * 1000,            // between two SYNCs under load
-    EPOCH_ABSENT_US = 250 * 1000,              // who has not answered by then is absent
+    EPOCH_ABSENT_US = 250 * 1000,              // who has not answered by then is absent, or later,
+    EPOCH_ABSENT_US_MAX = 4 * 1000 * 1000,     // while answers come, but late
     EPOCH_ABSENT_LIMIT_US = 30 * 1000 * 1000,  // who is absent for longer is closed
 };
 
@@ -24,6 +25,37 @@ static void note_manifest(struct leader *leader, const struct capsule_member *me
     if (member->role == MEMBER_COMPACTOR && record->sequence > peer->manifest.sequence &&
         record_verify(record, &member->key) == STATUS_OK) {
         peer->manifest = (struct head){.sequence = record->sequence, .hash = record->hash};
+    }
+}
+
+static uint64_t patience_us(const struct leader *leader)
+{
+    return leader->patience_us == 0 ? EPOCH_ABSENT_US : leader->patience_us;
+}
+
+/*
+ * An answer that came after its epoch: who gives it is alive, and to be waited for again. On a
+ * machine that is overloaded all answers are late: then epochs get longer, and nobody is closed for
+ * it.
+ */
+static void note_late(struct leader *leader, struct leader_peer *peer)
+{
+    peer->was_absent = false;
+    peer->absent_us = 0;
+    // However many are late for one epoch, it is one reason.
+    if (leader->patience_syncs != leader->counters.syncs_written &&
+        patience_us(leader) < EPOCH_ABSENT_US_MAX) {
+        leader->patience_us = 2 * patience_us(leader);
+        leader->patience_syncs = leader->counters.syncs_written;
+    }
+}
+
+/* Much sooner than it might: the machine has caught up. */
+static void note_on_time(struct leader *leader, uint64_t now_us)
+{
+    if (now_us < leader->rts_us + patience_us(leader) / 4 &&
+        leader->patience_us > EPOCH_ABSENT_US) {
+        leader->patience_us /= 2;
     }
 }
 
@@ -52,6 +84,9 @@ enum status epoch_receive_record(struct leader *leader, const struct record *rec
         return STATUS_OK;
     }
     struct leader_peer *peer = leader_peer_of(leader, member);
+    if (peer->was_absent) {
+        note_late(leader, peer);
+    }
     peer->eoe_epoch = eoe.epoch;
     peer->eoe_head = (struct head){.sequence = record->sequence, .hash = record->hash};
     peer->eoe_lamport = eoe.lamport;
@@ -186,6 +221,9 @@ static bool list_head(struct leader *leader, const struct capsule_member *member
         leader->counters.absences += leader->rts_epoch != 0 && !peer->was_absent;
         peer->was_absent = leader->rts_epoch != 0;
         peer->absent_us = peer->absent_us == 0 ? now_us : peer->absent_us;
+        if (leader->rts_epoch != 0 && peer->eoe_epoch == leader->rts_epoch) {
+            note_late(leader, peer);  // its answer is here, but W stores do not hold it yet
+        }
     }
     return head->branch.head.sequence > 0 &&
            durable_collect(leader->durable, &member->id, &head->branch.head, receipts) == STATUS_OK;
@@ -362,12 +400,13 @@ static enum status close_absent(struct leader *leader, uint64_t now_us)
 enum status epoch_tick(struct leader *leader, struct leader_time time, uint64_t *wake_us)
 {
     if (leader->rts_epoch != 0) {
-        bool is_over = time.now_us >= leader->rts_us + EPOCH_ABSENT_US;
+        bool is_over = time.now_us >= leader->rts_us + patience_us(leader);
         if (is_over || (is_complete(leader) && !rotation_awaits_cut(leader))) {
+            note_on_time(leader, time.now_us);
             enum status status = epoch_write_sync(leader, time);
             return status == STATUS_OK ? close_absent(leader, time.now_us) : status;
         }
-        *wake_us = leader->rts_us + EPOCH_ABSENT_US;
+        *wake_us = leader->rts_us + patience_us(leader);
         return STATUS_OK;
     }
     // One SYNC at a time: the next waits until W stores hold the last.
@@ -381,6 +420,6 @@ enum status epoch_tick(struct leader *leader, struct leader_time time, uint64_t 
         *wake_us = due_us;
         return STATUS_OK;
     }
-    *wake_us = time.now_us + EPOCH_ABSENT_US;
+    *wake_us = time.now_us + patience_us(leader);
     return send_rts(leader, time.now_us);
 }

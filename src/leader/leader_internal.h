@@ -228,7 +228,9 @@ struct leader {
     // Epochs.
     uint64_t rts_epoch;  // 0: none under way
     uint64_t rts_us;
-    uint64_t sync_us;  // when the last one was written
+    uint64_t patience_us;     // so long an epoch waits for answers; grows while they come too late
+    uint64_t patience_syncs;  // that were written when it grew last
+    uint64_t sync_us;         // when the last one was written
     uint64_t sync_sequence;
 
     // What the owner is told, so that a rollback can be proved (capsule/proof.h).

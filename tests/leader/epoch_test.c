@@ -200,6 +200,42 @@ static void epochs_go_on_until_all_that_is_listed_is_decided(void **state)
     assert_int_equal(f->world.rts_count, rts_count);
 }
 
+static void p9_who_answers_late_is_alive(void **state)
+{
+    struct fixture *f = *state;
+    write_eoe(f, 700);
+    tell_store_and_await_rts(f);
+    // For more than 40 s, every answer comes 600 ms after it was asked for.
+    for (uint64_t i = 1; i <= 40; i++) {
+        size_t rts_count = f->world.rts_count;
+        leader_world_run(&f->world, 600000);
+        tell_store(f);
+        tell_leader(f);
+        for (int step = 0; step < 100 && f->world.rts_count == rts_count; step++) {
+            leader_world_run(&f->world, 10000);
+        }
+        assert_true(f->world.rts_count > rts_count);
+        write_eoe(f, 700 + i);
+    }
+    const struct capsule_member *member =
+        capsule_member_find(leader_capsule(f->world.leader), &f->worker.id);
+    assert_false(member->is_closed);
+    // It came to be waited for: what it wrote is listed.
+    assert_int_equal(newest(f)->lamport, 739);
+    assert_int_equal(f->world.status, STATUS_OK);
+}
+
+static void p9_who_does_not_answer_is_closed_after_a_while(void **state)
+{
+    struct fixture *f = *state;
+    write_eoe(f, 700);
+    tell_store_and_await_rts(f);
+    leader_world_run(&f->world, 40 * 1000 * 1000);
+    const struct capsule_member *member =
+        capsule_member_find(leader_capsule(f->world.leader), &f->worker.id);
+    assert_true(member->is_closed);
+}
+
 static void the_floor_stays_below_what_an_unlisted_eoe_left_behind(void **state)
 {
     struct fixture *f = *state;
@@ -430,6 +466,8 @@ int main(void)
         TEST(a_forged_receipt_begins_no_epoch),
         TEST(the_next_epoch_waits_until_the_last_sync_is_held),
         TEST(epochs_go_on_until_all_that_is_listed_is_decided),
+        TEST(p9_who_answers_late_is_alive),
+        TEST(p9_who_does_not_answer_is_closed_after_a_while),
         TEST(the_floor_stays_below_what_an_unlisted_eoe_left_behind),
         TEST(p7_what_is_undecided_under_a_lock_holds_the_floor),
         TEST(a_sync_names_the_manifest_when_stores_hold_it_and_no_compactor_holds_the_floor),
