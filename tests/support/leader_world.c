@@ -228,6 +228,7 @@ static void owner_receive_answer(struct leader_world *world, struct bytes body)
     must(message_decode(&message, buffer_bytes(&plain)));
     CHECK(message.kind == MESSAGE_ANSWER);
     world->answer_count++;
+    world->request_count += message.answer.request != 0;
     world->answer = (enum status)message.answer.status;
     world->sync = (struct sync_pair){message.answer.sync_epoch, message.answer.sync};
     snprintf(world->answer_text, sizeof world->answer_text, "%.*s", (int)message.answer.text.length,
@@ -490,7 +491,7 @@ void leader_world_call(struct leader_world *world)
     buffer_release(&call);
 }
 
-static void say(struct leader_world *world, struct bytes plain)
+void leader_world_say(struct leader_world *world, struct bytes plain)
 {
     struct buffer sealed = BUFFER_EMPTY;
     must(channel_seal(world->session, &sealed, plain));
@@ -513,7 +514,7 @@ void leader_world_seed(struct leader_world *world, uint64_t number, const struct
     const struct message_seed seed = {.seed = secret_bytes(world->seed),
                                       .term_body = buffer_bytes(&body)};
     must(message_seed_encode(&plain, &seed));
-    say(world, buffer_bytes(&plain));
+    leader_world_say(world, buffer_bytes(&plain));
     buffer_release(&body);
     buffer_release(&plain);
 }
@@ -529,7 +530,7 @@ void leader_world_deploy(struct leader_world *world, const char *name, uint64_t 
                          signer));
     const struct message_deploy deploy = {.request = 7, .function = buffer_bytes(&body)};
     must(message_deploy_encode(&plain, &deploy));
-    say(world, buffer_bytes(&plain));
+    leader_world_say(world, buffer_bytes(&plain));
     buffer_release(&body);
     buffer_release(&plain);
 }

@@ -107,6 +107,7 @@ struct leader_world {
     struct buffer leader_evidence;
     struct channel *session;
     size_t answer_count;
+    size_t request_count;  // of those, answers to requests
     enum status answer;
     char answer_text[128];
 
@@ -136,6 +137,8 @@ void leader_world_run(struct leader_world *world, uint64_t us);
 
 /* The owner calls: on return there is a session, unless the leader refused it. */
 void leader_world_call(struct leader_world *world);
+/* A message of the owner's (wire/message.h), over its session. */
+void leader_world_say(struct leader_world *world, struct bytes plain);
 /* A TERM with this number for this key, and the seed. */
 void leader_world_seed(struct leader_world *world, uint64_t number,
                        const struct verify_key *leader);
