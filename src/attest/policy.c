@@ -527,6 +527,8 @@ static void judge_platform(struct verdict *judged, const struct policy *policy,
                (tcb_text == NULL || (demands->tcb_statuses & 1u << judged->tcb_status) == 0)) {
         verdict_refuse(judged, REASON_TCB_STATUS, "tcb_status=%s is not listed in tcb_statuses",
                        tcb_text != NULL ? tcb_text : "unknown");
+    } else if (!has_status && !policy_floor_accepts(&policy->tees[TEE_SEV_SNP].floor, judged)) {
+        return;
     } else if (!policy_tee_accepts_advisories(&policy->tees[judged->tee], judged, advisory)) {
         verdict_refuse(judged, REASON_ADVISORY, "advisory %s is not listed in tees.%s.advisories",
                        advisory[0] != '\0' ? advisory : "(one of too many)",

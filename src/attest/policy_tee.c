@@ -55,6 +55,9 @@ static bool read_member(struct policy_tee *tee, const char *tee_name, const char
         tee->has_advisories = true;
         return read_advisories(tee, name, value, error);
     }
+    if (strcmp(member, "min_tcb") == 0 && strcmp(tee_name, "sev-snp") == 0) {
+        return policy_floor_read(&tee->floor, name, value, error);
+    }
     return policy_fail(error, "member '%s' is unknown; remove it", name);
 }
 
@@ -189,6 +192,9 @@ static json_t *encode_tee(const struct policy_tee *tee)
             failed |= json_array_append_new(names, json_string(tee->advisories[i]));
         }
         failed |= json_object_set_new(object, "advisories", names);
+    }
+    if (tee->floor.is_said) {
+        failed |= json_object_set_new(object, "min_tcb", policy_floor_encode(&tee->floor));
     }
     if (failed) {
         json_decref(object);

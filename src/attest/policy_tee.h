@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attest/policy_floor.h"
 #include "attest/verdict.h"
 
 /*
@@ -30,6 +31,7 @@ struct policy_tee {
     uint32_t max_collateral_age_days;
     char advisories[POLICY_TEE_ADVISORY_COUNT_MAX][POLICY_TEE_ADVISORY_BYTES];
     size_t advisory_count;
+    struct policy_floor floor;  // SEV-SNP
 };
 
 /* Programs of one signer: of one product, from a security version on. */

@@ -371,6 +371,21 @@ static bool issuers_read(struct verdict *verdict, struct x509_pool *pool, struct
     return true;
 }
 
+/* The parts of REPORTED_TCB, which lie elsewhere since Turin. */
+static void parts_fill(struct verdict *verdict, const struct report *report,
+                       enum vendor_product product)
+{
+    bool is_turin = product == VENDOR_TURIN;
+    const uint8_t *tcb = report->tcb;
+    verdict->has_parts = true;
+    verdict->parts_product = product;
+    verdict->parts[VERDICT_PART_FMC] = is_turin ? tcb[0] : 0;
+    verdict->parts[VERDICT_PART_BOOT_LOADER] = is_turin ? tcb[1] : tcb[0];
+    verdict->parts[VERDICT_PART_TEE] = is_turin ? tcb[2] : tcb[1];
+    verdict->parts[VERDICT_PART_SNP] = is_turin ? tcb[3] : tcb[6];
+    verdict->parts[VERDICT_PART_MICROCODE] = tcb[7];
+}
+
 static bool verify(struct verdict *verdict, const struct report *report, struct x509_pool *pool,
                    const struct collateral *collateral, const struct x509_pin *roots)
 {
@@ -393,6 +408,7 @@ static bool verify(struct verdict *verdict, const struct report *report, struct 
     if (!names_verify(verdict, report, pool, &chain, product)) {
         return false;
     }
+    parts_fill(verdict, report, product);
     return tcb_verify(verdict, report, pool, &chain, product) &&
            (signing_key(report) == KEY_VLEK ||
             chip_verify(verdict, report, pool, &chain, product)) &&

@@ -222,6 +222,14 @@ const char *verdict_tee_text(enum tee tee)
     return "unknown";
 }
 
+const char *verdict_part_text(enum verdict_part part)
+{
+    static const char *const texts[VERDICT_PART_COUNT] = {"fmc", "boot_loader", "tee", "snp",
+                                                          "microcode"};
+    CHECK(part < VERDICT_PART_COUNT);
+    return texts[part];
+}
+
 const char *verdict_tcb_text(enum tcb_status status)
 {
     CHECK(status < TCB_STATUS_COUNT);

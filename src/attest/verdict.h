@@ -41,6 +41,16 @@ enum tcb_status {
     TCB_STATUS_COUNT,
 };
 
+/* What the TCB of an SEV-SNP processor is made of: a version each. */
+enum verdict_part {
+    VERDICT_PART_FMC,  // Turin
+    VERDICT_PART_BOOT_LOADER,
+    VERDICT_PART_TEE,
+    VERDICT_PART_SNP,
+    VERDICT_PART_MICROCODE,
+    VERDICT_PART_COUNT,
+};
+
 /*
  * Why evidence is refused. A closed list, each with a code for programs, a
  * sentence for people and a remedy. Zero is a refusal: a verdict that nobody
@@ -107,6 +117,9 @@ struct verdict {
     struct verdict_value product;  // which of the signer's programs it is
     uint32_t security_version;     // of the program, by its signer's count
     struct verdict_value platform;
+    bool has_parts;                     // of SEV-SNP, once it is known whose TCB it is:
+    unsigned parts_product;             // enum vendor_product
+    uint8_t parts[VERDICT_PART_COUNT];  // of REPORTED_TCB
     uint8_t report_data[VERDICT_REPORT_DATA_BYTES];
 
     uint64_t judged_at_s;          // the time it was verified for
@@ -146,6 +159,9 @@ void verdict_add_advisory(struct verdict *verdict, const char *name);
 /* Copy `bytes`, at most VERDICT_VALUE_BYTES_MAX. */
 struct verdict_value verdict_value_of(struct bytes bytes);
 bool verdict_value_equal(const struct verdict_value *a, const struct verdict_value *b);
+
+/* "fmc", "boot_loader", "tee", "snp", "microcode". Static storage, never NULL. */
+const char *verdict_part_text(enum verdict_part part);
 
 /* "simulated", "sgx", "tdx", "sev-snp", "unknown". Static storage, never NULL. */
 const char *verdict_tee_text(enum tee tee);

@@ -90,6 +90,13 @@ static void reports_of_every_product_and_both_keys_are_genuine(void **state)
             assert_string_equal(verdict.detail, "");
             assert_int_equal(verdict.platform.length, vlek ? 0 : product == VENDOR_TURIN ? 8 : 64);
             assert_int_equal(verdict.collateral_issued_s, NOW_S - 24 * 60 * 60);
+            assert_true(verdict.has_parts);
+            assert_int_equal(verdict.parts_product, product);
+            bool is_turin = product == VENDOR_TURIN;
+            assert_int_equal(verdict.parts[VERDICT_PART_FMC], is_turin ? 1 : 0);
+            assert_int_equal(verdict.parts[VERDICT_PART_BOOT_LOADER], is_turin ? 2 : 4);
+            assert_int_equal(verdict.parts[VERDICT_PART_SNP], is_turin ? 4 : 24);
+            assert_int_equal(verdict.parts[VERDICT_PART_MICROCODE], is_turin ? 75 : 219);
         }
     }
 }

@@ -67,7 +67,7 @@ static void what_is_written_is_read_again(void **state)
         "\", \"min_security_version\": 0}]}, "
         "\"tees\": {\"sgx\": {\"tcb_statuses\": [], \"advisories\": [\"INTEL-SA-00615\"], "
         "\"allow_debug\": true, \"max_collateral_age_days\": 3}, \"simulated\": {\"allow_debug\": "
-        "false}}");
+        "false}, \"sev-snp\": {\"min_tcb\": {\"Genoa\": {\"snp\": 22}, \"Turin\": {}}}}");
     struct policy policy, again;
     struct buffer first = BUFFER_EMPTY, second = BUFFER_EMPTY;
     char error[POLICY_ERROR_BYTES_MAX];
@@ -197,6 +197,46 @@ static void snp_has_no_status_and_needs_no_dated_collateral(void **state)
     assert_int_equal(judge(MEASURED("\"allow_debug\": false"), &snp), REASON_COLLATERAL);
 }
 
+static void snp_may_have_a_least_version_of_each_part(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{\"version\": 1, \"measurements\": {\"worker\": [\"" DIGITS32 DIGITS16
+        "\"]}, \"tees\": {\"sev-snp\": {\"min_tcb\": {\"Milan\": {\"snp\": 24, "
+        "\"microcode\": 219}, \"Turin\": {}}}}}";
+    struct verdict verdict = genuine(TEE_SEV_SNP);
+    assert_int_equal(judge(json, &verdict), REASON_TCB_STATUS);  // nobody knows its TCB
+    verdict.has_parts = true;
+    verdict.parts_product = VENDOR_MILAN;
+    verdict.parts[VERDICT_PART_SNP] = 24;
+    verdict.parts[VERDICT_PART_MICROCODE] = 219;
+    assert_int_equal(judge(json, &verdict), REASON_NONE);
+    verdict.parts[VERDICT_PART_MICROCODE] = 218;
+    assert_int_equal(judge(json, &verdict), REASON_TCB_STATUS);
+    verdict.parts[VERDICT_PART_MICROCODE] = 255;
+    verdict.parts[VERDICT_PART_SNP] = 23;
+    assert_int_equal(judge(json, &verdict), REASON_TCB_STATUS);
+    verdict.parts_product = VENDOR_TURIN;  // of which nothing more is asked
+    assert_int_equal(judge(json, &verdict), REASON_NONE);
+    verdict.parts_product = VENDOR_GENOA;  // which the owner did not think of
+    assert_int_equal(judge(json, &verdict), REASON_TCB_STATUS);
+
+    static const char *const wrong[] = {
+        WITH("\"tees\": {\"sev-snp\": {\"min_tcb\": {\"Rome\": {}}}}"),
+        WITH("\"tees\": {\"sev-snp\": {\"min_tcb\": {\"Milan\": {\"psp\": 1}}}}"),
+        WITH("\"tees\": {\"sev-snp\": {\"min_tcb\": {\"Milan\": {\"snp\": 256}}}}"),
+        WITH("\"tees\": {\"sev-snp\": {\"min_tcb\": {\"Milan\": 24}}}"),
+        WITH("\"tees\": {\"sev-snp\": {\"min_tcb\": []}}"),
+        WITH("\"tees\": {\"sgx\": {\"min_tcb\": {}}}"),
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct policy policy;
+        char error[POLICY_ERROR_BYTES_MAX];
+        assert_int_equal(policy_parse(&policy, bytes_text(wrong[i]), error), STATUS_MALFORMED);
+        assert_non_null(strstr(error, "min_tcb"));
+    }
+}
+
 static void every_advisory_has_to_be_accepted(void **state)
 {
     (void)state;
@@ -229,6 +269,7 @@ int main(void)
         cmocka_unit_test(a_signer_stands_for_its_programs_from_a_version_on),
         cmocka_unit_test(what_is_said_of_one_tee_counts_for_that_tee),
         cmocka_unit_test(snp_has_no_status_and_needs_no_dated_collateral),
+        cmocka_unit_test(snp_may_have_a_least_version_of_each_part),
         cmocka_unit_test(every_advisory_has_to_be_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
