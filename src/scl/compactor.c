@@ -28,6 +28,7 @@ enum {
     UNRECEIPTED_BYTES_MAX = 8 << 20,  // under way to the stores: then it waits for receipts
     REPEAT_US = 1000 * 1000,          // the leader may not have heard of the MANIFEST
     WAIT_US = 50 * 1000,
+    TAIL_FLUSHES = 2,  // so many times flush_bytes of log are worth a flush, whatever has won
 };
 
 /* The memtable's entries that a flush takes, in key order, each copied. */
@@ -51,7 +52,8 @@ struct kept {
 struct compactor {
     struct compactor_config config;
     struct scl *scl;
-    uint64_t empty_bytes;  // of a memtable that holds nothing
+    uint64_t empty_bytes;    // of a memtable that holds nothing
+    uint64_t flushed_bytes;  // scl->marked_bytes when the last flush began
 
     enum compactor_stage stage;
     struct compaction *compaction;
@@ -371,6 +373,7 @@ static enum status begin_flush(struct compactor *compactor)
     struct scl *scl = compactor->scl;
     const struct manifest *manifest = tree_manifest(scl->cold.tree);
     compactor->is_flush = true;
+    compactor->flushed_bytes = scl->marked_bytes;
     compactor->floor = scl->joined_floor;
     compactor->time_ms = scl_time_ms(scl);
     struct source *source = &compactor->source;
@@ -433,11 +436,18 @@ static enum status begin_merge(struct compactor *compactor)
     return status;
 }
 
+/*
+ * Enough has won, or the log has grown so much: whoever begins reads all of it that tables do not
+ * cover, also where a few keys were written over and over.
+ */
 static bool is_worth_a_flush(const struct compactor *compactor)
 {
     const struct scl *scl = compactor->scl;
+    uint64_t won_bytes = memtable_bytes(scl->memtable) - compactor->empty_bytes;
+    uint64_t tail_bytes = scl->marked_bytes - compactor->flushed_bytes;
     return scl->joined_floor > tree_floor(scl->cold.tree) &&
-           memtable_bytes(scl->memtable) >= compactor->empty_bytes + compactor->config.flush_bytes;
+           (won_bytes >= compactor->config.flush_bytes ||
+            (won_bytes > 0 && tail_bytes >= TAIL_FLUSHES * compactor->config.flush_bytes));
 }
 
 static enum status begin_job(struct compactor *compactor)

@@ -227,6 +227,7 @@ struct scl {
     struct scl_start start;
     struct scl_snapshots snapshots;
     bool is_compactor;
+    uint64_t marked_bytes;  // of DATA that a compactor has read and that no table covered then
     bool was_ready;
     bool must_rejoin;  // a body is gone that this map has not seen
 

@@ -263,6 +263,7 @@ static void marks_add(struct scl *scl, size_t index, const struct record *record
     CHECK(status == STATUS_OK && peer->mark_count < peer->mark_capacity);
     peer->marks[peer->mark_count++] =
         (struct scl_mark){.sequence = record->sequence, .lamport = lamport};
+    scl->marked_bytes += record->whole.length;
 }
 
 /*
