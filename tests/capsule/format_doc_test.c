@@ -17,6 +17,7 @@
 
 #include "base/cursor.h"
 #include "base/hex.h"
+#include "capsule/capsule_snapshot.h"
 #include "capsule/deed.h"
 #include "capsule/function.h"
 #include "capsule/genesis.h"
@@ -126,6 +127,31 @@ static void the_genesis_has_the_name_that_is_shown(void **state)
     assert_memory_equal(name.bytes, f->genesis.capsule.bytes, HASH_BYTES);
     assert_json("json genesis", &f->genesis_body);
     buffer_release(&name);
+}
+
+static void the_snapshot_goes_on_from_what_is_told_and_is_written_so_again(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer shown = hex_of("snapshot.md", "hex snapshot"), again = BUFFER_EMPTY;
+    struct capsule *capsule;
+    struct capsule_snapshot snapshot;
+    assert_int_equal(capsule_snapshot_restore(&capsule, &snapshot, buffer_bytes(&f->genesis_body),
+                                              buffer_bytes(&shown)),
+                     STATUS_OK);
+    assert_false(snapshot.is_whole);
+    assert_int_equal(capsule_newest_sync(capsule)->epoch, 1);
+    assert_int_equal(capsule_leader(capsule)->head.sequence, 5);
+    assert_int_equal(capsule_member_at(capsule, 1)->head.sequence, 7);
+    assert_int_equal(capsule_lock_count(capsule), 1);
+    assert_int_equal(snapshot.function_count, 1);
+    const struct branch_head function = capsule_snapshot_function(&snapshot, 0);
+    assert_int_equal(function.head.sequence, 4);
+    const struct capsule_snapshot_more more = {.functions = &function, .function_count = 1};
+    assert_int_equal(capsule_snapshot_encode_joined(&again, capsule, &more), STATUS_OK);
+    assert_true(bytes_equal(buffer_bytes(&again), buffer_bytes(&shown)));
+    capsule_free(capsule);
+    buffer_release(&again);
+    buffer_release(&shown);
 }
 
 static void the_term_is_of_that_capsule_and_owner(void **state)
@@ -360,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_genesis_has_the_name_that_is_shown),
+        cmocka_unit_test(the_snapshot_goes_on_from_what_is_told_and_is_written_so_again),
         cmocka_unit_test(the_term_is_of_that_capsule_and_owner),
         cmocka_unit_test(the_policy_and_the_function_are_the_owners),
         cmocka_unit_test(the_revocation_is_the_owners),

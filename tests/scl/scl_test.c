@@ -1599,6 +1599,26 @@ static void p7_no_snapshot_is_taken_between_a_lock_and_what_it_names(void **stat
     fixture_free(f);
 }
 
+/* Their winner may have been evicted, and this one would hide it. */
+static void p5_what_the_tables_of_the_start_have_decided_is_not_applied(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    f->scl->start.floor = 20;
+    size_t before = memtable_count(f->scl->memtable);
+    for (uint64_t lamport = 20; lamport <= 21; lamport++) {
+        struct buffer plain = BUFFER_EMPTY;
+        const struct branch_head record = {.writer = f->a->id, .head = {.sequence = lamport}};
+        f->a->lamport = lamport - 1;
+        capsule_world_tuple(&f->world, f->a, &plain, "decided", "late");
+        scl_open_apply(f->scl, &record, buffer_bytes(&plain), 0);
+        buffer_release(&plain);
+        assert_int_equal(memtable_count(f->scl->memtable), before + lamport - 20);
+    }
+    fixture_free(f);
+}
+
 static void a_lock_whose_receipts_are_lost_is_sent_again(void **state)
 {
     (void)state;
@@ -1799,6 +1819,7 @@ int main(void)
         cmocka_unit_test(p4_what_is_put_beside_a_lock_knows_its_record),
         cmocka_unit_test(p7_a_lock_is_released_when_stores_hold_what_was_written_under_it),
         cmocka_unit_test(p7_a_lock_that_was_taken_over_is_lost),
+        cmocka_unit_test(p5_what_the_tables_of_the_start_have_decided_is_not_applied),
         cmocka_unit_test(a_lock_given_up_is_given_back),
 
         cmocka_unit_test(p5_a_tie_is_decided_alike_in_every_order_of_arrival),
