@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     CHECK(status == STATUS_OK || status == STATUS_MALFORMED || status == STATUS_FORGED);
     if (status == STATUS_OK && proof.kind == PROOF_ROLLBACK) {
         CHECK(proof.blamed_count > 0 && proof.denied_count >= proof.blamed_count);
-        CHECK(proof.term > proof.witness.term.number);
+        CHECK(proof.term > proof.warrant.term.number);
     }
     return 0;
 }

@@ -371,6 +371,21 @@ const struct capsule_sync *capsule_sync_at_epoch(const struct capsule *capsule, 
     return is_here ? &capsule->syncs[low] : NULL;
 }
 
+uint64_t capsule_epoch_after(const struct capsule *capsule, uint64_t term)
+{
+    size_t low = 0;
+    size_t high = capsule->sync_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (capsule->syncs[middle].term <= term) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < capsule->sync_count ? capsule->syncs[low].epoch : UINT64_MAX;
+}
+
 bool capsule_includes_sync(const struct capsule *capsule, const struct hash *hash, uint64_t epoch)
 {
     const struct capsule_sync *known = capsule_sync_find(capsule, hash);

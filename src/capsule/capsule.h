@@ -78,9 +78,10 @@ struct capsule_member {
     uint32_t joined_key_epoch;  // in force from that SYNC on: what the branch seals with
     uint64_t revoked_epoch;     // it may join no SYNC from this epoch on; 0: not revoked
     bool is_closed;
-    struct head cut;  // meaningful when closed
-    bool is_void;     // of a leader: it is not in the chain of a later one, so that nothing of it
-                      // counts beyond its TERM
+    struct head cut;   // meaningful when closed
+    uint64_t until_s;  // of a leader that a keeper made: when its delegation ends; else 0
+    bool is_void;      // of a leader: it is not in the chain of a later one, so that nothing of it
+                       // counts beyond its TERM
 };
 
 /* A SYNC. */
@@ -216,6 +217,13 @@ const struct capsule_sync *capsule_sync_find(const struct capsule *capsule,
  * (capsule_snapshot.h) does: the leaders since have been held to theirs when they began.
  */
 bool capsule_includes_sync(const struct capsule *capsule, const struct hash *hash, uint64_t epoch);
+
+/*
+ * The epoch of the first SYNC that a leader of a higher term than this one wrote, of those that are
+ * kept; UINT64_MAX: none did. Whoever has seen a SYNC of this epoch or a later one by a leader of
+ * this term or a lower one has seen what does not count: the owner gave it up (capsule/term.h).
+ */
+uint64_t capsule_epoch_after(const struct capsule *capsule, uint64_t term);
 
 /*
  * What is missing of all that a SYNC or a CLOSE named: until the newest SYNC

@@ -125,6 +125,7 @@ enum status capsule_term_accept(struct capsule *capsule, const struct record *re
     branch->member.admitted_by = record->hash;
     branch->member.admitted_sequence = record->sequence;
     branch->member.evidence_hash = hash_of(term.evidence.at, term.evidence.length);
+    branch->member.until_s = term.delegation.length > 0 ? term.keeper.until_s : 0;
     branch->member.joined = term.sync;
     branch->member.joined_epoch = term.sync_epoch;
     branch->member.joined_key_epoch = CAPSULE_KEY_EPOCH_FIRST;
@@ -277,6 +278,12 @@ static enum status verify_may_begin(struct capsule *capsule, const struct branch
     }
     if (answer != STATUS_OK) {
         return answer;
+    }
+    const struct capsule_sync *newest = capsule_newest_sync(capsule);
+    if (leader->member.until_s != 0 && newest != NULL &&
+        newest->time_ms / 1000 >= leader->member.until_s) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "the delegation of the keeper that signed its TERM has ended");
     }
     return verify_not_rolled_back(capsule, &leader->member, record);
 }

@@ -74,7 +74,7 @@ static enum status statement_next(struct statement *statement, struct cursor *in
 
 /* ---- a SYNC that was held ---- */
 
-enum status proof_witness_encode(struct buffer *target, struct bytes term_body,
+enum status proof_warrant_encode(struct buffer *target, struct bytes term_body,
                                  struct bytes sync_record, struct bytes receipts)
 {
     const struct bytes runs[] = {term_body, sync_record, receipts};
@@ -88,7 +88,7 @@ static bool holds_sync(const struct head *head, const struct record *sync)
 }
 
 /* W different stores, each up to the SYNC or further. */
-static enum status verify_receipts(struct proof_witness *witness, struct bytes receipts,
+static enum status verify_receipts(struct proof_warrant *warrant, struct bytes receipts,
                                    const struct genesis *genesis)
 {
     uint32_t count = 0;
@@ -96,49 +96,49 @@ static enum status verify_receipts(struct proof_witness *witness, struct bytes r
     while (in.left > 0) {
         struct statement held;
         enum status status =
-            statement_next(&held, &in, RECEIPT_DURABLE, genesis, &witness->sync.writer);
+            statement_next(&held, &in, RECEIPT_DURABLE, genesis, &warrant->sync.writer);
         if (status == STATUS_EMPTY) {
             continue;
         }
         if (status != STATUS_OK) {
             return status;
         }
-        if (!holds_sync(&held.head, &witness->sync)) {
+        if (!holds_sync(&held.head, &warrant->sync)) {
             return STATUS_FORGED;
         }
-        count += witness->heads[held.store].sequence == 0;
-        witness->heads[held.store] = held.head;
-        witness->terms[held.store] = held.term;
+        count += warrant->heads[held.store].sequence == 0;
+        warrant->heads[held.store] = held.head;
+        warrant->terms[held.store] = held.term;
     }
     return count >= genesis->receipt_count ? STATUS_OK : STATUS_FORGED;
 }
 
-enum status proof_witness_verify(struct proof_witness *witness, struct bytes bytes,
+enum status proof_warrant_verify(struct proof_warrant *warrant, struct bytes bytes,
                                  const struct genesis *genesis)
 {
     struct cursor in = cursor_over(bytes.at, bytes.length);
     struct bytes term_body = run_decode(&in);
     struct bytes sync_record = run_decode(&in);
     struct bytes receipts = run_decode(&in);
-    *witness = (struct proof_witness){.terms = {0}};
+    *warrant = (struct proof_warrant){.terms = {0}};
     if (!cursor_done(&in)) {
         return STATUS_MALFORMED;
     }
-    enum status status = term_decode(&witness->term, term_body, &genesis->owner, &genesis->capsule);
+    enum status status = term_decode(&warrant->term, term_body, &genesis->owner, &genesis->capsule);
     if (status == STATUS_OK) {
-        status = record_decode(&witness->sync, sync_record.at, sync_record.length);
+        status = record_decode(&warrant->sync, sync_record.at, sync_record.length);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    const struct record *sync = &witness->sync;
-    struct writer_id leader = writer_id_of(&witness->term.leader);
+    const struct record *sync = &warrant->sync;
+    struct writer_id leader = writer_id_of(&warrant->term.leader);
     if (sync->type != RECORD_SYNC || !hash_equal(&sync->capsule, &genesis->capsule) ||
         !writer_id_equal(&sync->writer, &leader) ||
-        record_verify(sync, &witness->term.leader) != STATUS_OK) {
+        record_verify(sync, &warrant->term.leader) != STATUS_OK) {
         return STATUS_FORGED;
     }
-    return verify_receipts(witness, receipts, genesis);
+    return verify_receipts(warrant, receipts, genesis);
 }
 
 /* ---- proofs ---- */
@@ -166,9 +166,9 @@ enum status proof_fork_encode(struct buffer *target, const struct verify_key *wr
 }
 
 enum status proof_rollback_encode(struct buffer *target, struct bytes genesis_body,
-                                  struct bytes witness, struct bytes fences)
+                                  struct bytes warrant, struct bytes fences)
 {
-    const struct bytes runs[] = {genesis_body, witness, fences};
+    const struct bytes runs[] = {genesis_body, warrant, fences};
     enum status status = begin(target, PROOF_ROLLBACK);
     return status == STATUS_OK ? runs_append(target, runs, sizeof runs / sizeof *runs) : status;
 }
@@ -201,7 +201,7 @@ static enum status verify_fork(struct proof *proof, struct cursor *in)
 static enum status verify_fences(struct proof *proof, struct bytes fences)
 {
     const struct genesis *genesis = &proof->genesis;
-    const struct record *sync = &proof->witness.sync;
+    const struct record *sync = &proof->warrant.sync;
     uint32_t needed = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
     struct cursor in = cursor_over(fences.at, fences.length);
     while (in.left > 0) {
@@ -211,7 +211,7 @@ static enum status verify_fences(struct proof *proof, struct bytes fences)
             return status == STATUS_EMPTY ? STATUS_FORGED : status;
         }
         bool is_of_term = proof->denied_count == 0 || proof->term == denial.term;
-        if (!is_of_term || denial.term <= proof->witness.term.number ||
+        if (!is_of_term || denial.term <= proof->warrant.term.number ||
             denial.head.sequence > sync->sequence || holds_sync(&denial.head, sync)) {
             return STATUS_FORGED;
         }
@@ -220,8 +220,8 @@ static enum status verify_fences(struct proof *proof, struct bytes fences)
         proof->has_denied[denial.store] = true;
         proof->denied[denial.store] = denial.head;
         // A store says in a receipt which term it obeys: below this one, it spoke before.
-        const struct head *held = &proof->witness.heads[denial.store];
-        if (held->sequence > 0 && proof->witness.terms[denial.store] < denial.term &&
+        const struct head *held = &proof->warrant.heads[denial.store];
+        if (held->sequence > 0 && proof->warrant.terms[denial.store] < denial.term &&
             !proof->is_blamed[denial.store]) {
             proof->is_blamed[denial.store] = true;
             proof->blamed_count++;
@@ -233,21 +233,21 @@ static enum status verify_fences(struct proof *proof, struct bytes fences)
 static enum status verify_rollback(struct proof *proof, struct cursor *in)
 {
     struct bytes genesis_body = run_decode(in);
-    struct bytes witness = run_decode(in);
+    struct bytes warrant = run_decode(in);
     struct bytes fences = run_decode(in);
     if (!cursor_done(in)) {
         return STATUS_MALFORMED;
     }
     enum status status = genesis_decode(&proof->genesis, genesis_body);
     if (status == STATUS_OK) {
-        status = proof_witness_verify(&proof->witness, witness, &proof->genesis);
+        status = proof_warrant_verify(&proof->warrant, warrant, &proof->genesis);
     }
     if (status != STATUS_OK) {
         return status;
     }
     proof->capsule = proof->genesis.capsule;
-    proof->writer = proof->witness.sync.writer;
-    proof->sequence = proof->witness.sync.sequence;
+    proof->writer = proof->warrant.sync.writer;
+    proof->sequence = proof->warrant.sync.sequence;
     return verify_fences(proof, fences);
 }
 

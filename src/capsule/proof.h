@@ -25,17 +25,17 @@
  *         37         two records (capsule/receipt.h)
  *   rollback, each behind its u32 length:
  *                    GENESIS body, which names owner and stores
- *                    witness: the SYNC that was held, as below
+ *                    warrant: the SYNC that was held, as below
  *                    fences: what stores said later, each behind its u32 length
  *
- * A witness shows that a SYNC was held by W stores, each part behind its u32 length: the TERM body
+ * A warrant shows that a SYNC was held by W stores, each part behind its u32 length: the TERM body
  * of its leader, the SYNC record, and receipts of W stores that name that leader's branch up to
  * the SYNC or further. A rollback is proved when R stores, asked by the leader of a later term,
  * have signed that they hold less of that branch. A store that signed both has contradicted itself.
  */
 enum proof_kind { PROOF_FORK = 1, PROOF_ROLLBACK = 2 };
 
-struct proof_witness {
+struct proof_warrant {
     struct term term;                       // of the leader that wrote the SYNC
     struct record sync;                     // the record; verified
     uint64_t terms[GENESIS_STORES_MAX];     // of each store of the GENESIS: the term it obeyed
@@ -43,21 +43,21 @@ struct proof_witness {
 };
 
 /* Append. `receipts` are length-prefixed. */
-MUST_CHECK enum status proof_witness_encode(struct buffer *target, struct bytes term_body,
+MUST_CHECK enum status proof_warrant_encode(struct buffer *target, struct bytes term_body,
                                             struct bytes sync_record, struct bytes receipts);
 
 /*
  * STATUS_OK: the owner made that leader, it signed that SYNC, and W stores have signed to hold it.
- * `witness` borrows from `bytes`. STATUS_MALFORMED, STATUS_FORGED.
+ * `warrant` borrows from `bytes`. STATUS_MALFORMED, STATUS_FORGED.
  */
-MUST_CHECK enum status proof_witness_verify(struct proof_witness *witness, struct bytes bytes,
+MUST_CHECK enum status proof_warrant_verify(struct proof_warrant *warrant, struct bytes bytes,
                                             const struct genesis *genesis);
 
 /* Append a proof. STATUS_NO_MEMORY. */
 MUST_CHECK enum status proof_fork_encode(struct buffer *target, const struct verify_key *writer,
                                          struct bytes records);
 MUST_CHECK enum status proof_rollback_encode(struct buffer *target, struct bytes genesis_body,
-                                             struct bytes witness, struct bytes fences);
+                                             struct bytes warrant, struct bytes fences);
 
 /* What a proof proves. Borrows from its bytes. */
 struct proof {
@@ -68,7 +68,7 @@ struct proof {
 
     // Of a rollback.
     struct genesis genesis;
-    struct proof_witness witness;
+    struct proof_warrant warrant;
     uint64_t term;  // of the leader that asked later
     bool has_denied[GENESIS_STORES_MAX];
     struct head denied[GENESIS_STORES_MAX];  // what is left there, as the store signed

@@ -2,11 +2,36 @@
 #include "capsule/term.h"
 
 #include "base/check.h"
+#include "base/cursor.h"
+#include "base/encoder.h"
 #include "capsule/owner_internal.h"
 
-enum status term_encode(struct buffer *body, const struct term *term, const struct sign_key *owner)
+enum { LENGTH_BYTES = 4 };
+
+static enum status payload_encode(struct buffer *payload, const struct term *term)
+{
+    struct encoder out;
+    size_t length = LENGTH_BYTES + term->delegation.length + term->evidence.length;
+    enum status status = encoder_begin(&out, payload, length);
+    if (status == STATUS_OK) {
+        encoder_u32(&out, (uint32_t)term->delegation.length);
+        encoder_bytes(&out, term->delegation.at, term->delegation.length);
+        encoder_bytes(&out, term->evidence.at, term->evidence.length);
+        encoder_finish(&out, payload);
+    }
+    return status;
+}
+
+enum status term_encode(struct buffer *body, const struct term *term, const struct sign_key *signer)
 {
     CHECK(term->number >= 1);
+    CHECK(term->lost_epoch == 0 || term->lost_epoch > term->sync_epoch);
+    struct buffer payload = BUFFER_EMPTY;
+    bool is_keepers = term->delegation.length > 0;
+    enum status status = is_keepers ? payload_encode(&payload, term) : STATUS_OK;
+    if (status != STATUS_OK) {
+        return status;
+    }
     struct hash evidence = hash_of(term->evidence.at, term->evidence.length);
     json_t *object =
         json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",                                      //
@@ -16,19 +41,62 @@ enum status term_encode(struct buffer *body, const struct term *term, const stru
                   "sync", owner_json_from_hex(term->sync.bytes, HASH_BYTES),             //
                   "sync_epoch", owner_json_from_u64(term->sync_epoch),                   //
                   "version", owner_json_from_u64(term->number));
-    return owner_encode_json(body, RECORD_TERM, object, term->evidence, owner);
+    if (term->lost_epoch > 0 && object != NULL &&
+        (json_object_set_new(object, "lost", owner_json_from_hex(term->lost.bytes, HASH_BYTES)) !=
+             0 ||
+         json_object_set_new(object, "lost_epoch", owner_json_from_u64(term->lost_epoch)) != 0)) {
+        json_decref(object);
+        object = NULL;
+    }
+    status = owner_encode_json(body, RECORD_TERM, object,
+                               is_keepers ? buffer_bytes(&payload) : term->evidence, signer);
+    buffer_release(&payload);
+    return status;
+}
+
+/* Whoever signed it: the owner, or a keeper that the owner's delegation in it names. */
+static enum status term_open(json_t **object, struct term *term, struct bytes body,
+                             const struct verify_key *owner, const struct hash *capsule)
+{
+    struct owner_body owner_body;
+    enum status status = owner_decode_json(object, &owner_body, RECORD_TERM, body, owner);
+    if (status == STATUS_OK) {
+        term->evidence = owner_body.payload;
+    }
+    if (status != STATUS_FORGED) {
+        return status;
+    }
+    status = owner_decode(&owner_body, body);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct cursor in = cursor_over(owner_body.payload.at, owner_body.payload.length);
+    uint32_t length = cursor_u32(&in);
+    term->delegation = cursor_bytes(&in, length);
+    term->evidence = cursor_bytes(&in, in.left);
+    if (!cursor_done(&in) ||
+        delegation_decode(&term->keeper, term->delegation, owner, capsule) != STATUS_OK) {
+        return STATUS_FORGED;
+    }
+    return owner_decode_json(object, &owner_body, RECORD_TERM, body, &term->keeper.keeper);
+}
+
+static bool is_within_delegation(const struct term *term)
+{
+    return term->delegation.length == 0 ||
+           (term->keeper.first <= term->number && term->number <= term->keeper.last &&
+            term->lost_epoch == 0);
 }
 
 enum status term_decode(struct term *term, struct bytes body, const struct verify_key *owner,
                         const struct hash *capsule)
 {
-    struct owner_body owner_body;
     json_t *object;
-    enum status status = owner_decode_json(&object, &owner_body, RECORD_TERM, body, owner);
+    struct term decoded = {.number = 0};
+    enum status status = term_open(&object, &decoded, body, owner, capsule);
     if (status != STATUS_OK) {
         return status;
     }
-    struct term decoded = {.evidence = owner_body.payload};
     struct hash evidence;
     struct owner_json in = owner_json_over(object);
     owner_json_hex(&in, "capsule", decoded.capsule.bytes, HASH_BYTES);
@@ -37,13 +105,20 @@ enum status term_decode(struct term *term, struct bytes body, const struct verif
     owner_json_hex(&in, "sync", decoded.sync.bytes, HASH_BYTES);
     decoded.sync_epoch = owner_json_u64(&in, "sync_epoch");
     decoded.number = owner_json_u64(&in, "version");
-    bool is_read = owner_json_done(&in) && decoded.number >= 1;
+    bool gives_up = json_object_get(object, "lost_epoch") != NULL;
+    if (gives_up) {
+        owner_json_hex(&in, "lost", decoded.lost.bytes, HASH_BYTES);
+        decoded.lost_epoch = owner_json_u64(&in, "lost_epoch");
+    }
+    bool is_read = owner_json_done(&in) && decoded.number >= 1 &&
+                   (!gives_up || decoded.lost_epoch > decoded.sync_epoch);
     json_decref(object);
     if (!is_read) {
         return STATUS_MALFORMED;
     }
     struct hash shown = hash_of(decoded.evidence.at, decoded.evidence.length);
-    if (!hash_equal(&decoded.capsule, capsule) || !hash_equal(&shown, &evidence)) {
+    if (!hash_equal(&decoded.capsule, capsule) || !hash_equal(&shown, &evidence) ||
+        !is_within_delegation(&decoded)) {
         return STATUS_FORGED;
     }
     *term = decoded;

@@ -290,6 +290,21 @@ static json_t *member_json(const struct survey *survey, const struct capsule_mem
     return result;
 }
 
+static json_t *losses_json(const struct survey *survey)
+{
+    json_t *losses = json_array();
+    for (size_t i = 0; i < survey->term_count; i++) {
+        const struct survey_term *term = &survey->terms[i];
+        if (term->lost_epoch > 0) {
+            json_array_append_new(
+                losses, json_pack("{s:I, s:I, s:I}", "term", (json_int_t)term->number, "from_epoch",
+                                  (json_int_t)term->sync_epoch + 1, "to_epoch",
+                                  (json_int_t)term->lost_epoch));
+        }
+    }
+    return losses;
+}
+
 static json_t *facts_of(const struct survey *survey)
 {
     const struct genesis *genesis = capsule_genesis(survey->capsule);
@@ -319,6 +334,7 @@ static json_t *facts_of(const struct survey *survey)
                       hex_of(sync->hash.bytes, HASH_BYTES), "lamport", (json_int_t)sync->lamport,
                       "time_ms", (json_int_t)sync->time_ms));
     }
+    json_object_set_new(facts, "losses", losses_json(survey));
     json_object_set_new(facts, "pruned", json_integer((json_int_t)survey->pruned_count));
     json_object_set_new(facts, "beyond", json_integer((json_int_t)survey->beyond_count));
     json_object_set_new(facts, "scarce", json_integer((json_int_t)scarce_count(survey)));
@@ -346,6 +362,18 @@ static void print_stores(const struct survey *survey)
     if (survey->store_count > 1 && scarce_count(survey) > 0) {
         printf("scarce    %zu records are held by fewer than %" PRIu32 " stores\n",
                scarce_count(survey), capsule_genesis(survey->capsule)->receipt_count);
+    }
+}
+
+static void print_losses(const struct survey *survey)
+{
+    for (size_t i = 0; i < survey->term_count; i++) {
+        const struct survey_term *term = &survey->terms[i];
+        if (term->lost_epoch > 0) {
+            printf("given up  epochs %" PRIu64 " to %" PRIu64
+                   ": the owner signed so with term %" PRIu64 "\n",
+                   term->sync_epoch + 1, term->lost_epoch, term->number);
+        }
     }
 }
 
@@ -384,6 +412,7 @@ static void print_facts(const struct survey *survey)
         hash_text(&sync->hash, text);
         printf("sync      epoch %" PRIu64 ", %s\n", sync->epoch, text);
     }
+    print_losses(survey);
     if (survey->seed != NULL) {
         printf("opened    %" PRIu64 " bodies, %" PRIu64 " tuples\n", survey->opened_count,
                survey->tuple_count);
@@ -493,6 +522,30 @@ static void print_decision(const struct survey_record *record)
     }
 }
 
+/* The TERM that is this record; NULL: it is none. */
+static const struct survey_term *term_at(const struct survey *survey, size_t index)
+{
+    for (size_t i = 0; i < survey->term_count; i++) {
+        if (survey->terms[i].record == index) {
+            return &survey->terms[i];
+        }
+    }
+    return NULL;
+}
+
+static void print_term(const struct survey_term *term)
+{
+    printf(", term %" PRIu64, term->number);
+    if (term->keeper[0] != '\0') {
+        printf(" by keeper '%s'", term->keeper);
+    }
+    if (term->lost_epoch > 0) {
+        printf(", goes on from SYNC %" PRIu64
+               ": the owner gives up what followed, up to SYNC %" PRIu64,
+               term->sync_epoch, term->lost_epoch);
+    }
+}
+
 static void print_record(const struct survey *survey, size_t index, const char *picture)
 {
     const struct survey_record *record = &survey->records[index];
@@ -503,6 +556,10 @@ static void print_record(const struct survey *survey, size_t index, const char *
            picture[0] != '\0' ? "  " : "", hash, record_type_text(record->type), id,
            record->sequence, record->epoch, record->bytes, record->is_pruned ? ", pruned" : "");
     print_decision(record);
+    const struct survey_term *term = term_at(survey, index);
+    if (term != NULL) {
+        print_term(term);
+    }
     for (size_t i = 0; i < record->parent_count; i++) {
         uint32_t writer = survey->parents[record->parent_first + i];
         if (writer < capsule_member_count(survey->capsule)) {
@@ -541,6 +598,13 @@ static json_t *record_json(const struct survey *survey, size_t index)
     if (record->type == RECORD_CLOSE) {
         json_object_set_new(result, "cut", json_integer((json_int_t)record->cut));
         json_object_set_new(result, "reason", json_string(roster_reason_text(record->reason)));
+    }
+    const struct survey_term *term = term_at(survey, index);
+    if (term != NULL) {
+        json_object_set_new(result, "term", json_integer((json_int_t)term->number));
+        json_object_set_new(result, "keeper",
+                            term->keeper[0] == '\0' ? json_null() : json_string(term->keeper));
+        json_object_set_new(result, "lost_epoch", json_integer((json_int_t)term->lost_epoch));
     }
     return result;
 }

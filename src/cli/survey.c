@@ -189,6 +189,19 @@ static void note_time(struct survey_state *state, uint64_t time_s)
     }
 }
 
+static void note_term(struct survey *survey, const struct term *term)
+{
+    survey->terms = grown(survey->terms, survey->term_count, sizeof *survey->terms);
+    struct survey_term *kept = &survey->terms[survey->term_count++];
+    *kept = (struct survey_term){
+        .record = survey->record_count - 1,
+        .number = term->number,
+        .sync_epoch = term->sync_epoch,
+        .lost_epoch = term->lost_epoch,
+    };
+    memcpy(kept->keeper, term->keeper.name, sizeof kept->keeper);
+}
+
 static enum status take_clear(struct survey *survey, const struct record *record)
 {
     const struct genesis *genesis = capsule_genesis(survey->capsule);
@@ -199,6 +212,9 @@ static enum status take_clear(struct survey *survey, const struct record *record
     switch (record->type) {
     case RECORD_TERM:
         status = term_decode(&term, record->body, &genesis->owner, &genesis->capsule);
+        if (status == STATUS_OK) {
+            note_term(survey, &term);
+        }
         return status == STATUS_OK ? note_evidence(survey, index_of(survey, &record->writer),
                                                    MEMBER_LEADER, term.evidence)
                                    : status;
@@ -824,7 +840,7 @@ static void forget(struct survey *survey)
     state->notary = NULL;
     state->known_count = state->pending_count = state->policy_count = 0;
     state->last_sync_s = 0;
-    survey->record_count = survey->parent_count = survey->evidence_count = 0;
+    survey->record_count = survey->parent_count = survey->evidence_count = survey->term_count = 0;
     survey->tuple_count = survey->opened_count = survey->pruned_count = survey->beyond_count = 0;
     capsule_free(survey->capsule);
     survey->capsule = NULL;
@@ -936,6 +952,7 @@ void survey_release(struct survey *survey)
     free(survey->parents);
     free(survey->evidence);
     buffer_release(&survey->fork);
+    free(survey->terms);
     capsule_free(survey->capsule);
     *survey = (struct survey){.record_count = 0};
 }

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "capsule/capsule.h"
+#include "capsule/delegation.h"
 #include "capsule/function.h"
 #include "capsule/sync.h"
 #include "capsule/tuple.h"
@@ -57,6 +58,15 @@ struct survey_record {
     size_t parent_count;
 };
 
+/* A TERM, beside what every record has. */
+struct survey_term {
+    size_t record;
+    uint64_t number;
+    uint64_t sync_epoch;  // of the SYNC to go on from
+    uint64_t lost_epoch;  // the owner gave up what followed, up to this SYNC; 0: nothing
+    char keeper[DELEGATION_NAME_BYTES_MAX];  // who signed it in the owner's place; "": nobody
+};
+
 /* Evidence of one member, judged by the policy that was in force for it. */
 struct survey_evidence {
     uint32_t writer;
@@ -81,6 +91,8 @@ struct survey {
     size_t record_count;
     uint32_t *parents;  // writers of each record's parents
     size_t parent_count;
+    struct survey_term *terms;
+    size_t term_count;
     struct survey_evidence *evidence;
     size_t evidence_count;
     uint64_t tuple_count;  // in opened bodies

@@ -147,18 +147,23 @@ static enum status grow_tree(struct leader *leader)
     return certificate_root(&leader->root, leader->root_key, capsule);
 }
 
-static enum status receive_seed(struct leader *leader, const struct leader_session *session,
-                                const struct message_seed *seed, uint64_t now_us)
+static enum status receive_seed(struct leader *leader, struct leader_session *session,
+                                const struct message_seed *seed, struct leader_time time)
 {
     struct term term;
     const struct genesis *genesis = capsule_genesis(leader->capsule);
+    session->is_told = true;
     if (leader->stage != LEADER_IDLE) {
-        return leader_answer(leader, &session->peer, 0, STATUS_DENIED, "this leader has a term");
+        return leader_answer(leader, &session->peer, 0, STATUS_STALE, "this leader has a term");
     }
     enum status status = term_decode(&term, seed->term_body, &genesis->owner, &genesis->capsule);
     if (status != STATUS_OK || !verify_key_equal(&term.leader, &leader->public_key)) {
         return leader_answer(leader, &session->peer, 0, STATUS_FORGED,
                              "the TERM does not name this leader");
+    }
+    if (term.delegation.length > 0 && time.unix_ms / 1000 >= term.keeper.until_s) {
+        return leader_answer(leader, &session->peer, 0, STATUS_DENIED,
+                             "the keeper's delegation has ended; the owner can give it another");
     }
     leader->term = term.number;
     leader->seeder = session->peer;
@@ -172,7 +177,7 @@ static enum status receive_seed(struct leader *leader, const struct leader_sessi
     if (status == STATUS_OK) {
         status = grow_tree(leader);
     }
-    return status == STATUS_OK ? takeover_begin(leader, now_us) : status;
+    return status == STATUS_OK ? takeover_begin(leader, time.now_us) : status;
 }
 
 static struct leader_function *function_find(struct leader *leader, const char *name)
@@ -648,7 +653,7 @@ enum status admission_receive_channel(struct leader *leader, const struct frame 
     }
     session->last_us = time.now_us;
     if (message.kind == MESSAGE_SEED) {
-        status = receive_seed(leader, session, &message.seed, time.now_us);
+        status = receive_seed(leader, session, &message.seed, time);
     } else if (message.kind == MESSAGE_DEPLOY) {
         status = receive_deploy(leader, session, &message.deploy, time.now_us);
     } else if (message.kind == MESSAGE_ROTATE) {

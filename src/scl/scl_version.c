@@ -124,8 +124,9 @@ enum status scl_version(const struct scl *scl, const struct dependency *dependen
     return STATUS_OK;
 }
 
+/* `has_ended`: all that was written in the token's term or before, and counts, is known here. */
 static enum status reaches_head(const struct scl *scl, const uint8_t prefix[SCL_PREFIX_BYTES],
-                                uint64_t sequence)
+                                uint64_t sequence, bool has_ended)
 {
     for (size_t i = 0; i < capsule_member_count(scl->capsule); i++) {
         const struct capsule_member *member = capsule_member_at(scl->capsule, i);
@@ -144,7 +145,7 @@ static enum status reaches_head(const struct scl *scl, const uint8_t prefix[SCL_
             return sequence > gone->cut ? STATUS_CLOSED : STATUS_OK;
         }
     }
-    return STATUS_GAP;
+    return has_ended ? STATUS_CLOSED : STATUS_GAP;
 }
 
 enum status scl_version_reaches(const struct scl *scl, struct bytes version)
@@ -157,6 +158,12 @@ enum status scl_version_reaches(const struct scl *scl, struct bytes version)
     if (memcmp(prefix, capsule_name(scl->capsule)->bytes, SCL_PREFIX_BYTES) != 0) {
         return STATUS_DENIED;
     }
+    // Where a later leader has written a SYNC, the token names another: the owner has given it up.
+    if (epoch >= capsule_epoch_after(scl->capsule, term)) {
+        return STATUS_CLOSED;
+    }
+    const struct capsule_sync *joined = capsule_joined_sync(scl->capsule);
+    bool has_ended = joined != NULL && joined->term > term;
     enum status answer = STATUS_OK;
     if (term > capsule_term(scl->capsule) || epoch > scl->joined_epoch) {
         answer = STATUS_GAP;
@@ -166,7 +173,7 @@ enum status scl_version_reaches(const struct scl *scl, struct bytes version)
         if (!read_head(&version, prefix, &sequence)) {
             return STATUS_MALFORMED;
         }
-        enum status status = reaches_head(scl, prefix, sequence);
+        enum status status = reaches_head(scl, prefix, sequence, has_ended);
         if (status == STATUS_CLOSED) {
             return status;
         }

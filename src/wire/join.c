@@ -266,7 +266,16 @@ static enum status answer_judge(struct verify_key *judge, uint64_t *term,
     if (applicant->texts == label_texts(JOIN_PROVISION)) {
         *judge = *owner;
         *term = 0;
-        return answer->term_body.length == 0 ? STATUS_OK : STATUS_MALFORMED;
+        if (answer->term_body.length == 0) {
+            return STATUS_OK;
+        }
+        struct delegation delegation;
+        enum status status =
+            delegation_decode(&delegation, answer->term_body, owner, &applicant->capsule);
+        if (status == STATUS_OK) {
+            *judge = delegation.keeper;
+        }
+        return status;
     }
     struct term decoded;
     enum status status = term_decode(&decoded, answer->term_body, owner, &applicant->capsule);
@@ -388,7 +397,7 @@ enum status join_judge_new(struct join_judge **judge, enum join_label label, str
                            struct buffer *target)
 {
     const struct label_texts *texts = label_texts(label);
-    CHECK((label == JOIN_PROVISION) == (term_body.length == 0));
+    CHECK(label == JOIN_PROVISION || term_body.length > 0);
     *judge = NULL;
 
     struct join_apply decoded;

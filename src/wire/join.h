@@ -23,12 +23,14 @@
  *   applicant              judge                 label                  judge signs with
  *   worker enclave         leader enclave        "paranoid join v1"     its TERM key
  *   leader enclave         the owner's CLI       "paranoid provision v1"  the owner key
+ *   leader enclave        a keeper              the same               the keeper's key
  *
  *   0 CALL, judge → applicant: "speak to me"; body empty; only the owner's CLI sends it
  *   1 APPLY, applicant → judge:
  *       version, 1 ‖ role ‖ capsule ‖ X25519 key ‖ nonce 32 ‖ writer public key ‖ TLS public key
  *   2 ANSWER, judge → applicant:
- *       X25519 key ‖ nonce 32 ‖ u32 length, TERM body (empty from the owner) ‖
+ *       X25519 key ‖ nonce 32 ‖ u32 length, TERM body (empty from the owner; a keeper's
+ *       delegation, capsule/delegation.h) ‖
  *       Ed25519, purpose label " judge", over SHA-256(message 1 ‖ message 2 before the signature)
  *     T = SHA-256(message 1 ‖ message 2); a channel, with one key for each direction:
  *     HKDF(X25519 result, purpose label " applicant" or label " judge" after the sender, T)
@@ -79,9 +81,10 @@ MUST_CHECK enum status join_applicant_new(struct join_applicant **applicant, enu
 void join_applicant_free(struct join_applicant *applicant);
 
 /*
- * Message 2 has come. For JOIN_PROVISION `owner` signed it; for JOIN_MEMBER the
+ * Message 2 has come. For JOIN_PROVISION `owner` signed it, or a keeper whose delegation in it
+ * `owner` signed; for JOIN_MEMBER the
  * leader named by the TERM body inside, which `owner` signed: `term` and
- * `leader` receive them (for JOIN_PROVISION 0 and the owner). On STATUS_OK
+ * `leader` receive them (for JOIN_PROVISION 0 and the owner or keeper). On STATUS_OK
  * `report_data` is what the evidence has to carry. STATUS_MALFORMED,
  * STATUS_FORGED: the attempt is over. STATUS_STALE: an answer was taken or
  * refused before; drop this one, the attempt stands where it stood.
@@ -106,9 +109,9 @@ struct join_judge;
 /*
  * Message 1 has come: decode it into `apply`, and answer: `target` receives the JOIN
  * frame body of message 2. The caller has to look at apply->role and ->capsule.
- * `term_body` is empty for JOIN_PROVISION, and only then; for JOIN_MEMBER it names
- * the public half of `key`. STATUS_MALFORMED; STATUS_FORGED: an X25519 key of small
- * order; STATUS_NO_MEMORY. On any but STATUS_OK `*judge` is NULL.
+ * `term_body` is for JOIN_PROVISION empty, or the keeper's delegation; else it names the public
+ * half of `key`. STATUS_MALFORMED; STATUS_FORGED: an X25519 key of small order; STATUS_NO_MEMORY.
+ * On any but STATUS_OK `*judge` is NULL.
  */
 MUST_CHECK enum status join_judge_new(struct join_judge **judge, enum join_label label,
                                       struct bytes message, struct bytes term_body,

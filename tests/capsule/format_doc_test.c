@@ -375,7 +375,7 @@ static void the_proofs_hold(void **state)
     assert_int_equal(proof_verify(&proof, buffer_bytes(&bytes)), STATUS_OK);
     assert_int_equal(proof.kind, PROOF_ROLLBACK);
     assert_int_equal(proof.sequence, 4);
-    assert_int_equal(proof.witness.heads[1].sequence, 8);
+    assert_int_equal(proof.warrant.heads[1].sequence, 8);
     assert_int_equal(proof.term, 5);
     assert_int_equal(proof.denied[1].sequence, 3);
     assert_true(proof.is_blamed[1] && proof.blamed_count == 1);

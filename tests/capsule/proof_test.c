@@ -24,7 +24,7 @@ struct fixture {
     struct bytes sync_record;
     struct record sync;
     struct buffer receipts;
-    struct buffer witness;
+    struct buffer warrant;
     struct buffer fences;
     struct buffer bytes;
     struct proof proof;
@@ -76,7 +76,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     buffer_release(&f->receipts);
-    buffer_release(&f->witness);
+    buffer_release(&f->warrant);
     buffer_release(&f->fences);
     buffer_release(&f->bytes);
     capsule_world_release(&f->world);
@@ -85,13 +85,13 @@ static int teardown(void **state)
 
 static enum status judge_parts(struct fixture *f, struct bytes term_body, struct bytes sync_record)
 {
-    buffer_clear(&f->witness);
+    buffer_clear(&f->warrant);
     buffer_clear(&f->bytes);
     assert_int_equal(
-        proof_witness_encode(&f->witness, term_body, sync_record, buffer_bytes(&f->receipts)),
+        proof_warrant_encode(&f->warrant, term_body, sync_record, buffer_bytes(&f->receipts)),
         STATUS_OK);
     assert_int_equal(proof_rollback_encode(&f->bytes, buffer_bytes(&f->world.genesis_body),
-                                           buffer_bytes(&f->witness), buffer_bytes(&f->fences)),
+                                           buffer_bytes(&f->warrant), buffer_bytes(&f->fences)),
                      STATUS_OK);
     return proof_verify(&f->proof, buffer_bytes(&f->bytes));
 }
@@ -111,7 +111,7 @@ static void p8_a_rollback_is_proved_and_the_stores_that_lie_are_named(void **sta
     assert_int_equal(judge(f), STATUS_OK);
     assert_int_equal(f->proof.kind, PROOF_ROLLBACK);
     assert_true(hash_equal(&f->proof.capsule, &f->world.name));
-    assert_int_equal(f->proof.witness.sync.epoch, f->sync.epoch);
+    assert_int_equal(f->proof.warrant.sync.epoch, f->sync.epoch);
     assert_int_equal(f->proof.sequence, f->sync.sequence);
     assert_int_equal(f->proof.term, LATER);
     // The third never signed that it held it, and the first was not asked.
@@ -122,20 +122,20 @@ static void p8_a_rollback_is_proved_and_the_stores_that_lie_are_named(void **sta
     assert_int_equal(f->proof.denied_count, 2);
 }
 
-static void p8_a_witness_shows_that_stores_held_a_sync(void **state)
+static void p8_a_warrant_shows_that_stores_held_a_sync(void **state)
 {
     struct fixture *f = *state;
-    struct proof_witness witness;
+    struct proof_warrant warrant;
     receipt(f, 0, 1, f->sync.sequence);
     receipt(f, 2, 1, f->sync.sequence);
     assert_int_equal(
-        proof_witness_encode(&f->witness, f->term_body, f->sync_record, buffer_bytes(&f->receipts)),
+        proof_warrant_encode(&f->warrant, f->term_body, f->sync_record, buffer_bytes(&f->receipts)),
         STATUS_OK);
-    assert_int_equal(proof_witness_verify(&witness, buffer_bytes(&f->witness), &f->world.genesis),
+    assert_int_equal(proof_warrant_verify(&warrant, buffer_bytes(&f->warrant), &f->world.genesis),
                      STATUS_OK);
-    assert_true(hash_equal(&witness.sync.hash, &f->world.sync));
-    assert_int_equal(witness.heads[0].sequence, f->sync.sequence);
-    assert_int_equal(witness.heads[1].sequence, 0);
+    assert_true(hash_equal(&warrant.sync.hash, &f->world.sync));
+    assert_int_equal(warrant.heads[0].sequence, f->sync.sequence);
+    assert_int_equal(warrant.heads[1].sequence, 0);
 }
 
 static void fewer_than_w_receipts_show_nothing(void **state)
@@ -277,7 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(p8_a_rollback_is_proved_and_the_stores_that_lie_are_named),
-        TEST(p8_a_witness_shows_that_stores_held_a_sync),
+        TEST(p8_a_warrant_shows_that_stores_held_a_sync),
         TEST(fewer_than_w_receipts_show_nothing),
         TEST(fewer_than_r_answers_prove_nothing),
         TEST(a_store_that_still_holds_it_has_not_denied),
