@@ -72,7 +72,7 @@ struct federation_owner {
     uint64_t sync_epoch;
     struct hash sync;
     struct branch_head sync_head;  // the same SYNC: whose, and where
-    struct buffer witness;         // that W stores held it
+    struct buffer warrant;         // that W stores held it
     struct join_judge *judge;
     struct join_apply apply;
     struct channel *channel;

@@ -69,18 +69,18 @@ static void keep_sync(struct federation *f, const struct message_answer *answer)
 {
     struct federation_owner *owner = &f->owner;
     struct genesis genesis;
-    struct proof_witness witness;
+    struct proof_warrant warrant;
     CHECK(genesis_decode(&genesis, buffer_bytes(&f->genesis)) == STATUS_OK);
-    CHECK(proof_witness_verify(&witness, answer->statements, &genesis) == STATUS_OK);
-    CHECK(hash_equal(&witness.sync.hash, &answer->sync));
+    CHECK(proof_warrant_verify(&warrant, answer->statements, &genesis) == STATUS_OK);
+    CHECK(hash_equal(&warrant.sync.hash, &answer->sync));
     owner->sync = answer->sync;
     owner->sync_epoch = answer->sync_epoch;
     owner->sync_head = (struct branch_head){
-        .writer = witness.sync.writer,
-        .head = {.sequence = witness.sync.sequence, .hash = witness.sync.hash},
+        .writer = warrant.sync.writer,
+        .head = {.sequence = warrant.sync.sequence, .hash = warrant.sync.hash},
     };
-    buffer_clear(&owner->witness);
-    CHECK(buffer_append(&owner->witness, answer->statements.at, answer->statements.length) ==
+    buffer_clear(&owner->warrant);
+    CHECK(buffer_append(&owner->warrant, answer->statements.at, answer->statements.length) ==
           STATUS_OK);
 }
 
@@ -89,7 +89,7 @@ static void prove_rollback(struct federation *f, const struct message_answer *an
 {
     struct buffer bytes = BUFFER_EMPTY;
     struct proof proof;
-    CHECK(proof_rollback_encode(&bytes, buffer_bytes(&f->genesis), buffer_bytes(&f->owner.witness),
+    CHECK(proof_rollback_encode(&bytes, buffer_bytes(&f->genesis), buffer_bytes(&f->owner.warrant),
                                 answer->statements) == STATUS_OK);
     f->owner.has_proof = proof_verify(&proof, buffer_bytes(&bytes)) == STATUS_OK;
     buffer_release(&bytes);
@@ -187,7 +187,7 @@ void federation_owner_init(struct federation *f)
 
 void federation_owner_release(struct federation *f)
 {
-    buffer_release(&f->owner.witness);
+    buffer_release(&f->owner.warrant);
     join_judge_free(f->owner.judge);
     channel_free(f->owner.channel);
     secret_free(f->owner.seed);

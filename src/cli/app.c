@@ -230,6 +230,14 @@ enum status app_sync_load(const struct app *app, struct app_sync *sync)
     return STATUS_OK;
 }
 
+enum status app_sync_replace(const struct app *app, const struct app_sync *sync)
+{
+    char hash[HASH_TEXT_BYTES], text[APP_NUMBER_TEXT_BYTES + HASH_TEXT_BYTES];
+    hash_text(&sync->hash, hash);
+    int length = snprintf(text, sizeof text, "%" PRIu64 " %s\n", sync->epoch, hash);
+    return app_write(app, APP_SYNC, bytes_of(text, (size_t)length), 0600);
+}
+
 enum status app_sync_save(const struct app *app, const struct app_sync *sync)
 {
     struct app_sync known;
@@ -238,10 +246,7 @@ enum status app_sync_save(const struct app *app, const struct app_sync *sync)
         (!hash_is_zero(&known.hash) && sync->epoch <= known.epoch)) {
         return status;
     }
-    char hash[HASH_TEXT_BYTES], text[APP_NUMBER_TEXT_BYTES + HASH_TEXT_BYTES];
-    hash_text(&sync->hash, hash);
-    int length = snprintf(text, sizeof text, "%" PRIu64 " %s\n", sync->epoch, hash);
-    return app_write(app, APP_SYNC, bytes_of(text, (size_t)length), 0600);
+    return app_sync_replace(app, sync);
 }
 
 enum status app_policy(const struct app *app, struct policy *policy)

@@ -91,6 +91,9 @@ MUST_CHECK enum status app_sync_load(const struct app *app, struct app_sync *syn
 /* Keep it when it is newer than the one kept. */
 MUST_CHECK enum status app_sync_save(const struct app *app, const struct app_sync *sync);
 
+/* Keep it whatever is kept: the owner has given that up. */
+MUST_CHECK enum status app_sync_replace(const struct app *app, const struct app_sync *sync);
+
 /* policy.json, parsed. */
 MUST_CHECK enum status app_policy(const struct app *app, struct policy *policy);
 

@@ -15,11 +15,11 @@ static void describe_stores(const struct proof *proof, FILE *target)
 {
     const struct genesis *genesis = &proof->genesis;
     for (uint32_t i = 0; i < genesis->store_count; i++) {
-        const struct head *held = &proof->witness.heads[i];
+        const struct head *held = &proof->warrant.heads[i];
         fprintf(target, "  %-12s ", genesis->stores[i].name);
         if (held->sequence > 0) {
             fprintf(target, "signed in term %" PRIu64 " that it held %" PRIu64 " records",
-                    proof->witness.terms[i], held->sequence);
+                    proof->warrant.terms[i], held->sequence);
         }
         if (proof->has_denied[i]) {
             fprintf(target, "%ssigned in term %" PRIu64 " that it holds %" PRIu64,
@@ -48,8 +48,8 @@ static void describe(const struct proof *proof, FILE *target)
             " of the leader of term %" PRIu64
             "\n"
             "  asked by the leader of term %" PRIu64 ", %" PRIu32 " stores hold less:\n",
-            capsule, proof->genesis.app, proof->genesis.receipt_count, proof->witness.sync.epoch,
-            proof->sequence, proof->witness.term.number, proof->term, proof->denied_count);
+            capsule, proof->genesis.app, proof->genesis.receipt_count, proof->warrant.sync.epoch,
+            proof->sequence, proof->warrant.term.number, proof->term, proof->denied_count);
     describe_stores(proof, target);
 }
 
@@ -64,9 +64,9 @@ static json_t *json_of_stores(const struct proof *proof)
     for (uint32_t i = 0; proof->kind == PROOF_ROLLBACK && i < proof->genesis.store_count; i++) {
         json_t *store = json_pack("{s:s, s:b}", "name", proof->genesis.stores[i].name, "to_blame",
                                   proof->is_blamed[i]);
-        if (proof->witness.heads[i].sequence > 0) {
+        if (proof->warrant.heads[i].sequence > 0) {
             json_object_set_new(store, "signed",
-                                json_integer((json_int_t)proof->witness.heads[i].sequence));
+                                json_integer((json_int_t)proof->warrant.heads[i].sequence));
         }
         if (proof->has_denied[i]) {
             json_object_set_new(store, "holds",
@@ -87,8 +87,8 @@ static void print_json(const struct proof *proof)
                   proof->kind == PROOF_FORK ? "fork" : "rollback", "capsule", capsule, "writer",
                   writer, "sequence", (json_int_t)proof->sequence, "stores", json_of_stores(proof));
     if (proof->kind == PROOF_ROLLBACK) {
-        json_object_set_new(object, "epoch", json_integer((json_int_t)proof->witness.sync.epoch));
-        json_object_set_new(object, "term", json_integer((json_int_t)proof->witness.term.number));
+        json_object_set_new(object, "epoch", json_integer((json_int_t)proof->warrant.sync.epoch));
+        json_object_set_new(object, "term", json_integer((json_int_t)proof->warrant.term.number));
         json_object_set_new(object, "asked_in_term", json_integer((json_int_t)proof->term));
     }
     json_dumpf(object, stdout, JSON_COMPACT | JSON_SORT_KEYS);

@@ -4,11 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,7 +25,15 @@ enum {
     HOSTING_MEMORY_MIB = 512,
     HOSTING_WORDS_MAX = 32,
     HOSTING_TAIL_BYTES = 4096,
+    HOSTING_LOG_LINE_BYTES = 1024,
+    HOSTING_QUIET_MS_MAX = 1500,       // until a host that was killed is gone
+    HOSTING_STEP_MS = 20,              // between two looks
+    HOSTING_START_MS_MAX = 15 * 1000,  // until the host listens
+    HOSTING_STOP_MS_MAX = 10 * 1000,   // until a host that was told to stop has ended
 };
+
+/* What it writes to, in host/. */
+#define HOSTING_LOG "host.log"
 
 /* Those of `host`, which are those of `up` and the one that only the program itself gives. */
 const struct command_option hosting_options[] = {
@@ -86,8 +98,9 @@ static _Noreturn void become_host(int log_fd, pid_t parent, char *const words[])
     _exit(COMMAND_COULD_NOT);
 }
 
-enum status hosting_start(const struct app *app, const struct command_line *line, pid_t *pid)
+static enum status spawn(struct hosting *hosting, const struct command_line *line)
 {
+    const struct app *app = hosting->app;
     char state[FILE_PATH_BYTES], log[FILE_PATH_BYTES];
     char name[] = "paranoid", verb[] = "host", end[] = "--";
     char named[HOSTING_WORDS_MAX][64];
@@ -119,19 +132,20 @@ enum status hosting_start(const struct app *app, const struct command_line *line
         return STATUS_IO;
     }
     pid_t parent = getpid();
-    *pid = fork();
-    if (*pid == 0) {
+    hosting->pid = fork();
+    if (hosting->pid == 0) {
         become_host(log_fd, parent, words);
     }
     close(log_fd);
-    if (*pid < 0) {
+    if (hosting->pid < 0) {
         report_error("cannot start the host: %s", strerror(errno));
         return STATUS_IO;
     }
     return STATUS_OK;
 }
 
-void hosting_last_line(const struct app *app, char text[HOSTING_LOG_LINE_BYTES])
+/* The last line that the host wrote; "" for none. */
+static void last_line(const struct app *app, char text[HOSTING_LOG_LINE_BYTES])
 {
     char path[FILE_PATH_BYTES];
     char tail[HOSTING_TAIL_BYTES + 1];
@@ -155,6 +169,184 @@ void hosting_last_line(const struct app *app, char text[HOSTING_LOG_LINE_BYTES])
     const char *line = strrchr(tail, '\n');
     snprintf(text, HOSTING_LOG_LINE_BYTES, "%.*s", HOSTING_LOG_LINE_BYTES - 1,
              line == NULL ? tail : line + 1);
+}
+
+/* ---- its life, as the one who started it sees it ---- */
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void hosting_init(struct hosting *hosting, const struct app *app)
+{
+    *hosting = (struct hosting){.app = app, .pid = -1, .post = POST_CLOSED, .signal_fd = -1};
+}
+
+enum status hosting_await_quiet(const struct app *app)
+{
+    char path[FILE_PATH_BYTES];
+    app_path(app, APP_HOST, path);
+    // The lock is the host's own (host/home.h), and given back at once.
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        report_error("cannot open '%s': %s", path, strerror(errno));
+        return STATUS_IO;
+    }
+    int64_t due_ms = now_ms() + HOSTING_QUIET_MS_MAX;
+    bool is_quiet;
+    while (!(is_quiet = flock(fd, LOCK_EX | LOCK_NB) == 0) && now_ms() < due_ms) {
+        (void)poll(NULL, 0, HOSTING_STEP_MS);
+    }
+    close(fd);
+    if (!is_quiet) {
+        report_error(
+            "cannot start app '%s': it runs already; stop it with Ctrl-C where it was "
+            "started",
+            app->directory);
+        return STATUS_DENIED;
+    }
+    return STATUS_OK;
+}
+
+/* Whether the host has ended; then it says so. */
+static bool has_ended(struct hosting *hosting)
+{
+    int how;
+    const char *directory = hosting->app->directory;
+    if (hosting->pid < 0 || waitpid(hosting->pid, &how, WNOHANG) != hosting->pid) {
+        return hosting->pid < 0;
+    }
+    char last[HOSTING_LOG_LINE_BYTES];
+    last_line(hosting->app, last);
+    if (WIFSIGNALED(how)) {
+        report_error("the host was ended by signal %d; its log is %s/host/%s", WTERMSIG(how),
+                     directory, HOSTING_LOG);
+    } else if (WEXITSTATUS(how) != COMMAND_OK) {
+        report_error("the host ended: %s; its log is %s/host/%s",
+                     strncmp(last, "paranoid: ", 10) == 0 ? last + 10 : last, directory,
+                     HOSTING_LOG);
+    } else {
+        report_error("the host has ended without being asked to; its log is %s/host/%s", directory,
+                     HOSTING_LOG);
+    }
+    hosting->pid = -1;
+    return true;
+}
+
+bool hosting_is_asked_to_stop(struct hosting *hosting)
+{
+    struct signalfd_siginfo info;
+    bool asked = false;
+    while (read(hosting->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        asked = asked || info.ssi_signo != SIGCHLD;
+    }
+    return asked;
+}
+
+void hosting_wait(struct hosting *hosting, int timeout_ms)
+{
+    struct pollfd ready[] = {
+        {.fd = hosting->signal_fd, .events = POLLIN},
+        {.fd = hosting->post.fd, .events = POLLIN},
+    };
+    (void)poll(ready, 2, timeout_ms);
+}
+
+static enum status connect_to(struct hosting *hosting)
+{
+    int64_t due_ms = now_ms() + HOSTING_START_MS_MAX;
+    const char *directory = hosting->app->directory;
+    while (true) {
+        enum status status = post_open(&hosting->post, hosting->app);
+        if (status != STATUS_NOT_FOUND) {
+            if (status != STATUS_OK) {
+                report_error("cannot reach the host by '%s/host/host.sock': %s", directory,
+                             errno == ENAMETOOLONG ? "the path is too long for a socket; use a "
+                                                     "shorter or relative directory"
+                                                   : strerror(errno));
+            }
+            return status;
+        }
+        if (has_ended(hosting) || hosting_is_asked_to_stop(hosting)) {
+            return STATUS_CLOSED;
+        }
+        if (now_ms() > due_ms) {
+            report_error("cannot reach the host: it does not listen; its log is %s/host/%s",
+                         directory, HOSTING_LOG);
+            return STATUS_TIMEOUT;
+        }
+        hosting_wait(hosting, HOSTING_STEP_MS);
+    }
+}
+
+static int open_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+enum status hosting_start(struct hosting *hosting, const struct command_line *line)
+{
+    hosting->signal_fd = open_signals();
+    enum status status = spawn(hosting, line);
+    return status == STATUS_OK ? connect_to(hosting) : status;
+}
+
+void hosting_await_end(struct hosting *hosting)
+{
+    int64_t due_ms = now_ms() + HOSTING_STOP_MS_MAX;
+    post_close(&hosting->post);
+    while (!has_ended(hosting) && now_ms() < due_ms) {
+        hosting_wait(hosting, HOSTING_STEP_MS);
+        (void)hosting_is_asked_to_stop(hosting);
+    }
+}
+
+static void end_host(struct hosting *hosting)
+{
+    struct buffer frame = BUFFER_EMPTY;
+    static const struct writer_id nobody;
+    bool is_told = hosting->post.fd >= 0 &&
+                   frame_encode(&frame, FRAME_STOP, 0, &nobody, bytes_of(NULL, 0)) == STATUS_OK &&
+                   post_send(&hosting->post, buffer_bytes(&frame)) == STATUS_OK;
+    if (!is_told) {
+        kill(hosting->pid, SIGTERM);
+    }
+    buffer_release(&frame);
+    post_close(&hosting->post);
+    int64_t due_ms = now_ms() + HOSTING_STOP_MS_MAX;
+    while (waitpid(hosting->pid, NULL, WNOHANG) == 0) {
+        if (now_ms() > due_ms) {
+            report_note("the host does not stop; ending it");
+            kill(hosting->pid, SIGKILL);
+            waitpid(hosting->pid, NULL, 0);
+            break;
+        }
+        hosting_wait(hosting, HOSTING_STEP_MS);
+        (void)hosting_is_asked_to_stop(hosting);
+    }
+    hosting->pid = -1;
+}
+
+void hosting_stop(struct hosting *hosting)
+{
+    if (hosting->pid >= 0) {
+        end_host(hosting);
+    }
+    post_close(&hosting->post);
+    if (hosting->signal_fd >= 0) {
+        close(hosting->signal_fd);
+        hosting->signal_fd = -1;
+    }
 }
 
 /* ---- the host itself ---- */
@@ -212,10 +404,12 @@ static int run(const struct command_line *line)
 const struct command hosting_command = {
     .name = "host",
     .arguments = "",
-    .summary = "Run the untrusted host. 'paranoid up' does so.",
+    .summary = "Run the untrusted host alone; its leader waits for a keeper's or the owner's term.",
+    .about =
+        "'paranoid up' starts it by itself. Alone it needs nothing of the owner's but host/, and\n"
+        "'paranoid keeper' gives its leaders their terms.",
     .options = hosting_options,
     .option_count = sizeof hosting_options / sizeof *hosting_options,
-    .example = "paranoid up",
+    .example = "paranoid host --state ./paranoid-app/host --workers 4",
     .run = run,
-    .is_hidden = true,
 };

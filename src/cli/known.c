@@ -8,26 +8,26 @@
 
 #include "cli/report.h"
 
-enum { WITNESS_BYTES_MAX = 8 << 20 };
+enum { WARRANT_BYTES_MAX = 8 << 20 };
 
 void known_release(struct known *known)
 {
-    buffer_release(&known->witness);
+    buffer_release(&known->warrant);
     *known = KNOWN_NONE;
 }
 
 /* What is in the file, when it verifies and is no older than what is known otherwise. */
-static void use_witness(struct known *known, const struct app *app)
+static void use_warrant(struct known *known, const struct app *app)
 {
-    struct proof_witness witness;
-    if (proof_witness_verify(&witness, buffer_bytes(&known->witness), &app->genesis) != STATUS_OK ||
-        witness.sync.epoch < known->sync.epoch) {
+    struct proof_warrant warrant;
+    if (proof_warrant_verify(&warrant, buffer_bytes(&known->warrant), &app->genesis) != STATUS_OK ||
+        warrant.sync.epoch < known->sync.epoch) {
         return;
     }
-    known->sync = (struct app_sync){.epoch = witness.sync.epoch, .hash = witness.sync.hash};
+    known->sync = (struct app_sync){.epoch = warrant.sync.epoch, .hash = warrant.sync.hash};
     known->head = (struct branch_head){
-        .writer = witness.sync.writer,
-        .head = {.sequence = witness.sync.sequence, .hash = witness.sync.hash},
+        .writer = warrant.sync.writer,
+        .head = {.sequence = warrant.sync.sequence, .hash = warrant.sync.hash},
     };
 }
 
@@ -39,10 +39,10 @@ enum status known_load(struct known *known, const struct app *app)
     if (status != STATUS_OK) {
         return status;
     }
-    app_path(app, KNOWN_WITNESS, path);
-    status = file_read(&known->witness, path, WITNESS_BYTES_MAX);
+    app_path(app, KNOWN_WARRANT, path);
+    status = file_read(&known->warrant, path, WARRANT_BYTES_MAX);
     if (status == STATUS_OK) {
-        use_witness(known, app);
+        use_warrant(known, app);
     } else if (status != STATUS_NOT_FOUND) {
         report_error("cannot read '%s': %s", path, file_reason(status));
         return status;
@@ -53,28 +53,35 @@ enum status known_load(struct known *known, const struct app *app)
 enum status known_take(struct known *known, const struct app *app,
                        const struct message_answer *answer)
 {
-    struct proof_witness witness;
-    if (hash_is_zero(&answer->sync) ||
-        (!hash_is_zero(&known->sync.hash) && answer->sync_epoch <= known->sync.epoch)) {
+    struct proof_warrant warrant;
+    if (hash_is_zero(&answer->sync) || answer->statements.length == 0) {
         return STATUS_OK;
     }
-    enum status status = proof_witness_verify(&witness, answer->statements, &app->genesis);
-    if (status != STATUS_OK || witness.sync.epoch != answer->sync_epoch ||
-        !hash_equal(&witness.sync.hash, &answer->sync)) {
+    enum status status = proof_warrant_verify(&warrant, answer->statements, &app->genesis);
+    // The owner has given up what is known here: so says the TERM.
+    bool is_given_up = status == STATUS_OK && warrant.term.sync_epoch < known->sync.epoch &&
+                       warrant.term.lost_epoch >= known->sync.epoch;
+    if (status == STATUS_OK && !is_given_up && !hash_is_zero(&known->sync.hash) &&
+        answer->sync_epoch <= known->sync.epoch) {
+        return STATUS_OK;
+    }
+    if (status != STATUS_OK || warrant.sync.epoch != answer->sync_epoch ||
+        !hash_equal(&warrant.sync.hash, &answer->sync)) {
         report_error("the leader does not show that stores hold its newest SYNC");
         return STATUS_FORGED;
     }
-    status = app_write(app, KNOWN_WITNESS, answer->statements, 0600);
+    status = app_write(app, KNOWN_WARRANT, answer->statements, 0600);
     const struct app_sync sync = {.epoch = answer->sync_epoch, .hash = answer->sync};
     if (status == STATUS_OK) {
-        status = app_sync_save(app, &sync);
+        status = is_given_up ? app_sync_replace(app, &sync) : app_sync_save(app, &sync);
     }
     if (status == STATUS_OK) {
-        buffer_clear(&known->witness);
-        status = buffer_append(&known->witness, answer->statements.at, answer->statements.length);
+        known->sync = sync;
+        buffer_clear(&known->warrant);
+        status = buffer_append(&known->warrant, answer->statements.at, answer->statements.length);
     }
     if (status == STATUS_OK) {
-        use_witness(known, app);
+        use_warrant(known, app);
     }
     return status;
 }
@@ -84,7 +91,7 @@ enum status known_prove(const struct known *known, const struct app *app, struct
 {
     char name[64];
     enum status status = proof_rollback_encode(bytes, buffer_bytes(&app->genesis_body),
-                                               buffer_bytes(&known->witness), fences);
+                                               buffer_bytes(&known->warrant), fences);
     if (status == STATUS_OK) {
         status = proof_verify(proof, buffer_bytes(bytes));
     }

@@ -15,24 +15,24 @@
  * held it. Stores that lack it one day were rolled back, and this proves it (P8). Beside
  * owner/sync:
  *
- *     owner/sync.witness   capsule/proof.h
+ *     owner/sync.warrant   capsule/proof.h
  */
-#define KNOWN_WITNESS "owner/sync.witness"
+#define KNOWN_WARRANT "owner/sync.warrant"
 
 struct known {
     struct app_sync sync;
-    struct branch_head head;  // the same: whose, and where; zeroes: no witness shows it
-    struct buffer witness;
+    struct branch_head head;  // the same: whose, and where; zeroes: no warrant shows it
+    struct buffer warrant;
 };
 
-#define KNOWN_NONE ((struct known){.witness = BUFFER_EMPTY})
+#define KNOWN_NONE ((struct known){.warrant = BUFFER_EMPTY})
 
 /* Read what is kept. Says on stderr why it failed. Release it whatever comes back. */
 MUST_CHECK enum status known_load(struct known *known, const struct app *app);
 void known_release(struct known *known);
 
 /*
- * A leader that leads has answered: keep the SYNC it names when it is newer and its witness
+ * A leader that leads has answered: keep the SYNC it names when it is newer and its warrant
  * verifies. STATUS_FORGED: it does not.
  */
 MUST_CHECK enum status known_take(struct known *known, const struct app *app,

@@ -18,11 +18,13 @@
 #include "cli/inspect.h"
 #include "cli/invoke.h"
 #include "cli/judge.h"
+#include "cli/keeper.h"
 #include "cli/kv.h"
 #include "cli/logs.h"
 #include "cli/measure.h"
 #include "cli/member.h"
 #include "cli/policy_file.h"
+#include "cli/recover.h"
 #include "cli/report.h"
 #include "cli/secret_store.h"
 #include "cli/show.h"
@@ -54,6 +56,10 @@ static const struct command *const commands[] = {
     &inspect_log_command,
     &inspect_export_command,
     &exhibit_command,
+    &recover_command,
+    &keeper_command,
+    &keeper_grant_command,
+    &keeper_revoke_command,
     &audit_command,
     &judge_command,
     &fetch_command,

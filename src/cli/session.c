@@ -68,8 +68,9 @@ static enum status receive_apply(struct session *session, struct bytes message,
     const struct session_config *config = &session->config;
     struct join_apply apply;
     struct buffer body = BUFFER_EMPTY;
-    enum status status = join_judge_new(&session->judge, JOIN_PROVISION, message, bytes_of(NULL, 0),
-                                        config->owner, config->random, &apply, &body);
+    enum status status =
+        join_judge_new(&session->judge, JOIN_PROVISION, message, config->delegation, config->owner,
+                       config->random, &apply, &body);
     if (status == STATUS_NO_MEMORY) {
         goto done;
     }

@@ -28,7 +28,8 @@ enum { SESSION_REASON_BYTES = 1024 };
 
 struct session_config {
     const struct genesis *genesis;  // borrowed
-    const struct sign_key *owner;   // borrowed
+    const struct sign_key *owner;   // borrowed; or a keeper's, with the delegation that names it
+    struct bytes delegation;        // borrowed; empty: the owner's own
     const struct policy *policy;    // borrowed
     const struct random *random;    // borrowed
 };

@@ -8,9 +8,13 @@
 #include "base/check.h"
 #include "capsule/term.h"
 #include "cli/exhibit.h"
+#include "cli/keeper.h"
 #include "cli/report.h"
 
-enum { TENURE_STEP_MS_MAX = 10 * 1000 };  // of one step of a leader's handshake
+enum {
+    TENURE_STEP_MS_MAX = 10 * 1000,  // of one step of a leader's handshake
+    TENURE_LEAP_MAX = 1 << 20,       // terms that others have given meanwhile
+};
 
 static int64_t now_ms(void)
 {
@@ -19,12 +23,12 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static long long elapsed_ms(const struct tenure *tenure)
+long long tenure_elapsed_ms(const struct tenure *tenure)
 {
     return (long long)(now_ms() - tenure->started_ms);
 }
 
-enum status tenure_open(struct tenure *tenure, const struct app *app)
+static enum status read_files(struct tenure *tenure, const struct app *app, const char *key_name)
 {
     *tenure = (struct tenure){
         .app = app,
@@ -35,7 +39,7 @@ enum status tenure_open(struct tenure *tenure, const struct app *app)
     };
     tenure->policy = malloc(sizeof *tenure->policy);
     CHECK(tenure->policy != NULL);
-    enum status status = app_key(app, APP_OWNER_KEY, &tenure->owner);
+    enum status status = app_key(app, key_name, &tenure->signer);
     if (status == STATUS_OK) {
         status = app_seed(app, &tenure->seed);
     }
@@ -45,13 +49,43 @@ enum status tenure_open(struct tenure *tenure, const struct app *app)
     if (status == STATUS_OK) {
         status = known_load(&tenure->known, app);
     }
+    return status;
+}
+
+static void begin(struct tenure *tenure)
+{
     const struct session_config config = {
-        .genesis = &app->genesis,
-        .owner = tenure->owner,
+        .genesis = &tenure->app->genesis,
+        .owner = tenure->signer,
+        .delegation = buffer_bytes(&tenure->delegation),
         .policy = tenure->policy,
         .random = &tenure->random,
     };
     session_init(&tenure->session, &config);
+}
+
+enum status tenure_open(struct tenure *tenure, const struct app *app)
+{
+    enum status status = read_files(tenure, app, APP_OWNER_KEY);
+    begin(tenure);
+    return status;
+}
+
+enum status tenure_open_as_keeper(struct tenure *tenure, const struct app *app)
+{
+    enum status status = read_files(tenure, app, KEEPER_KEY);
+    if (status == STATUS_OK) {
+        status = app_read(app, KEEPER_DELEGATION, &tenure->delegation);
+    }
+    if (status == STATUS_OK) {
+        status = delegation_decode(&tenure->keeper, buffer_bytes(&tenure->delegation),
+                                   &app->genesis.owner, &app->genesis.capsule);
+        if (status != STATUS_OK) {
+            report_error("cannot keep app '%s': its delegation is %s", app->directory,
+                         status_text(status));
+        }
+    }
+    begin(tenure);
     return status;
 }
 
@@ -61,8 +95,46 @@ void tenure_release(struct tenure *tenure)
     known_release(&tenure->known);
     buffer_release(&tenure->policy_text);
     secret_free(tenure->seed);
-    sign_key_free(tenure->owner);
+    sign_key_free(tenure->signer);
+    buffer_release(&tenure->delegation);
     free(tenure->policy);
+}
+
+enum status tenure_prepare_policy(struct tenure *tenure)
+{
+    struct buffer text = BUFFER_EMPTY, recorded = BUFFER_EMPTY;
+    uint64_t signed_version;
+    enum status status = app_read(tenure->app, APP_POLICY, &text);
+    if (status == STATUS_OK) {
+        status = app_read(tenure->app, APP_POLICY_RECORDED, &recorded);
+    }
+    if (status == STATUS_OK) {
+        status = app_number(tenure->app, APP_POLICY_VERSION, &signed_version);
+    }
+    if (status != STATUS_OK || bytes_equal(buffer_bytes(&text), buffer_bytes(&recorded))) {
+        goto done;
+    }
+    if (tenure->policy->version <= signed_version) {
+        tenure->policy->version = (uint32_t)signed_version + 1;
+        buffer_clear(&text);
+        status = policy_encode(tenure->policy, &text);
+        if (status == STATUS_OK) {
+            status = app_write(tenure->app, APP_POLICY, buffer_bytes(&text), 0644);
+        }
+    }
+    if (status == STATUS_OK) {
+        status = app_raise(tenure->app, APP_POLICY_VERSION, tenure->policy->version);
+    }
+    if (status == STATUS_OK) {
+        report_note("policy %u is new, and is published with this term", tenure->policy->version);
+        tenure->policy_text = text;
+        text = BUFFER_EMPTY;
+    }
+
+done:
+    buffer_release(&text);
+    buffer_release(&recorded);
+    return status;
 }
 
 enum status tenure_call(struct tenure *tenure, struct post *post)
@@ -88,21 +160,32 @@ static enum status sign_term(struct tenure *tenure, struct buffer *body)
     enum status status = app_number(tenure->app, APP_TERM, &tenure->term);
     // First kept, then signed: a crash between the two skips a number, and none is used twice.
     tenure->term++;
+    if (tenure->delegation.length > 0 && tenure->term < tenure->keeper.first) {
+        tenure->term = tenure->keeper.first;
+    }
     if (status == STATUS_OK) {
         status = app_raise(tenure->app, APP_TERM, tenure->term);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    const struct term term = {
+    const struct app_sync *known = &tenure->known.sync;
+    struct term term = {
         .capsule = tenure->app->genesis.capsule,
         .number = tenure->term,
         .leader = tenure->session.leader,
-        .sync = tenure->known.sync.hash,
-        .sync_epoch = tenure->known.sync.epoch,
+        .sync = known->hash,
+        .sync_epoch = known->epoch,
         .evidence = buffer_bytes(&tenure->session.evidence),
+        .delegation = buffer_bytes(&tenure->delegation),
     };
-    return term_encode(body, &term, tenure->owner);
+    if (tenure->accepts_loss) {
+        term.sync = tenure->loss_from.hash;
+        term.sync_epoch = tenure->loss_from.epoch;
+        term.lost = known->hash;
+        term.lost_epoch = known->epoch;
+    }
+    return term_encode(body, &term, tenure->signer);
 }
 
 /* The leader has proved itself: it gets a term, the seed, and the policy if that is new. */
@@ -113,12 +196,13 @@ static enum status send_seed(struct tenure *tenure, struct post *post)
     enum status status = sign_term(tenure, &term);
     if (status == STATUS_OK && tenure->policy_text.length > 0) {
         status = term_policy_encode(&policy, &tenure->app->genesis.capsule, tenure->policy->version,
-                                    buffer_bytes(&tenure->policy_text), tenure->owner);
+                                    buffer_bytes(&tenure->policy_text), tenure->signer);
     }
     if (status == STATUS_OK) {
         const struct message_seed seed = {
             .seed = secret_bytes(tenure->seed),
-            .sync = tenure->known.head,
+            .sync = tenure->accepts_loss ? (struct branch_head){.head = {.sequence = 0}}
+                                         : tenure->known.head,
             .term_body = buffer_bytes(&term),
             .policy_body = buffer_bytes(&policy),
         };
@@ -135,7 +219,7 @@ static enum status send_seed(struct tenure *tenure, struct post *post)
         const char *tcb = verdict_tcb_text(verdict->tcb_status);
         report_note("leader attested (tee=%s, %s); term %" PRIu64 " (%lld ms)",
                     verdict_tee_text(verdict->tee), tcb != NULL ? tcb : "no TCB status",
-                    tenure->term, elapsed_ms(tenure));
+                    tenure->term, tenure_elapsed_ms(tenure));
         tenure->due_ms = INT64_MAX;  // how long a takeover takes depends on the capsule
     }
     buffer_release(&term);
@@ -162,7 +246,10 @@ static void report_rollback(struct tenure *tenure, const struct message_answer *
     } else {
         report_note("     what the stores have signed does not prove it to others");
     }
-    report_note("     put the stores' directories back as they were, and start again");
+    report_note("     put the stores' directories back as they were, and start again%s",
+                tenure->delegation.length > 0
+                    ? ""
+                    : "; or the owner goes on\n     without what is lost, by 'paranoid recover'");
     buffer_release(&bytes);
 }
 
@@ -172,7 +259,17 @@ static enum tenure_event take_refusal(struct tenure *tenure, const struct messag
         answer->status == STATUS_FORGED && answer->sync_epoch < tenure->known.sync.epoch;
     if (is_rollback) {
         report_rollback(tenure, answer);
+        tenure->loss_from = (struct app_sync){.epoch = answer->sync_epoch, .hash = answer->sync};
         return TENURE_ROLLED_BACK;
+    }
+    if (answer->status == STATUS_STALE) {
+        tenure->is_leading = true;  // by somebody else's term
+        return TENURE_OTHERS;
+    }
+    // What the host says of a later term is believed as far as it does no harm.
+    if (answer->term > tenure->term && answer->term - tenure->term <= TENURE_LEAP_MAX &&
+        app_raise(tenure->app, APP_TERM, answer->term) != STATUS_OK) {
+        return TENURE_BROKEN;
     }
     report_error("the leader of term %" PRIu64 " cannot lead: %.*s (%s)", tenure->term,
                  (int)answer->text.length, (const char *)answer->text.at,
@@ -198,7 +295,7 @@ static enum tenure_event take_answer(struct tenure *tenure, const struct message
     tenure->is_leading = true;
     tenure->sync_epoch = answer->sync_epoch;
     report_note("leader leads term %" PRIu64 ", epoch %" PRIu64 " (%lld ms)", tenure->term,
-                answer->sync_epoch, elapsed_ms(tenure));
+                answer->sync_epoch, tenure_elapsed_ms(tenure));
     if (tenure->policy_text.length > 0) {
         status =
             app_write(tenure->app, APP_POLICY_RECORDED, buffer_bytes(&tenure->policy_text), 0600);

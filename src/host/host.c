@@ -87,6 +87,15 @@ static void kill_all(struct host *host)
     }
 }
 
+static void kill_joining(struct host *host)
+{
+    for (uint32_t i = ROUTE_WORKER_FIRST; i < host->place_count; i++) {
+        if (host->places[i].guest.state != GUEST_READY) {
+            guest_kill(&host->places[i].guest);
+        }
+    }
+}
+
 static void on_stop_timeout(uv_timer_t *timer)
 {
     kill_all(timer->data);
@@ -177,8 +186,9 @@ static void on_ended(void *context, struct guest *guest)
     uint32_t end = end_of(host, guest);
     route_remove(&host->route, end);
     if (guest->role == MEMBER_LEADER) {
-        // Its successor has another term, and admits everyone anew.
-        kill_all(host);
+        // Those whom it has admitted go on until its successor closes their branches, and then end
+        // by themselves; the others can only begin anew.
+        kill_joining(host);
     } else {
         if (guest->role == MEMBER_WORKER) {
             proxy_worker_gone(host->proxy, guest->index);

@@ -348,6 +348,7 @@ enum status leader_answer(struct leader *leader, const struct writer_id *session
         .request = request,
         .status = code,
         .text = bytes_text(text),
+        .term = leader->later_term > leader->term ? leader->later_term : leader->term,
     };
     const struct capsule_sync *sync = capsule_newest_sync(leader->capsule);
     enum status status = STATUS_OK;
@@ -488,6 +489,12 @@ static enum status receive_refused(struct leader *leader, struct bytes body, uin
     }
     log_event(leader->log, "store refused own record sequence=%" PRIu64 " status=\"%s\"",
               refused.sequence, status_text((enum status)refused.status));
+    if (leader->stage == LEADER_FENCING && refused.status == STATUS_CLOSED) {
+        leader->later_term = refused.sequence;
+        enum status status = leader_answer(leader, &leader->seeder, 0, STATUS_CLOSED,
+                                           "the stores obey a later term");
+        return status == STATUS_OK ? STATUS_CLOSED : status;
+    }
     // A higher term: nothing we write can count any more. The host may lie: then it has stopped
     // its own leader.
     return refused.status == STATUS_CLOSED ? STATUS_CLOSED : STATUS_OK;

@@ -47,6 +47,7 @@ struct leader_session {
     struct join_applicant *applicant;  // until it has proved itself
     uint32_t evidence_request;         // 0: none under way
     struct channel *channel;           // afterwards
+    bool is_told;                      // it gives terms: it hears of newer SYNCs
     uint64_t last_us;
 };
 
@@ -196,6 +197,7 @@ struct leader {
 
     enum leader_stage stage;
     uint64_t term;
+    uint64_t later_term;  // that a store obeys, as the host says; 0: none
     struct buffer term_body;
     struct buffer policy_body;  // a new policy, to be recorded in this term
     struct secret *seed;
@@ -235,9 +237,9 @@ struct leader {
 
     // What the owner is told, so that a rollback can be proved (capsule/proof.h).
     struct buffer sync_record;  // the newest own SYNC; empty once W stores hold it
-    struct buffer witness;      // that W stores hold the newest one of which that is known
-    uint64_t witness_epoch;
-    struct hash witness_sync;
+    struct buffer warrant;      // that W stores hold the newest one of which that is known
+    uint64_t warrant_epoch;
+    struct hash warrant_sync;
     uint64_t told_epoch;
     uint64_t told_us;
 
@@ -435,7 +437,7 @@ MUST_CHECK enum status rotation_tick(struct leader *leader, uint64_t now_us);
 MUST_CHECK enum status news_note_sync(struct leader *leader, const struct record *record);
 /* Fill `answer` with the newest SYNC that W stores hold, and what shows it. */
 MUST_CHECK enum status news_fill(struct leader *leader, struct message_answer *answer);
-/* Tell the session that gave the seed that this leader leads, and up to which SYNC. */
+/* Tell the sessions that give terms that this leader leads, and up to which SYNC. */
 MUST_CHECK enum status news_tell(struct leader *leader, uint64_t now_us);
 /* Of newer ones, now and then. */
 MUST_CHECK enum status news_tick(struct leader *leader, uint64_t now_us, uint64_t *wake_us);

@@ -512,7 +512,7 @@ static enum status receive_fence(struct server *server, uint64_t client, const s
         answer(server, client, FRAME_FENCED, frame->request);
         return STATUS_OK;
     }
-    refuse(server, client, frame->request, status, 0, status_text(status));
+    refuse(server, client, frame->request, status, store_term(server->store), status_text(status));
     return status == STATUS_IO ? STATUS_IO : STATUS_OK;
 }
 

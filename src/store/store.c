@@ -1233,6 +1233,11 @@ enum status store_adopt_fence(struct store *store, const struct frame_fence *ask
     return status == STATUS_OK ? obey(store, ask, &leader) : status;
 }
 
+uint64_t store_term(const struct store *store)
+{
+    return obeyed_term(store);
+}
+
 // ---- reading ----
 
 /* The leader of a term; NULL: it is not known. */

@@ -134,6 +134,9 @@ MUST_CHECK enum status store_prepare(struct store *store);
 MUST_CHECK enum status store_fence(struct store *store, const struct frame_fence *ask,
                                    struct buffer *fence);
 
+/* The term that it obeys; 0: none yet. */
+uint64_t store_term(const struct store *store);
+
 /*
  * Append to `records` the whole records that `fetch` asks for, within its bounds, and fill
  * `fetched`. A writer or range it does not hold gives none. STATUS_DAMAGED: bytes on disk

@@ -175,7 +175,8 @@ void frame_recalled_digest(struct hash *digest, struct bytes body);
 
 /*
  * REFUSED: `status` is an enum status such as STATUS_NO_SPACE, never STATUS_OK; `sequence` the
- * first not taken. Status 4, sequence 8, text: the rest.
+ * first not taken, or, of a FENCE, the term that the store obeys. Status 4, sequence 8, text: the
+ * rest.
  */
 struct frame_refused {
     uint32_t status;

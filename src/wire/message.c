@@ -200,7 +200,7 @@ enum status message_answer_encode(struct buffer *target, const struct message_an
 {
     CHECK(answer->status <= STATUS_IO);
     struct encoder out;
-    size_t length = 1 + 4 + 4 + RUN_PREFIX_BYTES + answer->text.length + 8 + HASH_BYTES +
+    size_t length = 1 + 4 + 4 + RUN_PREFIX_BYTES + answer->text.length + 8 + 8 + HASH_BYTES +
                     RUN_PREFIX_BYTES + answer->statements.length;
     enum status status = message_begin(&out, target, length, MESSAGE_ANSWER);
     if (status != STATUS_OK) {
@@ -209,6 +209,7 @@ enum status message_answer_encode(struct buffer *target, const struct message_an
     encoder_u32(&out, answer->request);
     encoder_u32(&out, answer->status);
     run_encode(&out, answer->text);
+    encoder_u64(&out, answer->term);
     encoder_u64(&out, answer->sync_epoch);
     encoder_bytes(&out, answer->sync.bytes, HASH_BYTES);
     run_encode(&out, answer->statements);
@@ -221,6 +222,7 @@ static enum status answer_decode(struct message_answer *answer, struct cursor *i
     answer->request = cursor_u32(in);
     answer->status = cursor_u32(in);
     answer->text = run_decode(in);
+    answer->term = cursor_u64(in);
     answer->sync_epoch = cursor_u64(in);
     cursor_copy(in, answer->sync.bytes, HASH_BYTES);
     answer->statements = run_decode(in);

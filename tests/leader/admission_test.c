@@ -401,7 +401,7 @@ static void takes_a_seed_once(void **state)
     struct leader_world *world = *state;
     begin_and_lead(world);
     leader_world_seed(world, 2, &world->leader_public);
-    assert_int_equal(world->answer, STATUS_DENIED);
+    assert_int_equal(world->answer, STATUS_STALE);
     assert_string_equal(world->answer_text, "this leader has a term");
     assert_int_equal(world->record_counts[RECORD_TERM], 1);
     assert_true(leader_is_leading(world->leader));

@@ -391,6 +391,7 @@ static void make_message_answer(struct buffer *target)
         .request = 5,
         .status = STATUS_OK,
         .text = bytes_text("published"),
+        .term = 3,
         .sync_epoch = 9,
         .sync = bodies_hash(0xc0),
         .statements = bytes_text("SIGN"),

@@ -205,6 +205,7 @@ static void an_answer_comes_out_as_it_went_in(void **state)
         .request = 77,
         .status = STATUS_DENIED,
         .text = bytes_text("the policy forbids it"),
+        .term = 4,
         .sync_epoch = 12,
         .sync = bodies_hash(0x30),
         .statements = bytes_text("signed"),
@@ -215,6 +216,7 @@ static void an_answer_comes_out_as_it_went_in(void **state)
     assert_int_equal(f->message.answer.request, 77);
     assert_int_equal(f->message.answer.status, STATUS_DENIED);
     bodies_assert_equal(f->message.answer.text, sent.text);
+    assert_int_equal(f->message.answer.term, 4);
     assert_int_equal(f->message.answer.sync_epoch, 12);
     assert_true(hash_equal(&f->message.answer.sync, &sent.sync));
     bodies_assert_equal(f->message.answer.statements, sent.statements);
@@ -225,7 +227,7 @@ static void an_answer_with_an_unknown_status_is_refused(void **state)
 {
     (void)state;
     for (unsigned status = 0; status <= UINT8_MAX; status++) {
-        uint8_t bytes[1 + 4 + 4 + 4 + 8 + HASH_BYTES + 4] = {MESSAGE_ANSWER};
+        uint8_t bytes[1 + 4 + 4 + 4 + 8 + 8 + HASH_BYTES + 4] = {MESSAGE_ANSWER};
         bytes[5] = (uint8_t)status;
         assert_int_equal(take(bytes_of(bytes, sizeof bytes)),
                          status <= STATUS_IO ? STATUS_OK : STATUS_MALFORMED);
