@@ -504,7 +504,7 @@ static void an_answer_of_the_other_use_is_refused(void **state)
     attempt_init(f, &a, JOIN_PROVISION);
     a.label = JOIN_MEMBER;  // the judge's
     assert_int_equal(judge_apply(f, &a), STATUS_OK);
-    assert_int_equal(applicant_answer(f, &a), STATUS_MALFORMED);
+    assert_int_equal(applicant_answer(f, &a), STATUS_FORGED);
     attempt_release(&a);
 
     attempt_init(f, &a, JOIN_MEMBER);
