@@ -76,12 +76,23 @@ static enum status again_revoke(struct buffer *again, struct bytes body)
     return status == STATUS_OK ? revoke_encode(again, &CAPSULE, &writer, owner) : status;
 }
 
+static enum status again_delegation(struct buffer *again, struct bytes body)
+{
+    struct delegation delegation;
+    enum status status = delegation_decode(&delegation, body, &owner_public, &CAPSULE);
+    return status == STATUS_OK ? delegation_encode(again, &delegation, owner) : status;
+}
+
 static const struct {
     enum record_type type;
     enum status (*again)(struct buffer *again, struct bytes body);
 } KINDS[] = {
-    {RECORD_GENESIS, again_genesis},   {RECORD_TERM, again_term},     {RECORD_POLICY, again_policy},
-    {RECORD_FUNCTION, again_function}, {RECORD_REVOKE, again_revoke},
+    {RECORD_GENESIS, again_genesis},
+    {RECORD_TERM, again_term},
+    {RECORD_POLICY, again_policy},
+    {RECORD_FUNCTION, again_function},
+    {RECORD_REVOKE, again_revoke},
+    {(enum record_type)DELEGATION_TYPE, again_delegation},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
@@ -89,7 +100,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     prepare();
     struct owner_body unsigned_body;
     if (owner_decode(&unsigned_body, bytes_of(bytes, length)) == STATUS_OK) {
+        struct term term;
         CHECK(owner_verify(&unsigned_body, RECORD_TERM, &owner_public) == STATUS_FORGED);
+        // Nor does it hold a delegation.
+        CHECK(term_decode(&term, bytes_of(bytes, length), &owner_public, &CAPSULE) ==
+              STATUS_FORGED);
     }
     if (length < 2) {
         return 0;
