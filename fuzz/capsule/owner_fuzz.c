@@ -87,12 +87,9 @@ static const struct {
     enum record_type type;
     enum status (*again)(struct buffer *again, struct bytes body);
 } KINDS[] = {
-    {RECORD_GENESIS, again_genesis},
-    {RECORD_TERM, again_term},
-    {RECORD_POLICY, again_policy},
-    {RECORD_FUNCTION, again_function},
-    {RECORD_REVOKE, again_revoke},
-    {(enum record_type)DELEGATION_TYPE, again_delegation},
+    {RECORD_GENESIS, again_genesis}, {RECORD_TERM, again_term},
+    {RECORD_POLICY, again_policy},   {RECORD_FUNCTION, again_function},
+    {RECORD_REVOKE, again_revoke},   {(enum record_type)DELEGATION_TYPE, again_delegation},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
