@@ -6,7 +6,7 @@
 #include "base/cursor.h"
 #include "base/encoder.h"
 
-enum { DEED_FIXED_BYTES = 288, DEED_WRITTEN_BYTES = 8 + HASH_BYTES };
+enum { DEED_FIXED_BYTES = 288, DEED_WRITTEN_BYTES = 8 + HASH_BYTES, DEED_READ_BYTES = 64 };
 
 static const uint8_t DEED_MAGIC[4] = {'P', 'D', 'E', '1'};
 #define DEED_PURPOSE "paranoid deed v1"
@@ -38,7 +38,7 @@ enum status deed_encode(struct buffer *target, const struct deed *deed, const st
     const struct bytes name = bytes_text(deed->name);
     size_t length = DEED_FIXED_BYTES + 4 + name.length + 4 +
                     (size_t)deed->written_count * DEED_WRITTEN_BYTES + 4 +
-                    (size_t)deed->read_count * BRANCH_HEAD_BYTES + SIGN_SIGNATURE_BYTES;
+                    (size_t)deed->read_count * DEED_READ_BYTES + SIGN_SIGNATURE_BYTES;
     struct encoder out;
     enum status status = encoder_begin(&out, target, length);
     if (status != STATUS_OK) {
@@ -55,6 +55,7 @@ enum status deed_encode(struct buffer *target, const struct deed *deed, const st
     encoder_u32(&out, deed->read_count);
     for (uint32_t i = 0; i < deed->read_count; i++) {
         encoder_bytes(&out, deed->read[i].writer.bytes, WRITER_ID_BYTES);
+        encoder_u64(&out, deed->read[i].sequence);
         encoder_u64(&out, deed->read[i].head.sequence);
         encoder_bytes(&out, deed->read[i].head.hash.bytes, HASH_BYTES);
     }
@@ -120,11 +121,12 @@ static void read_decode(struct deed *deed, struct cursor *in)
     deed->read_count = cursor_u32(in);
     in->failed = in->failed || deed->read_count > DEED_READ_MAX;
     for (uint32_t i = 0; i < deed->read_count && !in->failed; i++) {
-        struct branch_head *head = &deed->read[i];
-        cursor_copy(in, head->writer.bytes, WRITER_ID_BYTES);
-        head->head.sequence = cursor_u64(in);
-        cursor_copy(in, head->head.hash.bytes, HASH_BYTES);
-        in->failed = in->failed || head->head.sequence == 0;
+        struct deed_read *read = &deed->read[i];
+        cursor_copy(in, read->writer.bytes, WRITER_ID_BYTES);
+        read->sequence = cursor_u64(in);
+        read->head.sequence = cursor_u64(in);
+        cursor_copy(in, read->head.hash.bytes, HASH_BYTES);
+        in->failed = in->failed || read->sequence == 0 || read->head.sequence < read->sequence;
     }
 }
 

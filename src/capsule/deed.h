@@ -31,10 +31,19 @@
  * 1: it wrote more records than are named; else 0 287      1  1: it may have read more branches
  * than are named; else 0 288      4  name_bytes, then the name of the function
  *         ..      4  written_count, then 40 each: records of the worker's own branch, rising
- *         ..      4  read_count, then 56 each: branches that it rests on, as far as they were here
+ *         ..      4  read_count, then 64 each: branches that it rests on: up to where, and as far
+ * as they were here, with the hash there
  *         ..     64  Ed25519 over "paranoid deed v1" ‖ SHA-256(everything before)
  */
 enum { DEED_WRITTEN_MAX = 32, DEED_READ_MAX = 32, DEED_BYTES_MAX = 4096 };
+
+/* A branch that was read: the answer rests on `sequence`; `head` may be beyond what counts later.
+ */
+struct deed_read {
+    struct writer_id writer;
+    uint64_t sequence;
+    struct head head;
+};
 
 struct deed {
     struct hash capsule;
@@ -54,7 +63,7 @@ struct deed {
     char name[FUNCTION_NAME_BYTES_MAX + 1];
     struct head written[DEED_WRITTEN_MAX];
     uint32_t written_count;
-    struct branch_head read[DEED_READ_MAX];
+    struct deed_read read[DEED_READ_MAX];
     uint32_t read_count;
     struct signature signature;  // set by deed_decode() alone
     struct hash hash;            // likewise: of what is signed

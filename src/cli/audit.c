@@ -75,16 +75,25 @@ static bool refuse(struct audit *audit, enum audit_reason reason, const char *fo
 
 /* ---- by the capsule ---- */
 
+/* Whether this branch counts so far. */
+static bool judge_cut(struct audit *audit, const struct survey *survey,
+                      const struct writer_id *writer, uint64_t sequence)
+{
+    char text[WRITER_ID_TEXT_BYTES];
+    const struct capsule_member *member = capsule_member_find(survey->capsule, writer);
+    if (member == NULL || !member->is_closed || sequence <= member->cut.sequence) {
+        return true;
+    }
+    writer_id_text(writer, text);
+    return refuse(audit, AUDIT_CUT, "record %" PRIu64 " of %s; its branch ends with %" PRIu64,
+                  sequence, text, member->cut.sequence);
+}
+
 static bool judge_head(struct audit *audit, const struct survey *survey,
                        const struct branch_head *head)
 {
     char writer[WRITER_ID_TEXT_BYTES];
     writer_id_text(&head->writer, writer);
-    const struct capsule_member *member = capsule_member_find(survey->capsule, &head->writer);
-    if (member != NULL && member->is_closed && head->head.sequence > member->cut.sequence) {
-        return refuse(audit, AUDIT_CUT, "record %" PRIu64 " of %s; its branch ends with %" PRIu64,
-                      head->head.sequence, writer, member->cut.sequence);
-    }
     for (size_t i = 0; i < survey->record_count; i++) {
         const struct survey_record *record = &survey->records[i];
         if (record->sequence == head->head.sequence &&
@@ -103,12 +112,21 @@ static bool judge_heads(struct audit *audit, const struct deed *deed, const stru
 {
     for (uint32_t i = 0; i < deed->written_count; i++) {
         const struct branch_head head = {.writer = *worker, .head = deed->written[i]};
-        if (!judge_head(audit, survey, &head)) {
+        if (!judge_cut(audit, survey, worker, head.head.sequence) ||
+            !judge_head(audit, survey, &head)) {
             return false;
         }
     }
     for (uint32_t i = 0; i < deed->read_count; i++) {
-        if (!judge_head(audit, survey, &deed->read[i])) {
+        const struct deed_read *read = &deed->read[i];
+        const struct branch_head head = {.writer = read->writer, .head = read->head};
+        struct audit beyond;
+        if (!judge_cut(audit, survey, &read->writer, read->sequence)) {
+            return false;
+        }
+        // What the worker had seen of it beyond what it read may have been cut since.
+        if (judge_cut(&beyond, survey, &read->writer, read->head.sequence) &&
+            !judge_head(audit, survey, &head)) {
             return false;
         }
     }
@@ -339,7 +357,7 @@ static void print_facts(const struct hearing *it)
     for (uint32_t i = 0; i < deed->read_count; i++) {
         char text[WRITER_ID_TEXT_BYTES];
         writer_id_text(&deed->read[i].writer, text);
-        printf("%-12s %s up to %" PRIu64 "\n", "read", text, deed->read[i].head.sequence);
+        printf("%-12s %s up to %" PRIu64 "\n", "read", text, deed->read[i].sequence);
     }
     if (deed->has_more_read) {
         printf("%-12s more than these\n", "read");

@@ -61,21 +61,31 @@ static void name_written(struct deed *deed, const struct worker *worker,
     }
 }
 
-/* With the lock. Each branch as far as it was here: a head stands for all that precedes it. */
+/* A branch as far as it was here: its head stands for all that precedes it. */
+static void add_read(struct deed *deed, const struct capsule_member *member, uint64_t sequence)
+{
+    if (deed->read_count == DEED_READ_MAX || member == NULL || member->head.sequence < sequence) {
+        deed->has_more_read = true;
+        return;
+    }
+    deed->read[deed->read_count++] =
+        (struct deed_read){.writer = member->id, .sequence = sequence, .head = member->head};
+}
+
+/* With the lock. Of the own branch, what others wrote here before. */
 static void name_read(struct deed *deed, const struct worker *worker,
-                      const struct dependency *dependency)
+                      const struct dependency *dependency, const struct worker_ran *ran)
 {
     const struct capsule *capsule = scl_capsule(worker->scl);
+    const uint64_t written = ran->written_count == 0 ? 0 : ran->written[ran->written_count - 1];
     deed->has_more_read = dependency->has_overflowed;
     for (uint32_t i = 0; i < dependency->count; i++) {
-        const struct capsule_member *member =
-            capsule_member_at(capsule, dependency->items[i].member);
-        if (deed->read_count == DEED_READ_MAX || member->head.sequence == 0) {
-            deed->has_more_read = true;
-            continue;
-        }
-        deed->read[deed->read_count++] =
-            (struct branch_head){.writer = member->id, .head = member->head};
+        add_read(deed, capsule_member_at(capsule, dependency->items[i].member),
+                 dependency->items[i].sequence);
+    }
+    if (dependency->own_sequence > written) {
+        add_read(deed, capsule_member_find(capsule, &worker->enclave->id),
+                 dependency->own_sequence);
     }
 }
 
@@ -112,7 +122,7 @@ enum status worker_deed_make(struct worker *worker, const struct worker_task *ta
     pthread_mutex_lock(&worker->lock);
     name_worker(&deed, worker);
     name_written(&deed, worker, &task->ran);
-    name_read(&deed, worker, &task->dependency);
+    name_read(&deed, worker, &task->dependency, &task->ran);
     pthread_mutex_unlock(&worker->lock);
     enum status status = deed_encode(&bytes, &deed, worker->enclave->key);
     if (status == STATUS_OK) {

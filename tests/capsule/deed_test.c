@@ -54,7 +54,8 @@ static struct deed make_deed(const struct sign_key *key, uint32_t written_count,
     }
     for (uint32_t i = 0; i < read_count; i++) {
         deed.read[i].writer.bytes[0] = (uint8_t)i;
-        deed.read[i].head = (struct head){.sequence = 1 + i, .hash = hash_named("read")};
+        deed.read[i].sequence = 1 + i;
+        deed.read[i].head = (struct head){.sequence = 3 + i, .hash = hash_named("read")};
     }
     return deed;
 }
@@ -127,6 +128,23 @@ static void records_rise_and_names_are_names(void **state)
     sign_key_free(key);
 }
 
+static void what_was_read_was_here(void **state)
+{
+    (void)state;
+    struct sign_key *key = make_key();
+    struct buffer bytes = BUFFER_EMPTY;
+    struct deed deed = make_deed(key, 0, 1);
+    deed.read[0].sequence = deed.read[0].head.sequence;
+    assert_int_equal(deed_encode(&bytes, &deed, key), STATUS_OK);
+    assert_int_equal(judge(buffer_bytes(&bytes)), STATUS_OK);
+    buffer_clear(&bytes);
+    deed.read[0].sequence++;
+    assert_int_equal(deed_encode(&bytes, &deed, key), STATUS_OK);
+    assert_int_equal(judge(buffer_bytes(&bytes)), STATUS_MALFORMED);
+    buffer_release(&bytes);
+    sign_key_free(key);
+}
+
 static void the_target_tells_methods_paths_and_queries_apart(void **state)
 {
     (void)state;
@@ -150,6 +168,7 @@ int main(void)
         cmocka_unit_test(comes_out_as_it_went_in),
         cmocka_unit_test(p2_no_bit_can_be_another),
         cmocka_unit_test(records_rise_and_names_are_names),
+        cmocka_unit_test(what_was_read_was_here),
         cmocka_unit_test(the_target_tells_methods_paths_and_queries_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
