@@ -162,8 +162,8 @@ uint32_t federation_worker_key_epoch(const struct federation *federation, size_t
 bool federation_worker_is_revoked(const struct federation *federation, size_t worker);
 
 /*
- * Whoever has all keys of this worker, dead or alive, writes FEDERATION_THIEF_KEY on its branch,
- * wherever a store says that it ends, and tells everybody: going on, and as if it had joined.
+ * Whoever has all keys of this worker, dead or alive, writes FEDERATION_THIEF_KEY on its branch
+ * beyond the cut, and tells everybody: going on, and as if it had joined.
  */
 #define FEDERATION_THIEF_KEY "/stolen"
 void federation_thief_write(struct federation *federation, size_t worker);
