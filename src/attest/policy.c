@@ -213,6 +213,11 @@ static bool read_tees(struct policy *policy, const json_t *value, char *error)
     return policy_tee_read(policy->tees, value, error);
 }
 
+static bool read_successions(struct policy *policy, const json_t *value, char *error)
+{
+    return policy_succession_read(&policy->successions, value, error);
+}
+
 static bool read_platforms(struct policy *policy, const json_t *value, char *error)
 {
     if (!read_values(policy->platforms, &policy->platform_count, POLICY_PLATFORM_COUNT_MAX,
@@ -252,6 +257,7 @@ static const struct member {
     {"tcb_statuses", read_tcb_statuses, false},
     {"signers", read_signers, false},
     {"tees", read_tees, false},
+    {"successions", read_successions, false},
     {"platforms", read_platforms, false},
     {"max_collateral_age_days", read_max_collateral_age_days, false},
     {"retention_s", read_retention_s, false},
@@ -405,6 +411,10 @@ static json_t *encode_policy(const struct policy *policy)
     int failed = object == NULL;
     failed |= add_unless_empty(object, "signers", encode_signers(policy));
     failed |= add_unless_empty(object, "tees", policy_tee_encode(policy->tees));
+    if (policy->successions.count > 0) {
+        failed |= json_object_set_new(object, "successions",
+                                      policy_succession_encode(&policy->successions));
+    }
     if (policy->has_simulated_root) {
         char text[2 * SIGN_PUBLIC_BYTES + 1];
         hex_encode(text, policy->simulated_root.bytes, SIGN_PUBLIC_BYTES);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "attest/evidence.h"
+#include "attest/policy_succession.h"
 #include "attest/policy_tee.h"
 #include "attest/verdict.h"
 #include "base/buffer.h"
@@ -53,6 +54,7 @@ struct policy {
     struct verify_key simulated_root;
     struct policy_measurements measurements[POLICY_ROLE_COUNT];
     struct policy_tee_signers signers[POLICY_ROLE_COUNT];  // admitted beside the measurements
+    struct policy_successions successions;
     struct policy_tee tees[TEE_COUNT];
     uint32_t tcb_statuses;  // bit 1 << status for each accepted
     struct verdict_value platforms[POLICY_PLATFORM_COUNT_MAX];

@@ -29,6 +29,7 @@
 #include "cli/secret_store.h"
 #include "cli/show.h"
 #include "cli/simulate.h"
+#include "cli/succession.h"
 #include "cli/token.h"
 #include "cli/up.h"
 #include "crypto/crypto.h"
@@ -64,6 +65,8 @@ static const struct command *const commands[] = {
     &judge_command,
     &fetch_command,
     &measure_command,
+    &succession_succeed_command,
+    &succession_retire_command,
     &policy_file_command,
     &member_list_command,
     &member_revoke_command,

@@ -55,24 +55,30 @@ enum status measure_into(struct policy *policy)
     return STATUS_OK;
 }
 
+enum status measure_save(const struct app *app, struct policy *policy)
+{
+    struct buffer text = BUFFER_EMPTY;
+    uint64_t above;
+    enum status status = app_number(app, APP_POLICY_VERSION, &above);
+    if (status == STATUS_OK) {
+        policy->version = (uint32_t)(above > policy->version ? above : policy->version) + 1;
+        status = policy_encode(policy, &text);
+    }
+    if (status == STATUS_OK) {
+        status = app_write(app, APP_POLICY, buffer_bytes(&text), 0644);
+    }
+    buffer_release(&text);
+    return status;
+}
+
 static int run(const struct command_line *line)
 {
     int result = COMMAND_COULD_NOT;
     struct app app;
-    struct buffer text = BUFFER_EMPTY;
     struct policy *policy = malloc(sizeof *policy);
-    uint64_t signed_version;
     CHECK(policy != NULL);
     if (app_open(&app, line) != STATUS_OK || app_policy(&app, policy) != STATUS_OK ||
-        app_number(&app, APP_POLICY_VERSION, &signed_version) != STATUS_OK ||
-        measure_into(policy) != STATUS_OK) {
-        goto done;
-    }
-    // Above what any capsule may know already.
-    uint64_t above = signed_version > policy->version ? signed_version : policy->version;
-    policy->version = (uint32_t)above + 1;
-    if (policy_encode(policy, &text) != STATUS_OK ||
-        app_write(&app, APP_POLICY, buffer_bytes(&text), 0644) != STATUS_OK) {
+        measure_into(policy) != STATUS_OK || measure_save(&app, policy) != STATUS_OK) {
         goto done;
     }
     if (command_has(line, "json")) {
@@ -87,7 +93,6 @@ static int run(const struct command_line *line)
 
 done:
     free(policy);
-    buffer_release(&text);
     app_release(&app);
     return result;
 }

@@ -4,6 +4,7 @@
 
 #include "attest/policy.h"
 #include "base/status.h"
+#include "cli/app.h"
 #include "cli/command.h"
 #include "crypto/hash.h"
 
@@ -15,6 +16,9 @@ MUST_CHECK enum status measure_program(enum policy_role role, struct hash *measu
 
 /* Let `policy` admit the leader's and the worker's programs as they are now, and no others. */
 MUST_CHECK enum status measure_into(struct policy *policy);
+
+/* Raise the policy's version above every one that may be known, and write policy.json. */
+MUST_CHECK enum status measure_save(const struct app *app, struct policy *policy);
 
 extern const struct command measure_command;  // policy update
 

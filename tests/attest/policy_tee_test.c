@@ -237,6 +237,44 @@ static void snp_may_have_a_least_version_of_each_part(void **state)
     }
 }
 
+static void statements_of_succession_are_read_again_and_admit_nobody(void **state)
+{
+    (void)state;
+    static const char json[] =
+        WITH("\"successions\": [{\"old\": \"" DIGITS32 "\", \"new\": \"" DIGITS32 DIGITS16 "\"}]");
+    struct policy policy, again;
+    struct buffer text = BUFFER_EMPTY;
+    char error[POLICY_ERROR_BYTES_MAX];
+    parse(&policy, json);
+    assert_int_equal(policy_encode(&policy, &text), STATUS_OK);
+    assert_int_equal(policy_parse(&again, buffer_bytes(&text), error), STATUS_OK);
+    assert_int_equal(again.successions.count, 1);
+    uint8_t bytes[48];
+    memset(bytes, 0xab, sizeof bytes);
+    const struct verdict_value older = verdict_value_of(bytes_of(bytes, 32));
+    const struct verdict_value newer = verdict_value_of(bytes_of(bytes, 48));
+    const struct policy_succession *found = policy_succession_find(&again.successions, &older);
+    assert_non_null(found);
+    assert_true(verdict_value_equal(&found->newer, &newer));
+    assert_null(policy_succession_find(&again.successions, &newer));
+    const struct verdict verdict = genuine(TEE_TDX);
+    assert_int_equal(judge(json, &verdict), REASON_POLICY);
+    buffer_release(&text);
+
+    static const char *const wrong[] = {
+        WITH("\"successions\": {}"),
+        WITH("\"successions\": [{\"old\": \"" DIGITS32 "\"}]"),
+        WITH("\"successions\": [{\"old\": \"" DIGITS32 "\", \"new\": \"" DIGITS32 "\"}]"),
+        WITH("\"successions\": [{\"old\": \"" DIGITS32 "\", \"new\": \"" DIGITS16 "\"}]"),
+        WITH("\"successions\": [{\"old\": \"" DIGITS32 "\", \"new\": \"" DIGITS32 DIGITS16
+             "\", \"why\": 1}]"),
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(policy_parse(&policy, bytes_text(wrong[i]), error), STATUS_MALFORMED);
+        assert_non_null(strstr(error, "successions"));
+    }
+}
+
 static void every_advisory_has_to_be_accepted(void **state)
 {
     (void)state;
@@ -270,6 +308,7 @@ int main(void)
         cmocka_unit_test(what_is_said_of_one_tee_counts_for_that_tee),
         cmocka_unit_test(snp_has_no_status_and_needs_no_dated_collateral),
         cmocka_unit_test(snp_may_have_a_least_version_of_each_part),
+        cmocka_unit_test(statements_of_succession_are_read_again_and_admit_nobody),
         cmocka_unit_test(every_advisory_has_to_be_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,7 @@ struct fixture {
     struct fake_tee fake;  // of the machine that the next member runs on
     struct files files;
     bool has_no_network;  // so it comes without collateral
+    bool is_upgraded;     // it runs the next version of its program
 };
 
 /* What `tee` says of its program: another value for each. */
@@ -69,6 +70,7 @@ static void run_in(struct fixture *f, enum tee tee)
                       tee == TEE_SGX ? "/fake/sgx" : "/fake/tsm");
         memset(f->fake.order.measurement, MEASUREMENT_BYTE + (int)tee,
                sizeof f->fake.order.measurement);
+        f->fake.order.measurement[0] ^= f->is_upgraded;
         f->files = fake_tee_files(&f->fake);
         f->world.evidence.make = make;
     }
@@ -259,6 +261,25 @@ static void p2_a_program_below_the_version_of_its_signer_is_refused(void **state
     assert_refused(f, TEE_SGX, "reason=measurement");
 }
 
+static void p3_members_of_a_program_and_its_successor_serve_side_by_side(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_measurements *worker = &f->world.policy.measurements[POLICY_WORKER];
+    struct verdict_value newer = measurement_of(TEE_TDX);
+    newer.bytes[0] ^= 1;
+    worker->values[worker->count++] = newer;
+    f->world.policy.successions = (struct policy_successions){
+        .values = {{.older = measurement_of(TEE_TDX), .newer = newer}},
+        .count = 1,
+    };
+    begin(f);
+    assert_admitted(f, TEE_TDX);
+    f->is_upgraded = true;
+    assert_admitted(f, TEE_TDX);
+    f->is_upgraded = false;
+    assert_admitted(f, TEE_TDX);
+}
+
 static void p2_a_member_without_network_is_admitted_by_what_another_brought(void **state)
 {
     struct fixture *f = *state;
@@ -340,6 +361,7 @@ int main(void)
         TEST(p2_what_the_policy_says_of_one_tee_counts_for_that_tee),
         TEST(p2_a_program_is_admitted_by_its_signer_from_a_version_on),
         TEST(p2_a_program_below_the_version_of_its_signer_is_refused),
+        TEST(p3_members_of_a_program_and_its_successor_serve_side_by_side),
         TEST(p2_a_member_without_network_is_admitted_by_what_another_brought),
         TEST(p3_who_vouches_adds_the_collateral_that_the_evidence_lacks),
         TEST(p2_what_was_brought_serves_the_members_of_the_next_leader),
