@@ -43,7 +43,8 @@ static void step(struct scenario *s, void *state)
         keys->revoked[keys->count++] = s->workers[place];
     }
     for (size_t i = 0; i < keys->count; i++) {
-        if (federation_worker_is_revoked(s->federation, keys->revoked[i])) {
+        if (scenario_has(s, SCENARIO_THIEF) &&
+            federation_worker_is_revoked(s->federation, keys->revoked[i])) {
             federation_thief_write(s->federation, keys->revoked[i]);
         }
     }
@@ -64,7 +65,8 @@ static bool settle(struct scenario *s, void *state)
 {
     const struct keys *keys = state;
     for (size_t i = 0; i < keys->count; i++) {
-        if (federation_worker_is_revoked(s->federation, keys->revoked[i])) {
+        if (scenario_has(s, SCENARIO_THIEF) &&
+            federation_worker_is_revoked(s->federation, keys->revoked[i])) {
             federation_thief_write(s->federation, keys->revoked[i]);
         }
         for (size_t place = 0; place < s->config->worker_count; place++) {

@@ -56,6 +56,7 @@ static const struct {
     [SCENARIO_LIE] = {"lie", 50},
     [SCENARIO_ROLL_BACK] = {"roll-back", 50},
     [SCENARIO_KEYS] = {"keys", 50},
+    [SCENARIO_THIEF] = {"thief", 100},
 };
 
 const char *scenario_fault_name(enum scenario_fault fault)

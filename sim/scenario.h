@@ -46,6 +46,7 @@ enum scenario_fault {
     SCENARIO_LIE,
     SCENARIO_ROLL_BACK,
     SCENARIO_KEYS,
+    SCENARIO_THIEF,
     SCENARIO_FAULTS,
 };
 
