@@ -44,8 +44,8 @@
  * branch of one compactor, then to a compactor admitted later.
  * 10. A PRUNE rests on the MANIFEST in effect, names only what a SYNC or a CLOSE has named before,
  *     and neither that MANIFEST nor the one in effect before it (capsule/prune.h).
- * 11. Fences rise: of each lock, from one LOCK to the next. A LOCK names a record of a worker's
- *     branch that its leader has not closed before.
+ * 11. Fences rise: of each lock that is remembered, from one LOCK to the next. A LOCK names a
+ * record of a worker's branch that its leader has not closed before.
  * 12. A sealed record names the key epoch in force where it stands: that of the SYNC its branch has
  *     joined, of a leader that of the newest SYNC. Key epochs begin with 1 and rise by one, each
  *     with a SYNC.
@@ -57,7 +57,7 @@ struct capsule;
 enum {
     CAPSULE_MEMBERS_MAX = 65536,
     CAPSULE_SYNCS_MAX = 1 << 24,
-    CAPSULE_LOCKS_MAX = 1 << 20,  // names of one term
+    CAPSULE_LOCKS_MAX = 1 << 15,  // names that are remembered; a snapshot of them fits a MANIFEST
     CAPSULE_KEY_EPOCH_FIRST = 1,  // in force before the first SYNC
 };
 
@@ -241,11 +241,16 @@ MUST_CHECK enum status capsule_missing(const struct capsule *capsule, size_t *in
 bool capsule_is_pruned(const struct capsule *capsule, const struct writer_id *writer,
                        uint64_t sequence);
 
-/* NULL: nothing was decided on it in the term of the present leader. */
+/*
+ * NULL: nothing was decided on it in the term of the present leader, or before the newest SYNC of
+ * that term: names are forgotten when there are too many.
+ */
 const struct capsule_lock *capsule_lock_find(const struct capsule *capsule,
                                              const struct hash *name);
 /* On how many anything was. */
 size_t capsule_lock_count(const struct capsule *capsule);
+/* Forget what was decided before the newest SYNC of this term. STATUS_NO_MEMORY: nothing was. */
+MUST_CHECK enum status capsule_lock_forget(struct capsule *capsule);
 
 /* The last of the records from `sequence` on that are pruned without a gap; `sequence` - 1: none.
  */

@@ -28,8 +28,50 @@ void capsule_lock_clear(struct capsule *capsule)
     capsule->lock_count = capsule->lock_capacity = 0;
 }
 
+/*
+ * Whoever is granted such a lock has joined that SYNC, and so applied what was decided before it.
+ * Each replica forgets at the same place of the leader's branch, so all judge alike; the leader may
+ * do so earlier, for its own fences rise whatever it remembers.
+ */
+enum status capsule_lock_forget(struct capsule *capsule)
+{
+    const struct capsule_sync *newest = capsule_newest_sync(capsule);
+    if (newest == NULL || newest->term != capsule->lock_term) {
+        return STATUS_OK;
+    }
+    struct lookup by_name = {.slots = NULL};
+    uint32_t kept = 0;
+    for (size_t i = 0; i < capsule->lock_count; i++) {
+        const struct capsule_lock *lock = &capsule->locks[i];
+        if (lock->sequence < newest->sequence) {
+            continue;
+        }
+        if (lookup_reserve(&by_name) != STATUS_OK) {
+            lookup_release(&by_name);
+            return STATUS_NO_MEMORY;
+        }
+        lookup_add(&by_name, lock->name.bytes, kept++);
+    }
+    kept = 0;
+    for (size_t i = 0; i < capsule->lock_count; i++) {
+        if (capsule->locks[i].sequence >= newest->sequence) {
+            capsule->locks[kept++] = capsule->locks[i];
+        }
+    }
+    capsule->lock_count = kept;
+    lookup_release(&capsule->lock_by_name);
+    capsule->lock_by_name = by_name;
+    return STATUS_OK;
+}
+
 static enum status add(struct capsule *capsule, const struct hash *name, struct capsule_lock **lock)
 {
+    if (capsule->lock_count >= CAPSULE_LOCKS_MAX) {
+        enum status status = capsule_lock_forget(capsule);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
     if (capsule->lock_count >= CAPSULE_LOCKS_MAX) {
         return STATUS_FULL;
     }

@@ -87,11 +87,22 @@ static uint32_t collect_heads(struct leader *leader, struct branch_head *heads)
     return count;
 }
 
+/* The LOCK that whoever is granted this one has to apply first; a name that was forgotten has it
+ * before the newest SYNC. */
+static uint64_t last_decision(const struct leader *leader, const struct hash *name)
+{
+    const struct capsule_lock *decided = capsule_lock_find(leader->capsule, name);
+    const struct capsule_sync *newest = capsule_newest_sync(leader->capsule);
+    if (decided != NULL) {
+        return decided->sequence;
+    }
+    return newest == NULL || newest->term != leader->term ? 0 : newest->sequence;
+}
+
 static enum status send_grant(struct leader *leader, const struct leader_lock *lock,
                               struct channel *channel)
 {
     const struct capsule_sync *newest = capsule_newest_sync(leader->capsule);
-    const struct capsule_lock *decided = capsule_lock_find(leader->capsule, &lock->name);
     struct buffer plain = BUFFER_EMPTY;
     struct branch_head *heads = calloc(leader->peer_count + 1, sizeof *heads);
     if (heads == NULL) {
@@ -102,7 +113,7 @@ static enum status send_grant(struct leader *leader, const struct leader_lock *l
         .lock = lock->name,
         .fence = lock->fence,
         .epoch = newest == NULL ? 0 : newest->epoch,
-        .decided = decided == NULL ? 0 : decided->sequence,
+        .decided = last_decision(leader, &lock->name),
         .head_count = collect_heads(leader, heads),
     };
     enum status status = message_lock_grant_encode(&plain, &grant, heads);
@@ -146,14 +157,22 @@ static enum status answer(struct leader *leader, const struct capsule_member *me
     return status;
 }
 
+/* Names in use may all be decided, and then some: without it, room is made by forgetting. */
+static bool has_names(const struct leader *leader)
+{
+    return capsule_lock_count(leader->capsule) + LEADER_LOCKS_MAX < CAPSULE_LOCKS_MAX;
+}
+
 /* Room for one more that waits, and for its fence and its decision later. */
 static bool has_room(struct leader *leader)
 {
+    if (!has_names(leader) && capsule_lock_forget(leader->capsule) != STATUS_OK) {
+        return false;
+    }
     if (leader->locks == NULL) {
         leader->locks = calloc(LEADER_LOCKS_MAX, sizeof *leader->locks);
     }
-    return leader->locks != NULL && leader->lock_count < LEADER_LOCKS_MAX &&
-           capsule_lock_count(leader->capsule) + LEADER_LOCKS_MAX < CAPSULE_LOCKS_MAX &&
+    return leader->locks != NULL && leader->lock_count < LEADER_LOCKS_MAX && has_names(leader) &&
            leader->fence_count < UINT32_MAX - LEADER_LOCKS_MAX;
 }
 

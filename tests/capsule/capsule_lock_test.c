@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -149,6 +150,65 @@ static void p7_a_new_term_begins_above_all_fences_before(void **state)
     assert_int_equal(capsule_lock_count(f->world.capsule), 1);
 }
 
+static struct hash name_of(uint32_t number)
+{
+    struct hash name = {.bytes = {[8] = 0x4e}};
+    memcpy(name.bytes, &number, sizeof number);
+    return name;
+}
+
+/* LOCKs on `count` names, more than the world keeps records. */
+static void decide_many(struct fixture *f, uint32_t count)
+{
+    struct capsule_world_writer *leader = f->world.leader;
+    for (uint32_t number = 0; number < count; number++) {
+        const struct hash name = name_of(number);
+        const struct lock_body lock = lock_of(&name, lock_fence(1, number + 1), NULL);
+        struct capsule_world_draft draft;
+        struct record record;
+        capsule_world_draft(&f->world, &draft, leader, RECORD_LOCK);
+        CHECK(lock_encode(&draft.body, &lock) == STATUS_OK);
+        capsule_world_build(&f->world, &draft);
+        struct bytes bytes = buffer_bytes(&f->world.tried);
+        CHECK(record_decode(&record, bytes.at, bytes.length) == STATUS_OK);
+        assert_int_equal(capsule_accept(f->world.capsule, &record), STATUS_OK);
+        leader->head = (struct head){.sequence = record.sequence, .hash = record.hash};
+        leader->names_join = false;
+    }
+}
+
+static void p7_names_are_forgotten_below_the_newest_sync_alone(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t number = CAPSULE_LOCKS_MAX - 1;
+    decide_many(f, number);
+    capsule_world_sync(&f->world);
+    struct hash first = name_of(0), last = name_of(number);
+    assert_int_equal(offer_fence(f, &last, lock_fence(1, ++number), NULL), STATUS_OK);
+    assert_int_equal(capsule_lock_count(f->world.capsule), CAPSULE_LOCKS_MAX);
+    assert_non_null(capsule_lock_find(f->world.capsule, &first));
+
+    // One more: those before the SYNC go, that behind it stays.
+    assert_int_equal(offer_fence(f, &NAME, lock_fence(1, ++number), NULL), STATUS_OK);
+    assert_int_equal(capsule_lock_count(f->world.capsule), 2);
+    assert_null(capsule_lock_find(f->world.capsule, &first));
+    assert_non_null(capsule_lock_find(f->world.capsule, &NAME));
+    assert_int_equal(offer_fence(f, &last, lock_fence(1, 1), NULL), STATUS_FORGED);
+    // A name that was forgotten goes on as any.
+    assert_int_equal(offer_fence(f, &first, lock_fence(1, ++number), f->a), STATUS_OK);
+    assert_true(capsule_lock_find(f->world.capsule, &first)->fence == lock_fence(1, number));
+}
+
+static void without_a_sync_in_between_there_is_no_room_for_more_names(void **state)
+{
+    struct fixture *f = *state;
+    decide_many(f, CAPSULE_LOCKS_MAX);
+    assert_int_equal(offer_fence(f, &NAME, lock_fence(1, CAPSULE_LOCKS_MAX + 1), NULL),
+                     STATUS_FULL);
+    capsule_world_sync(&f->world);
+    assert_int_equal(offer_fence(f, &NAME, lock_fence(1, CAPSULE_LOCKS_MAX + 1), NULL), STATUS_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -158,6 +218,8 @@ int main(void)
         TEST(a_leader_alone_decides_and_in_its_own_term),
         TEST(p7_only_a_worker_whose_branch_goes_on_is_named),
         TEST(p5_a_decision_is_accepted_before_what_it_names),
+        TEST(p7_names_are_forgotten_below_the_newest_sync_alone),
+        TEST(without_a_sync_in_between_there_is_no_room_for_more_names),
         TEST(p7_a_new_term_begins_above_all_fences_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
