@@ -108,8 +108,9 @@ struct leader_load {
     uint32_t place;    // of the fence, or of the store, that is asked
     uint32_t request;  // under way
     uint64_t asked_us;
-    bool is_found;    // what was asked for last
-    bool is_refused;  // some record did not verify
+    bool is_found;          // what was asked for last
+    uint64_t record_count;  // that came, whatever for
+    bool is_refused;        // some record did not verify
 
     // The leader whose successor this one is; term 0: none came to lead.
     struct writer_id predecessor;

@@ -763,6 +763,8 @@ static enum status next_want(struct leader *leader, struct leader_time time)
     if (capsule_is_overrun(leader->capsule)) {
         return begin_again(leader, STATUS_DAMAGED, "the stores hold records beyond a cut", time);
     }
+    log_event(leader->log, "loaded records=%" PRIu64 " members=%zu", load->record_count,
+              capsule_member_count(leader->capsule));
     return takeover_write(leader, time);
 }
 
@@ -811,6 +813,7 @@ enum status load_receive_record(struct leader *leader, const struct record *reco
                                 struct leader_time time)
 {
     leader->load.asked_us = time.now_us;
+    leader->load.record_count++;
     switch (leader->load.step) {
     case LOAD_LEADERS:
         return receive_leader(leader, record);

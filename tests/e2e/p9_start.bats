@@ -33,6 +33,14 @@ log() { cat "$app/host/host.log"; }
     log | grep 'start manifest=' | grep 'role=worker' | grep -q 'status="ok"'
     [ "$(request_status 0 /kv/key-1)" = 200 ]
     [ "$(request_status 0 /kv/key-24)" = 200 ]
+
+    # So does a leader, and it ends the branches of before where stores have signed.
+    kill -9 "$(enclave_pid leader 0)"
+    is_started() { log | grep 'role=leader' | grep 'start manifest=' | grep -q 'status="ok"'; }
+    until_true 30 is_started
+    log | grep 'role=leader' | grep -q 'loaded records='
+    is_served() { [ "$(request_status 0 /kv/key-24)" = 200 ]; }
+    until_true 30 is_served
 }
 
 @test "p9 one key that is written over and over makes tables, too: the next start reads no more for it" {
