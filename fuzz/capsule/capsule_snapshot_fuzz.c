@@ -27,8 +27,9 @@ static struct capsule_world *history(void)
         capsule_world_sync(&world);
         capsule_world_put(&world, a, "x", "3");
         capsule_world_eoe(&world, a);
+        capsule_world_revoke(&world, b);
         capsule_world_close(&world, b);
-        capsule_world_sync(&world);
+        capsule_world_rotate(&world, secret_new_random(&world.random));
         capsule_world_put(&world, a, "x", "4");
         capsule_world_sync(&world);
     }
