@@ -139,9 +139,11 @@ void scl_snapshot_note_sync(struct scl *scl)
         snapshots->candidate = before;
         buffer_clear(&snapshots->candidate);
     }
-    // One that cannot be taken now is taken at a later SYNC: MANIFESTs go on with an older one.
-    if (snapshots->candidate.length == 0 && !scl_tag_is_ahead(scl) &&
-        take(scl, &snapshots->candidate) == STATUS_OK) {
+    // One that cannot be taken now is taken at a later SYNC: MANIFESTs go on with an older one. Who
+    // began from a MANIFEST and has not read all of its functions yet would leave them out, for
+    // ever.
+    if (snapshots->candidate.length == 0 && scl->start.function_count == 0 &&
+        !scl_tag_is_ahead(scl) && take(scl, &snapshots->candidate) == STATUS_OK) {
         snapshots->candidate_lamport = capsule_newest_sync(scl->capsule)->lamport;
     }
 }
