@@ -205,6 +205,20 @@ enum status closing_receive_record(struct leader *leader, uint32_t request,
     return status;
 }
 
+/*
+ * The store that named the cut does not give its record: a frame was lost, or the store has been
+ * rolled back since, or lies. All are asked once more.
+ */
+static enum status begin_again(struct leader *leader, struct leader_closing *closing,
+                               uint64_t now_us)
+{
+    const struct leader_closing again = {
+        .is_used = true, .writer = closing->writer, .reason = closing->reason};
+    closing_release(closing);
+    *closing = again;
+    return closing_fence(leader, closing, now_us);
+}
+
 enum status closing_tick(struct leader *leader, uint64_t now_us)
 {
     enum status status = STATUS_OK;
@@ -212,7 +226,7 @@ enum status closing_tick(struct leader *leader, uint64_t now_us)
         struct leader_closing *closing = &leader->closings[i];
         if (closing->is_used && now_us >= closing->asked_us + LEADER_ASK_US) {
             status = closing->fetch_request == 0 ? closing_fence(leader, closing, now_us)
-                                                 : fetch_last(leader, closing, now_us);
+                                                 : begin_again(leader, closing, now_us);
         }
     }
     return status;
