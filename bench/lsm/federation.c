@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/check.h"
+#include "capsule/capsule.h"
 #include "lsm/compaction.h"
 #include "lsm/manifest.h"
 #include "lsm/plan.h"
@@ -211,6 +212,7 @@ static struct block_ref seal(struct federation *f, struct capsule_world_writer *
     const struct record_fields fields = {
         .type = type,
         .sequence = writer->head.sequence + 1,
+        .key_epoch = CAPSULE_KEY_EPOCH_FIRST,
         .epoch = writer->joined_epoch + 1,
         .writer = writer->id,
         .capsule = f->world.name,

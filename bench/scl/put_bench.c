@@ -69,7 +69,8 @@ static void bench_init(struct bench *bench)
         .on_function = ignore_function,
     };
     CHECK(scl_new(&bench->scl, &config) == STATUS_OK);
-    CHECK(scl_add_key(bench->scl, 0, secret_bytes(bench->world.data_key)) == STATUS_OK);
+    CHECK(scl_add_key(bench->scl, CAPSULE_KEY_EPOCH_FIRST, secret_bytes(bench->world.data_key)) ==
+          STATUS_OK);
     catch_up(bench);
 }
 
