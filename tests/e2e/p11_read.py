@@ -23,7 +23,7 @@ def main():
     class Running:
         pass
     running = Running()
-    running.app, running.host = app, app.host()
+    running.app, running.host = app, client.wait_until(app.host, 20)
     lost = p4_kill.read_back(running, answers)
     print(f"{len(answers)} keys at {len(running.host['worker_ports'])} workers, {len(lost)} lost")
     print("\n".join(lost[:20]))
