@@ -200,7 +200,8 @@ uint64_t scl_time_ms(const struct scl *scl);
  * each head beyond the joined SYNC. A head is named as far as W stores say they hold it, so that no
  * crash takes away what an honest token names; and in any case as far as the answer rests on it
  * (`dependency`) and as its client has seen it before (`after`, the token that came with the
- * request; empty for none). STATUS_FULL: more than fits.
+ * request; empty for none). What `after` names beyond this very epoch is named again: to a client,
+ * only a later epoch takes the place of a head. STATUS_FULL: more than fits.
  */
 enum { SCL_VERSION_BYTES_MAX = 4096 };
 MUST_CHECK enum status scl_version(const struct scl *scl, const struct dependency *dependency,

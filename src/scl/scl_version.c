@@ -61,18 +61,40 @@ static bool read_begin(struct bytes *text, uint8_t prefix[SCL_PREFIX_BYTES], uin
 }
 
 /* The sequence that a token names for a writer; 0: none. */
-static uint64_t named_by(struct bytes version, const struct writer_id *writer)
+static uint64_t named_by(struct bytes version, const uint8_t writer[SCL_PREFIX_BYTES])
 {
     uint8_t prefix[SCL_PREFIX_BYTES];
     uint64_t term, epoch, sequence;
     bool is_whole = read_begin(&version, prefix, &term, &epoch);
     while (is_whole && version.length > 0) {
         is_whole = read_head(&version, prefix, &sequence);
-        if (is_whole && memcmp(writer->bytes, prefix, SCL_PREFIX_BYTES) == 0) {
+        if (is_whole && memcmp(writer, prefix, SCL_PREFIX_BYTES) == 0) {
             return sequence;
         }
     }
     return 0;
+}
+
+/* How far this replica names a branch by itself. */
+static uint64_t known_sequence(const struct scl *scl, size_t index,
+                               const struct dependency *dependency)
+{
+    const struct capsule_member *member = capsule_member_at(scl->capsule, index);
+    if (member->role == MEMBER_LEADER) {
+        // What its LOCKs have made count: they were held before they were applied.
+        return writer_id_equal(&member->id, &scl->lock_leader) ? scl->lock_applied : 0;
+    }
+    if (dependency->has_overflowed) {
+        return member->head.sequence;
+    }
+    uint64_t claimed = durable_claimed(scl->durable, &member->id);
+    uint64_t synced = scl->peers[index].synced_sequence;
+    uint64_t sequence = claimed < synced ? synced : claimed;
+    uint64_t rested = dependency_on(dependency, (uint32_t)index);
+    if (writer_id_equal(&member->id, &scl->id) && rested < dependency->own_sequence) {
+        rested = dependency->own_sequence;
+    }
+    return sequence < rested ? rested : sequence;
 }
 
 /* How far a token names this branch. */
@@ -80,48 +102,20 @@ static uint64_t named_sequence(const struct scl *scl, size_t index,
                                const struct dependency *dependency, struct bytes after)
 {
     const struct capsule_member *member = capsule_member_at(scl->capsule, index);
-    if (member->role == MEMBER_LEADER) {
-        // What its LOCKs have made count: they were held before they were applied.
-        return writer_id_equal(&member->id, &scl->lock_leader) ? scl->lock_applied : 0;
-    }
-    uint64_t claimed = durable_claimed(scl->durable, &member->id);
-    uint64_t synced = scl->peers[index].synced_sequence;
-    uint64_t sequence = claimed < synced ? synced : claimed;
-    uint64_t rested = dependency_on(dependency, (uint32_t)index);
-    uint64_t seen = named_by(after, &member->id);
-    if (writer_id_equal(&member->id, &scl->id) && rested < dependency->own_sequence) {
-        rested = dependency->own_sequence;
-    }
-    sequence = sequence < rested ? rested : sequence;
+    uint64_t sequence = known_sequence(scl, index, dependency);
+    uint64_t seen = named_by(after, member->id.bytes);
     sequence = sequence < seen ? seen : sequence;
-    bool rests_on_all = dependency->has_overflowed;
-    return rests_on_all || sequence > member->head.sequence ? member->head.sequence : sequence;
+    return sequence > member->head.sequence ? member->head.sequence : sequence;
 }
 
-enum status scl_version(const struct scl *scl, const struct dependency *dependency,
-                        struct bytes after, char text[SCL_VERSION_BYTES_MAX])
+static enum status add_head(char text[SCL_VERSION_BYTES_MAX], int *length,
+                            const uint8_t writer[SCL_PREFIX_BYTES], uint64_t sequence)
 {
     char prefix[2 * SCL_PREFIX_BYTES + 1];
-    hex_encode(prefix, capsule_name(scl->capsule)->bytes, SCL_PREFIX_BYTES);
-    int length = snprintf(text, SCL_VERSION_BYTES_MAX, "%s.%" PRIu64 ".%" PRIu64, prefix,
-                          capsule_term(scl->capsule), scl->joined_epoch);
-    for (size_t i = 0; i < scl->peer_count; i++) {
-        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
-        if (member->head.sequence <= scl->peers[i].joined_sequence) {
-            continue;
-        }
-        uint64_t sequence = named_sequence(scl, i, dependency, after);
-        if (sequence <= scl->peers[i].joined_sequence) {
-            continue;
-        }
-        hex_encode(prefix, member->id.bytes, SCL_PREFIX_BYTES);
-        length += snprintf(text + length, SCL_VERSION_BYTES_MAX - (size_t)length, ".%s-%" PRIu64,
-                           prefix, sequence);
-        if (length >= SCL_VERSION_BYTES_MAX) {
-            return STATUS_FULL;
-        }
-    }
-    return STATUS_OK;
+    hex_encode(prefix, writer, SCL_PREFIX_BYTES);
+    *length += snprintf(text + *length, SCL_VERSION_BYTES_MAX - (size_t)*length, ".%s-%" PRIu64,
+                        prefix, sequence);
+    return *length >= SCL_VERSION_BYTES_MAX ? STATUS_FULL : STATUS_OK;
 }
 
 /* `has_ended`: all that was written in the token's term or before, and counts, is known here. */
@@ -146,6 +140,55 @@ static enum status reaches_head(const struct scl *scl, const uint8_t prefix[SCL_
         }
     }
     return has_ended ? STATUS_CLOSED : STATUS_GAP;
+}
+
+/*
+ * What `after` names, and the joined epoch covers here: who answered before may not have known what
+ * its SYNC lists (joined_sequence), and only a later epoch takes the place of a head.
+ */
+static enum status add_seen(const struct scl *scl, struct bytes after,
+                            char text[SCL_VERSION_BYTES_MAX], int *length)
+{
+    uint8_t prefix[SCL_PREFIX_BYTES];
+    uint64_t term, epoch, sequence;
+    if (!read_begin(&after, prefix, &term, &epoch) || epoch != scl->joined_epoch) {
+        return STATUS_OK;
+    }
+    while (after.length > 0 && read_head(&after, prefix, &sequence)) {
+        bool is_named = named_by(bytes_text(text), prefix) > 0;
+        if (is_named || reaches_head(scl, prefix, sequence, true) != STATUS_OK) {
+            continue;
+        }
+        enum status status = add_head(text, length, prefix, sequence);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status scl_version(const struct scl *scl, const struct dependency *dependency,
+                        struct bytes after, char text[SCL_VERSION_BYTES_MAX])
+{
+    char prefix[2 * SCL_PREFIX_BYTES + 1];
+    hex_encode(prefix, capsule_name(scl->capsule)->bytes, SCL_PREFIX_BYTES);
+    int length = snprintf(text, SCL_VERSION_BYTES_MAX, "%s.%" PRIu64 ".%" PRIu64, prefix,
+                          capsule_term(scl->capsule), scl->joined_epoch);
+    for (size_t i = 0; i < scl->peer_count; i++) {
+        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
+        if (member->head.sequence <= scl->peers[i].joined_sequence) {
+            continue;
+        }
+        uint64_t sequence = named_sequence(scl, i, dependency, after);
+        if (sequence <= scl->peers[i].joined_sequence) {
+            continue;
+        }
+        enum status status = add_head(text, &length, member->id.bytes, sequence);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return add_seen(scl, after, text, &length);
 }
 
 enum status scl_version_reaches(const struct scl *scl, struct bytes version)

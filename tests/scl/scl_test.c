@@ -1162,6 +1162,45 @@ static void p6_a_token_names_what_the_joined_sync_does_not_cover(void **state)
     fixture_free(f);
 }
 
+static void p6_an_answer_names_what_its_client_has_named_until_a_later_epoch(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    char name[9], earlier[SCL_VERSION_BYTES_MAX], text[SCL_VERSION_BYTES_MAX];
+    char of_worker[32], of_leader[32];
+    const struct dependency nothing = {0};
+    get_ready(f);
+    capsule_world_put(&f->world, f->a, "key", "1");
+    capsule_world_sync(&f->world);
+    feed_rest(f);
+    receipt(f, 0, f->world.leader, f->world.leader->head.sequence);
+    snprintf(name, sizeof name, "%.8s", token_of(f, text));
+    assert_null(strchr(text, '-'));
+    // Another one names more: it began from a MANIFEST, or knows less of what the SYNC lists.
+    name_head(f->a, 1, of_worker);
+    name_head(f->world.leader, (unsigned)f->world.leader->head.sequence, of_leader);
+    snprintf(earlier, sizeof earlier, "%s.1.1%s%s", name, of_worker, of_leader);
+    assert_int_equal(reaches(f, earlier), STATUS_OK);
+    assert_int_equal(scl_version(f->scl, &nothing, bytes_text(earlier), text), STATUS_OK);
+    assert_non_null(strstr(text, of_worker));
+    assert_non_null(strstr(text, of_leader));
+    assert_int_equal(strlen(text), strlen(earlier));
+
+    // A later epoch takes the place of what it lists; a leader is listed when it has ended.
+    capsule_world_sync(&f->world);
+    feed_rest(f);
+    receipt(f, 0, f->world.leader, f->world.leader->head.sequence);
+    assert_int_equal(scl_version(f->scl, &nothing, bytes_text(earlier), text), STATUS_OK);
+    assert_non_null(strstr(text, ".1.2"));
+    assert_null(strstr(text, of_worker));
+    assert_non_null(strstr(text, of_leader));
+    // What is not here is not named.
+    snprintf(earlier, sizeof earlier, "%s.1.2.00000000-1", name);
+    assert_int_equal(scl_version(f->scl, &nothing, bytes_text(earlier), text), STATUS_OK);
+    assert_null(strchr(text, '-'));
+    fixture_free(f);
+}
+
 static void p6_a_token_of_a_later_term_or_epoch_is_not_reached(void **state)
 {
     (void)state;
@@ -1854,6 +1893,7 @@ int main(void)
         cmocka_unit_test(p6_a_token_is_reached_by_who_has_seen_as_much),
         cmocka_unit_test(p6_a_token_names_what_stores_hold_or_its_answer_rests_on),
         cmocka_unit_test(p6_a_token_names_what_the_joined_sync_does_not_cover),
+        cmocka_unit_test(p6_an_answer_names_what_its_client_has_named_until_a_later_epoch),
         cmocka_unit_test(p6_a_token_of_a_later_term_or_epoch_is_not_reached),
         cmocka_unit_test(p6_a_token_beyond_a_cut_is_lost),
         cmocka_unit_test(p11_ends_when_its_branch_is_closed),
