@@ -1397,6 +1397,30 @@ static void a_gap_is_asked_for_once_at_a_time(void **state)
     fixture_free(f);
 }
 
+static void p9_the_log_is_read_again_when_nothing_else_brings_what_is_awaited(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct frame_fetch fetch;
+    uint32_t request;
+    get_ready(f);
+    // The MEMBER of this one got lost, and nobody answers who is asked for it.
+    capsule_world_put(&f->world, capsule_world_admit(&f->world, MEMBER_WORKER), "key", "value");
+    assert_int_equal(feed(f, f->world.record_count - 1), STATUS_OK);
+    bool has_asked = false;
+    for (int i = 0; i < 100 && !has_asked; i++) {
+        tick(f, 100 * MS);
+        while (take_fetch(f, &fetch, &request)) {
+            has_asked = has_asked || (writer_id_equal(&fetch.writer, &everyone) &&
+                                      fetch.from == 1 && fetch.to == UINT64_MAX);
+        }
+    }
+    assert_true(has_asked);
+    feed_rest(f);
+    assert_value(f, "key", "value");
+    fixture_free(f);
+}
+
 static void p5_a_gap_is_asked_for_while_other_branches_go_on(void **state)
 {
     (void)state;
@@ -1901,6 +1925,7 @@ int main(void)
         cmocka_unit_test(p11_refuses_what_lies_beyond_a_cut),
         cmocka_unit_test(the_log_is_fetched_in_pages),
         cmocka_unit_test(a_gap_is_asked_for_once_at_a_time),
+        cmocka_unit_test(p9_the_log_is_read_again_when_nothing_else_brings_what_is_awaited),
         cmocka_unit_test(p5_a_gap_is_asked_for_while_other_branches_go_on),
         cmocka_unit_test(what_a_sync_lists_is_asked_for),
         cmocka_unit_test(what_a_cut_names_is_asked_for),
