@@ -238,15 +238,14 @@ enum status app_sync_replace(const struct app *app, const struct app_sync *sync)
     return app_write(app, APP_SYNC, bytes_of(text, (size_t)length), 0600);
 }
 
-enum status app_sync_save(const struct app *app, const struct app_sync *sync)
+enum status app_sync_check(const struct app *app, const struct app_sync *sync)
 {
-    struct app_sync known;
-    enum status status = app_sync_load(app, &known);
-    if (status != STATUS_OK || hash_is_zero(&sync->hash) ||
-        (!hash_is_zero(&known.hash) && sync->epoch <= known.epoch)) {
-        return status;
+    struct app_sync kept;
+    enum status status = app_sync_load(app, &kept);
+    if (status == STATUS_OK && !hash_is_zero(&kept.hash) && sync->epoch <= kept.epoch) {
+        status = STATUS_STALE;
     }
-    return app_sync_replace(app, sync);
+    return status;
 }
 
 enum status app_policy(const struct app *app, struct policy *policy)

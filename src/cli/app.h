@@ -88,10 +88,10 @@ struct app_sync {
 };
 MUST_CHECK enum status app_sync_load(const struct app *app, struct app_sync *sync);
 
-/* Keep it when it is newer than the one kept. */
-MUST_CHECK enum status app_sync_save(const struct app *app, const struct app_sync *sync);
+/* STATUS_STALE: the one kept is as new. */
+MUST_CHECK enum status app_sync_check(const struct app *app, const struct app_sync *sync);
 
-/* Keep it whatever is kept: the owner has given that up. */
+/* Keep it whatever is kept. */
 MUST_CHECK enum status app_sync_replace(const struct app *app, const struct app_sync *sync);
 
 /* policy.json, parsed. */

@@ -88,7 +88,8 @@ static bool sync_directory_of(const char *path)
 enum status file_replace(const char *path, struct bytes bytes, mode_t mode)
 {
     char aside[FILE_PATH_BYTES];
-    int length = snprintf(aside, sizeof aside, "%s.new", path);
+    // Another process may be replacing the same file.
+    int length = snprintf(aside, sizeof aside, "%s.%ld.new", path, (long)getpid());
     if (length < 0 || (size_t)length >= sizeof aside) {
         errno = ENAMETOOLONG;
         return STATUS_IO;

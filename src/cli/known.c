@@ -1,9 +1,12 @@
 /* src/cli/known.c */
 #include "cli/known.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "cli/report.h"
@@ -50,6 +53,41 @@ enum status known_load(struct known *known, const struct app *app)
     return STATUS_OK;
 }
 
+/* Commands, the host's and a keeper's run side by side; what is known never goes back. */
+static int lock_owner(const struct app *app)
+{
+    char path[FILE_PATH_BYTES];
+    app_path(app, "owner", path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX) != 0) {
+        report_error("cannot lock '%s': %s", path, strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    return fd;
+}
+
+/* STATUS_STALE: another process has written what is newer. */
+static enum status write_known(const struct app *app, const struct app_sync *sync,
+                               struct bytes warrant, bool is_given_up)
+{
+    int lock = lock_owner(app);
+    if (lock < 0) {
+        return STATUS_IO;
+    }
+    enum status status = is_given_up ? STATUS_OK : app_sync_check(app, sync);
+    if (status == STATUS_OK) {
+        status = app_write(app, KNOWN_WARRANT, warrant, 0600);
+    }
+    if (status == STATUS_OK) {
+        status = app_sync_replace(app, sync);
+    }
+    close(lock);
+    return status;
+}
+
 enum status known_take(struct known *known, const struct app *app,
                        const struct message_answer *answer)
 {
@@ -70,10 +108,11 @@ enum status known_take(struct known *known, const struct app *app,
         report_error("the leader does not show that stores hold its newest SYNC");
         return STATUS_FORGED;
     }
-    status = app_write(app, KNOWN_WARRANT, answer->statements, 0600);
     const struct app_sync sync = {.epoch = answer->sync_epoch, .hash = answer->sync};
-    if (status == STATUS_OK) {
-        status = is_given_up ? app_sync_replace(app, &sync) : app_sync_save(app, &sync);
+    status = write_known(app, &sync, answer->statements, is_given_up);
+    if (status == STATUS_STALE) {
+        known_release(known);
+        return known_load(known, app);
     }
     if (status == STATUS_OK) {
         known->sync = sync;

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/app.h"
@@ -66,7 +67,7 @@ static void a_number_is_0_at_first_and_then_what_it_was_raised_to(void **state)
     assert_int_equal(app_number(*state, APP_TERM, &number), STATUS_MALFORMED);
 }
 
-static void p8_the_newest_sync_is_kept_and_no_older_one_replaces_it(void **state)
+static void p8_a_sync_older_than_the_one_kept_is_known_as_such(void **state)
 {
     const struct app_sync newer = {.epoch = 9, .hash = hash_of("9", 1)};
     const struct app_sync older = {.epoch = 8, .hash = hash_of("8", 1)};
@@ -74,9 +75,11 @@ static void p8_the_newest_sync_is_kept_and_no_older_one_replaces_it(void **state
     struct app_sync known;
     assert_int_equal(app_sync_load(*state, &known), STATUS_OK);
     assert_true(hash_is_zero(&known.hash));
-    assert_int_equal(app_sync_save(*state, &newer), STATUS_OK);
-    assert_int_equal(app_sync_save(*state, &older), STATUS_OK);
-    assert_int_equal(app_sync_save(*state, &none), STATUS_OK);
+    assert_int_equal(app_sync_check(*state, &newer), STATUS_OK);
+    assert_int_equal(app_sync_replace(*state, &newer), STATUS_OK);
+    assert_int_equal(app_sync_check(*state, &newer), STATUS_STALE);
+    assert_int_equal(app_sync_check(*state, &older), STATUS_STALE);
+    assert_int_equal(app_sync_check(*state, &none), STATUS_STALE);
     assert_int_equal(app_sync_load(*state, &known), STATUS_OK);
     assert_int_equal(known.epoch, 9);
     assert_true(hash_equal(&known.hash, &newer.hash));
@@ -103,12 +106,39 @@ static void a_secret_comes_back_unless_others_may_read_it(void **state)
     assert_int_equal(app_seed(*state, &seed), STATUS_MALFORMED);
 }
 
+static void processes_that_write_one_file_are_not_in_each_others_way(void **state)
+{
+    enum { PROCESS_COUNT = 4, WRITE_COUNT = 50 };
+    pid_t pids[PROCESS_COUNT];
+    uint64_t number;
+    for (int i = 0; i < PROCESS_COUNT; i++) {
+        pids[i] = fork();
+        assert_true(pids[i] >= 0);
+        for (int k = 0; pids[i] == 0 && k < WRITE_COUNT; k++) {
+            if (app_raise(*state, APP_TERM, 7) != STATUS_OK) {
+                _exit(1);
+            }
+        }
+        if (pids[i] == 0) {
+            _exit(0);
+        }
+    }
+    for (int i = 0; i < PROCESS_COUNT; i++) {
+        int ended;
+        assert_int_equal(waitpid(pids[i], &ended, 0), pids[i]);
+        assert_true(WIFEXITED(ended) && WEXITSTATUS(ended) == 0);
+    }
+    assert_int_equal(app_number(*state, APP_TERM, &number), STATUS_OK);
+    assert_int_equal(number, 7);
+}
+
 int main(void)
 {
 #define WITH_APP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH_APP(a_number_is_0_at_first_and_then_what_it_was_raised_to),
-        WITH_APP(p8_the_newest_sync_is_kept_and_no_older_one_replaces_it),
+        WITH_APP(p8_a_sync_older_than_the_one_kept_is_known_as_such),
+        WITH_APP(processes_that_write_one_file_are_not_in_each_others_way),
         WITH_APP(a_secret_comes_back_unless_others_may_read_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
