@@ -350,6 +350,10 @@ MUST_CHECK enum status takeover_receive_fenced(struct leader *leader, struct byt
                                                struct leader_time time);
 /* All that earlier terms left is here: write the first records. */
 MUST_CHECK enum status takeover_write(struct leader *leader, struct leader_time time);
+/* P8: the owner has seen a SYNC that is not in what leaders wrote. All of that is here. */
+bool takeover_is_rolled_back(struct leader *leader);
+/* Then: let the other stores answer, too; load again with those that do, or tell the owner. */
+MUST_CHECK enum status takeover_await_holder(struct leader *leader, uint64_t now_us);
 /* Tell the owner why this term cannot begin. STATUS_CLOSED, STATUS_NO_MEMORY. */
 MUST_CHECK enum status takeover_give_up(struct leader *leader, enum status code, const char *text);
 MUST_CHECK enum status takeover_tick(struct leader *leader, struct leader_time time);

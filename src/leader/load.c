@@ -749,6 +749,10 @@ static enum status next_want(struct leader *leader, struct leader_time time)
         log_event(leader->log,
                   "records are missing writer=%s from=%" PRIu64 " to=%" PRIu64 " store=%s", writer,
                   want.from, want.to, store);
+        // The chain alone shows a rollback, and what it names may have gone with what was lost.
+        if (is_chain_here(leader) && takeover_is_rolled_back(leader)) {
+            return takeover_await_holder(leader, time.now_us);
+        }
         // What a store holds it has verified itself: this one lies, or is damaged.
         return load->is_refused
                    ? begin_without(leader, &want.store, STATUS_DAMAGED,

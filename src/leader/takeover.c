@@ -156,8 +156,7 @@ static enum status write_first_records(struct leader *leader, uint64_t now_us)
     return status;
 }
 
-/* P8: the owner has seen a SYNC that the stores no longer hold. */
-static bool is_rolled_back(struct leader *leader)
+bool takeover_is_rolled_back(struct leader *leader)
 {
     struct term term;
     const struct genesis *genesis = capsule_genesis(leader->capsule);
@@ -230,7 +229,7 @@ static enum status tick_refusing(struct leader *leader, uint64_t now_us)
  * A store that has not answered yet may hold what these lack. It is asked once more, for
  * everything: an answer about one branch must never be taken for one about all.
  */
-static enum status await_holder(struct leader *leader, uint64_t now_us)
+enum status takeover_await_holder(struct leader *leader, uint64_t now_us)
 {
     leader->rollback_us = now_us;
     leader->rollback_answers = leader->all.answer_count;
@@ -260,8 +259,8 @@ enum status takeover_write(struct leader *leader, struct leader_time time)
             leader, STATUS_DAMAGED,
             "the store lacks bodies that no PRUNE names; run 'paranoid capsule verify'");
     }
-    if (is_rolled_back(leader)) {
-        return await_holder(leader, time.now_us);
+    if (takeover_is_rolled_back(leader)) {
+        return takeover_await_holder(leader, time.now_us);
     }
     note_loaded(leader);
     enum status status = write_first_records(leader, time.now_us);

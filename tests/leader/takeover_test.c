@@ -1,9 +1,10 @@
 /* tests/leader/takeover_test.c */
 
 /*
- * Goal: a leader may die at any record while it takes over, and the next one goes on.
+ * Goal: a leader may die at any record while it takes over, and the next one goes on; the owner is
+ * told of a rollback whatever else is missing.
  * Method: one leader after another against a store that keeps the first n records of a
- * term and then no more (leader_world).
+ * term and then no more, or signs for what it does not have (leader_world).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -77,9 +78,48 @@ static void p9_a_leader_may_die_at_any_record_of_its_takeover(void **state)
     }
 }
 
+static void p8_a_rollback_is_told_though_records_are_missing_as_well(void **state)
+{
+    (void)state;
+    struct leader_world *world = malloc(sizeof *world);
+    struct leader_world_joiner joiner;
+    assert_non_null(world);
+    leader_world_init(world, 6);
+    leader_world_begin(world);
+    leader_world_lead(world, 1);
+    leader_world_joiner_init(world, &joiner);
+    leader_world_join(world, &joiner, MEMBER_WORKER, &world->capsule);
+    assert_true(joiner.is_granted);
+
+    // The store signs for a record that it does not give.
+    size_t signed_count = 0;
+    for (uint32_t i = 0; i < world->head_count; i++) {
+        if (writer_id_equal(&world->heads[i].writer, &joiner.id)) {
+            world->heads[i].head = (struct head){.sequence = 1, .hash = {{1}}};
+            signed_count++;
+        }
+    }
+    assert_int_equal(signed_count, 1);
+    leader_world_restart(world);
+    leader_world_lead(world, 2);
+    assert_false(leader_is_leading(world->leader));
+    assert_int_equal(world->answer, STATUS_GAP);
+
+    // And it lacks a SYNC that the owner has seen: that weighs more.
+    world->sync = (struct sync_pair){.epoch = 1000, .hash = {{2}}};
+    leader_world_restart(world);
+    leader_world_lead(world, 3);
+    assert_false(leader_is_leading(world->leader));
+    assert_int_equal(world->answer, STATUS_FORGED);
+    leader_world_joiner_release(&joiner);
+    leader_world_release(world);
+    free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(p8_a_rollback_is_told_though_records_are_missing_as_well),
         cmocka_unit_test(p9_a_leader_may_die_at_any_record_of_its_takeover),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
