@@ -13,12 +13,16 @@
  * they hold, the longest head among that is the cut. A new leader closes all branches so, around
  * everything (takeover.c); a living one each branch whose enclave has ended:
  *
- *   closing_begin() ──R fences──► its last record is fetched ──► CLOSE
+ *   closing_begin() ──R fences──► its last records are fetched ──► CLOSE
+ *
+ * Invariant: of what lies below a cut that this leader wrote, it keeps what perhaps one store alone
+ * holds, until W do: that store may lose its disk before the others have asked it.
  */
 
 void closing_release(struct leader_closing *closing)
 {
     buffer_release(&closing->fences);
+    buffer_release(&closing->tail);
     *closing = (struct leader_closing){.is_used = false};
 }
 
@@ -130,14 +134,32 @@ uint64_t closing_lamport(struct leader *leader, const struct record *record)
 
 /* ---- one branch of a living term ---- */
 
-/* All R answers are here: the last record of the branch says how far its clock went. */
-static enum status fetch_last(struct leader *leader, struct leader_closing *closing,
+/* The first record that W stores may lack: all who answered, or a SYNC, have those before it. */
+static uint64_t tail_begin(struct leader *leader, const struct leader_closing *closing)
+{
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &closing->writer);
+    uint64_t least = closing->cut.sequence - 1;
+    struct cursor in = cursor_over(closing->fences.bytes, closing->fences.length);
+    struct receipt fence;
+    struct head head;
+    while (closing_next_fence(&in, &fence)) {
+        if (closing_fence_lists(&fence, &closing->writer, &head) && head.sequence < least) {
+            least = head.sequence;
+        }
+    }
+    uint64_t listed = leader_peer_of(leader, member)->listed.sequence;
+    return (listed > least && listed < closing->cut.sequence ? listed : least) + 1;
+}
+
+/* The very last one says how far the clock of the branch went. */
+static enum status fetch_tail(struct leader *leader, struct leader_closing *closing,
                               uint64_t now_us)
 {
     closing->asked_us = now_us;
+    closing->fetch_from = closing->next;
     const struct frame_fetch fetch = {
         .writer = closing->writer,
-        .from = closing->cut.sequence,
+        .from = closing->next,
         .to = closing->cut.sequence,
         .max_bytes = RECORD_BYTES_MAX,
     };
@@ -158,6 +180,10 @@ static enum status finish(struct leader *leader, struct leader_closing *closing,
     }
     channel_free(peer->channel);
     peer->channel = NULL;
+    buffer_release(&peer->tail);
+    peer->tail = closing->tail;
+    peer->tail_us = now_us;
+    closing->tail = BUFFER_EMPTY;
     status = closing_write(leader, &closing->writer, closing->cut, closing->reason,
                            buffer_bytes(&closing->fences), now_us);
     closing_release(closing);
@@ -181,25 +207,49 @@ enum status closing_receive_fence(struct leader *leader, const struct receipt *f
             closing->cut_store = fence->store;
         }
         if (closing->answer_count >= leader_answers_needed(leader)) {
+            closing->next = closing->cut.sequence == 0 ? 0 : tail_begin(leader, closing);
             status = closing->cut.sequence == 0 ? finish(leader, closing, 0, now_us)
-                                                : fetch_last(leader, closing, now_us);
+                                                : fetch_tail(leader, closing, now_us);
         }
     }
     return status;
+}
+
+/* The next one of the tail; what does not follow the one before it is none of it. */
+static enum status take(struct leader *leader, struct leader_closing *closing,
+                        const struct record *record, uint64_t now_us)
+{
+    static const struct hash none;
+    const struct hash parent = record->parent_count > 0 ? record_parent(record, 0) : none;
+    bool is_pruned = record->is_pruned;
+    bool is_next =
+        record->sequence == closing->next &&
+        (hash_equal(&closing->last, &none) || hash_equal(&closing->last, &parent)) &&
+        (!is_pruned || capsule_is_pruned(leader->capsule, &record->writer, record->sequence));
+    if (!is_next) {
+        return STATUS_OK;
+    }
+    enum status status = STATUS_OK;
+    if (!is_pruned && closing->tail.length + record->whole.length <= LEADER_TAIL_BYTES_MAX) {
+        status = buffer_append(&closing->tail, record->whole.at, record->whole.length);
+    }
+    closing->last = record->hash;
+    closing->next++;
+    bool is_cut = hash_equal(&record->hash, &closing->cut.hash);
+    return status == STATUS_OK && is_cut
+               ? finish(leader, closing, closing_lamport(leader, record), now_us)
+               : status;
 }
 
 enum status closing_receive_record(struct leader *leader, uint32_t request,
                                    const struct record *record, uint64_t now_us)
 {
     enum status status = STATUS_OK;
-    bool is_lost =
-        record->is_pruned && !capsule_is_pruned(leader->capsule, &record->writer, record->sequence);
-    for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK && !is_lost; i++) {
+    for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
         struct leader_closing *closing = &leader->closings[i];
         if (closing->is_used && closing->fetch_request == request &&
-            writer_id_equal(&record->writer, &closing->writer) &&
-            hash_equal(&record->hash, &closing->cut.hash)) {
-            status = finish(leader, closing, closing_lamport(leader, record), now_us);
+            writer_id_equal(&record->writer, &closing->writer)) {
+            status = take(leader, closing, record, now_us);
         }
     }
     return status;
@@ -219,14 +269,55 @@ static enum status begin_again(struct leader *leader, struct leader_closing *clo
     return closing_fence(leader, closing, now_us);
 }
 
-enum status closing_tick(struct leader *leader, uint64_t now_us)
+static enum status send_tail(struct leader *leader, struct bytes tail)
+{
+    static const struct writer_id everyone;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && tail.length > 0) {
+        size_t length = record_length(tail.at, tail.length);
+        status = leader_send(leader, FRAME_RECORD, 0, &everyone, bytes_of(tail.at, length));
+        tail = bytes_of(tail.at + length, tail.length - length);
+    }
+    return status;
+}
+
+/* What W stores have not come to hold of themselves. */
+static enum status repeat_tails(struct leader *leader, uint64_t now_us)
 {
     enum status status = STATUS_OK;
+    for (size_t i = 0; i < leader->peer_count && status == STATUS_OK; i++) {
+        struct leader_peer *peer = &leader->peers[i];
+        if (peer->tail.length == 0) {
+            continue;
+        }
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        if (durable_covers(leader->durable, &member->id, member->cut.sequence)) {
+            buffer_release(&peer->tail);
+        } else if (now_us >= peer->tail_us + LEADER_ASK_US) {
+            peer->tail_us = now_us;
+            status = send_tail(leader, buffer_bytes(&peer->tail));
+        }
+    }
+    return status;
+}
+
+/* Nothing came, or a part of what was asked for: more than one answer holds. */
+static enum status ask_again(struct leader *leader, struct leader_closing *closing, uint64_t now_us)
+{
+    if (closing->fetch_request == 0) {
+        return closing_fence(leader, closing, now_us);
+    }
+    bool has_grown = closing->fetch_from < closing->next && closing->next <= closing->cut.sequence;
+    return has_grown ? fetch_tail(leader, closing, now_us) : begin_again(leader, closing, now_us);
+}
+
+enum status closing_tick(struct leader *leader, uint64_t now_us)
+{
+    enum status status = repeat_tails(leader, now_us);
     for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
         struct leader_closing *closing = &leader->closings[i];
         if (closing->is_used && now_us >= closing->asked_us + LEADER_ASK_US) {
-            status = closing->fetch_request == 0 ? closing_fence(leader, closing, now_us)
-                                                 : begin_again(leader, closing, now_us);
+            status = ask_again(leader, closing, now_us);
         }
     }
     return status;

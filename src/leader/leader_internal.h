@@ -28,6 +28,8 @@ enum {
     LEADER_ROTATIONS_MAX = 16,  // that the owner waits for
     LEADER_RUN_MAX = 64,        // records vouched for by one signature while loading
 
+    LEADER_TAIL_BYTES_MAX = 96 << 20,  // of a closed branch; an honest writer waits sooner
+
     LEADER_ASK_US = 1000 * 1000,  // an unanswered question to the stores is repeated
 };
 
@@ -79,13 +81,15 @@ struct leader_peer {
     uint64_t eoe_lamport;
     uint64_t eoe_joined;      // L of the SYNC its branch had joined at that EOE
     uint64_t closed_lamport;  // the greatest in a closed branch
+    struct buffer tail;       // its last records, until W stores hold it up to the cut (closing.c)
+    uint64_t tail_us;         // when they were sent last
     struct head manifest;     // of a compactor: the newest it has sent
 
     uint64_t lock_sequence;   // the greatest that was read or written under any lock
     struct buffer last_data;  // its newest DATA or EOE record, while loading
 };
 
-/* A branch being closed: fenced by R stores, its last record fetched, then CLOSE. */
+/* A branch being closed: fenced by R stores, its last records fetched, then CLOSE. */
 struct leader_closing {
     bool is_used;
     struct writer_id writer;
@@ -96,6 +100,10 @@ struct leader_closing {
     struct head cut;
     struct writer_id cut_store;  // who holds it
     uint32_t fetch_request;      // 0: not yet
+    uint64_t fetch_from;         // as asked for last
+    uint64_t next;               // the record awaited; what came before it:
+    struct hash last;
+    struct buffer tail;
     uint64_t asked_us;
 };
 
