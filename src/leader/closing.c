@@ -138,7 +138,7 @@ uint64_t closing_lamport(struct leader *leader, const struct record *record)
 static uint64_t tail_begin(struct leader *leader, const struct leader_closing *closing)
 {
     const struct capsule_member *member = capsule_member_find(leader->capsule, &closing->writer);
-    uint64_t least = closing->cut.sequence - 1;
+    uint64_t before_cut = closing->cut.sequence - 1, least = before_cut;
     struct cursor in = cursor_over(closing->fences.bytes, closing->fences.length);
     struct receipt fence;
     struct head head;
@@ -148,7 +148,8 @@ static uint64_t tail_begin(struct leader *leader, const struct leader_closing *c
         }
     }
     uint64_t listed = leader_peer_of(leader, member)->listed.sequence;
-    return (listed > least && listed < closing->cut.sequence ? listed : least) + 1;
+    listed = listed < before_cut ? listed : before_cut;
+    return (listed < least ? least : listed) + 1;
 }
 
 /* The very last one says how far the clock of the branch went. */
