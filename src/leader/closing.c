@@ -302,11 +302,14 @@ static enum status repeat_tails(struct leader *leader, uint64_t now_us)
     return status;
 }
 
-/* Nothing came, or a part of what was asked for: more than one answer holds. */
+/*
+ * Too few fences came: those that did no longer count, a store may have lost its disk since, and
+ * its promise with it. Or a part of what was asked for: more than one answer holds.
+ */
 static enum status ask_again(struct leader *leader, struct leader_closing *closing, uint64_t now_us)
 {
     if (closing->fetch_request == 0) {
-        return closing_fence(leader, closing, now_us);
+        return begin_again(leader, closing, now_us);
     }
     bool has_grown = closing->fetch_from < closing->next && closing->next <= closing->cut.sequence;
     return has_grown ? fetch_tail(leader, closing, now_us) : begin_again(leader, closing, now_us);
