@@ -5,8 +5,9 @@ The search is that of Wing and Gong, with the memory of Lowe: take any operation
 before the first answer still outstanding, step the model, and go on; back when none fits; never
 twice through the same set of taken operations with the same state.
 
-An operation whose outcome is unknown need not be taken at all. Of those that ask for the same thing
-the earliest invoked is taken first: no later one could do what it cannot.
+An operation whose outcome is unknown need not be taken at all, and is tried only when no other fits.
+Of those that ask for the same thing the earliest invoked is taken first: no later one could do what
+it cannot.
 """
 import time
 
@@ -94,7 +95,7 @@ class _Search:
                 last[same] = number
         self.answers_left = len(self.answer_place)
         # Where the search stands.
-        self.place = self.next[0]
+        self.place, self.tries_unknown = self.next[0], False
         self.taken, self.path, self.seen = 0, [], set()
         self.stuck, self.longest = None, -1
 
@@ -125,10 +126,21 @@ class _Search:
         return self.step(self.state, operation.f, operation.value, operation.result,
                          operation.outcome == history.OK)
 
+    def _is_unknown(self, number):
+        return self.operations[number].outcome == history.INFO
+
+    def _is_in_vain(self, number):
+        """A write right after an unknown one: that need not have been taken."""
+        before = self.operations[self.path[-1][0]] if self.path != [] else None
+        return before is not None and before.outcome == history.INFO and \
+            before.f == "write" and self.operations[number].f == "write"
+
     def _can_take(self, number):
         """Steps the model, unless this has been tried."""
         waits_for = self.waits_for.get(number)
         if waits_for is not None and self.taken >> waits_for & 1 == 0:
+            return False
+        if self._is_in_vain(number):
             return False
         state = self._stepped(number)
         configuration = (self.taken | 1 << number, state)
@@ -145,11 +157,14 @@ class _Search:
             steps -= 1
             number = self.number[self.place]
             if not self.is_answer[self.place]:
-                if self._can_take(number):
+                if self._is_unknown(number) == self.tries_unknown and self._can_take(number):
                     self._take(number)
-                    self.place = self.next[0]
+                    self.place, self.tries_unknown = self.next[0], False
                 else:
                     self.place = self.next[self.place]
+                continue
+            if not self.tries_unknown:
+                self.place, self.tries_unknown = self.next[0], True
                 continue
             # An answer to what could not be taken: something taken before was wrong.
             if len(self.path) > self.longest:
@@ -159,6 +174,7 @@ class _Search:
             number, self.state = self.path.pop()
             self.taken &= ~(1 << number)
             self._put_back(number)
+            self.tries_unknown = self._is_unknown(number)
             self.place = self.next[self.call_place[number]]
         return True if self.answers_left == 0 else None
 
