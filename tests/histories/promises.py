@@ -16,13 +16,14 @@ the reader has seen. (That somebody wrote the cause before the effect does not b
 read the effect: the promise is about states, not about causes.) What nobody has put is never read;
 what is unknown may have happened or not, but not both.
 """
-import bisect
+import collections
 import json
 
 import history
 import linearizable
 
 _CHANGES = ("put", "delete")
+_READS = ("get", "final")
 _LAST = ("final", "final-list")  # reads after all faults have ended, at each worker
 _LOCKED = {"add": "counter", "cas": "register"}
 
@@ -60,87 +61,117 @@ def _rank(etag):
     return int(lamport), writer
 
 
-# ---- for each chain how many of its operations ----
-
-def _add(counts, other):
-    for chain, count in other.items():
-        if counts.get(chain, 0) < count:
-            counts[chain] = count
-
+# ---- what is known ----
 
 class _State:
-    """What somebody has seen, and what is before it."""
+    """What somebody has seen, and what is before it: for each key the latest changes.
+
+    Changes before a latest one are known with it, and need not be named: a state grows with the
+    keys, not with the history."""
 
     def __init__(self):
-        self.seen = {}    # by chain
-        self.read = {}    # key: puts that were read, each without what was before it
-        self.before = {}  # by chain
-
-    def merge(self, other):
-        _add(self.seen, other.seen)
-        _add(self.before, other.before)
-        for key, puts in other.read.items():
-            self.read[key] = self.read.get(key, frozenset()) | puts
+        self.seen = {}
+        self.before = {}
 
 
 class _Judge:
     def __init__(self, operations):
         self.operations = operations
-        self.state = {}           # of each operation; after its answer with what it read
-        self.place = {}           # of each change: (chain, number), numbers from 1
+        self.state = {}           # of each operation that is not answered yet
+        self.put_before = {}      # put that somebody reads: what is before it
         self.told_with = {}       # version: the state of whoever is told it
         self.worker_state = {}    # worker's life: what it has answered from
-        self.chain_end = {}       # process: (chain, version it ends with)
-        self.chain_length = {}
         self.put_of = {}          # (key, value): the put
-        self.changes = {}         # key: {chain: [numbers], [operations]}, in order
+        self.changes = {}         # key: its changes that were not refused, as they were asked
+        self.number = {}          # of each of those: its place there
+        self.missing = {}         # of each, as bits: the change so many and one places earlier is
+                                  # not before it. Short numbers: mostly it is a late one
         self.deletes = {}         # key: deletes
-        self.rank = {}            # put: the version it was seen with
-        self.was_read = set()     # puts that somebody was told of
+        self.rank = {}            # put: the version it is first seen with
+        self.was_read = set()     # puts that somebody is told of
+        self.asked_after = collections.Counter()  # version: how often it will yet be handed back
+        self._look_ahead()
 
-    def _invoke(self, operation):
-        after = operation.asked.get("after")
-        state = self.state[operation] = _State()
-        for known in (self.told_with.get(after), self.worker_state.get(
-                operation.told.get("worker"))):
-            if known is not None:
-                state.merge(known)
-        # A process is one chain for as long as each question hands back the answer before.
-        chain, version = self.chain_end.get(operation.process, (None, None))
-        if chain is None or after is None or after != version:
-            chain = (operation.process, operation.invoked)
-        self.chain_end[operation.process] = (chain, operation.told.get("version"))
-        if operation.f in _CHANGES and operation.outcome != history.FAIL:
-            number = self.chain_length[chain] = self.chain_length.get(chain, 0) + 1
-            self.place[operation] = (chain, number)
-            numbers, changes = self.changes.setdefault(operation.key, {}).setdefault(
-                chain, ([], []))
-            numbers.append(number)
-            changes.append(operation)
-        if operation.f == "put":
-            if (operation.key, operation.value) in self.put_of:
+    def _look_ahead(self):
+        for operation in self.operations:
+            after = operation.asked.get("after")
+            if after is not None:
+                self.asked_after[after] += 1
+            if operation.f == "put" and self.put_of.setdefault(
+                    (operation.key, operation.value), operation) is not operation:
                 raise history.Malformed(f"{operation}: this value was put before")
-            self.put_of[operation.key, operation.value] = operation
-        elif operation.f == "delete" and operation.outcome != history.FAIL:
-            self.deletes.setdefault(operation.key, []).append(operation)
+        for operation in self.operations:
+            if operation.f in _READS and operation.outcome == history.OK:
+                put = self.put_of.get((operation.key, operation.result))
+                self.was_read.add(put)
+                if "etag" in operation.told:  # a function does not say
+                    self.rank.setdefault(put, _rank(operation.told["etag"]))
 
     def _is_before(self, first, second):
-        chain, number = self.place[first]
-        return first is not second and self.state[second].before.get(chain, 0) >= number
+        """Of two changes of one key."""
+        distance = self.number[second] - self.number[first]
+        return distance > 0 and self.missing[second] >> (distance - 1) & 1 == 0
 
-    def _last_changes(self, key, counts):
-        """Of each chain the last change of the key among the first of its operations."""
-        for chain, (numbers, changes) in self.changes.get(key, {}).items():
-            count = bisect.bisect_right(numbers, counts.get(chain, 0))
-            if count > 0:
-                yield changes[count - 1]
+    def _number(self, change, latest):
+        """What is before a change is what is before the latest ones before it, and those."""
+        changes = self.changes.setdefault(change.key, [])
+        self.number[change] = len(changes)
+        missing = (1 << len(changes)) - 1
+        for other in latest:
+            distance = len(changes) - self.number[other]
+            missing &= self.missing[other] << distance | (1 << (distance - 1)) - 1
+        self.missing[change] = missing
+        changes.append(change)
+
+    def _is_outdone(self, change, other):
+        """A later change says no less. But only one whose version is known stands for versions."""
+        return self._is_before(change, other) and (change not in self.rank or other in self.rank)
+
+    def _latest(self, changes, others):
+        """Of two such sets."""
+        kept = [change for change in changes if change in others or not any(
+            self._is_outdone(change, other) for other in others)]
+        if len(kept) == 0:
+            return others
+        return frozenset(kept).union([other for other in others if not any(
+            self._is_outdone(other, change) for change in kept)])
+
+    def _merge(self, known, others):
+        for key, changes in others.items():
+            mine = known.get(key, changes)
+            known[key] = mine if changes <= mine else self._latest(changes, mine)
+
+    def _add(self, known, key, change):
+        self._merge(known, {key: frozenset([change])})
+
+    def _merge_state(self, state, other):
+        self._merge(state.seen, other.seen)
+        self._merge(state.before, other.before)
+
+    def _invoke(self, operation):
+        after, key = operation.asked.get("after"), operation.key
+        state = self.state[operation] = _State()
+        for known in (self.worker_state.get(operation.told.get("worker")),
+                      self.told_with.get(after)):
+            if known is not None:
+                self._merge_state(state, known)
+        if after is not None:
+            self.asked_after[after] -= 1
+            if self.asked_after[after] == 0:
+                self.told_with.pop(after, None)
+        if operation.f in _CHANGES and operation.outcome != history.FAIL:
+            self._number(operation, state.before.get(key, ()))
+            if operation.f == "delete":
+                self.deletes.setdefault(key, []).append(operation)
+        if operation in self.was_read:
+            self.put_before[operation] = dict(state.before)
 
     def _read(self, operation):
         """The write that was read, None for none."""
         if operation.result is None:
             return None
         put = self.put_of.get((operation.key, operation.result))
-        if put is None:
+        if put is None or put.invoked > operation.returned:
             raise Broken("P2", "what was read nobody had put", operation)
         if put.outcome == history.FAIL:
             raise Broken("P2", "what was read had been refused", operation, put)
@@ -148,11 +179,12 @@ class _Judge:
 
     def _judge_read(self, promise, operation, put, known):
         """`known`: changes that must be there, or something that is not before them."""
+        known = sorted(known, key=lambda change: change.invoked)
         if put is None:
-            known = list(known)
+            # The latest delete explains it, if any does and nothing is wrong.
             explained = all(change.f == "delete" for change in known) or any(
                 not any(change.f == "put" and self._is_before(delete, change) for change in known)
-                for delete in self.deletes.get(operation.key, []))
+                for delete in reversed(self.deletes.get(operation.key, [])))
             if not explained:
                 lost = next(change for change in known if change.f == "put")
                 raise Broken(promise, "a write is not there, and nobody can have deleted it",
@@ -166,44 +198,38 @@ class _Judge:
                 raise Broken(promise, "what was read has a lower version than what was known",
                              operation, change)
 
-    def _note_rank(self, operation, put):
+    def _judge_rank(self, operation, put):
         if "etag" not in operation.told:
-            return  # a function does not say
+            return
         rank = _rank(operation.told["etag"])
-        if self.rank.setdefault(put, rank) != rank:
+        if self.rank[put] != rank:
             raise Broken("P5", "one write was read with two versions", operation, put)
-        for change in self._last_changes(operation.key, self.state[put].before):
+        for change in self.put_before[put].get(operation.key, ()):
             if change in self.rank and self.rank[change] >= rank:
                 raise Broken("P5", "a later write has no higher version", put, change)
 
     def _answer(self, operation):
-        state, key = self.state[operation], operation.key
+        state, key = self.state.pop(operation), operation.key
         after, version = operation.asked.get("after"), operation.told.get("version")
         if after is not None and version is not None and not _covers(version, after):
             raise Broken("P6", f"the version went back from {after} to {version}", operation)
-        if operation.f in ("get", "final"):
+        if operation.f in _READS:
             put = self._read(operation)
             if put is not None:
-                self._note_rank(operation, put)
-                self.was_read.add(put)
-            self._judge_read("P6", operation, put, [*self._last_changes(key, state.seen),
-                                                    *state.read.get(key, ())])
+                self._judge_rank(operation, put)
+            self._judge_read("P6", operation, put, state.seen.get(key, ()))
             if put is not None:
-                # Of what was read before the rest is before this one, or still worth knowing.
-                others = {other for other in state.read.get(key, ())
-                          if not self._is_before(other, put)}
-                state.read[key] = frozenset(others | {put})
-                _add(state.before, self.state[put].before)
-                _add(state.before, dict([self.place[put]]))
-        told = _State()
-        told.merge(state)
-        if operation in self.place:
-            _add(told.seen, dict([self.place[operation]]))
-            _add(told.before, dict([self.place[operation]]))
-        if version is not None:
-            self.told_with.setdefault(version, _State()).merge(told)
-        if operation.told.get("worker") is not None:
-            self.worker_state.setdefault(operation.told["worker"], _State()).merge(told)
+                self._add(state.seen, key, put)  # without what was before it
+                self._merge(state.before, self.put_before[put])
+                self._add(state.before, key, put)
+        if operation in self.number:
+            self._add(state.seen, key, operation)
+            self._add(state.before, key, operation)
+        if self.asked_after[version] > 0:
+            self._merge_state(self.told_with.setdefault(version, _State()), state)
+        worker = operation.told.get("worker")
+        if worker is not None:
+            self._merge_state(self.worker_state.setdefault(worker, _State()), state)
 
     def run(self):
         events = [(operation.invoked, self._invoke, operation) for operation in self.operations]
@@ -220,8 +246,7 @@ class _Judge:
                         (reads[0].result, reads[0].told.get("etag")):
                     raise Broken("P5", "two workers differ at the end", reads[0], read)
             # What was answered, or read by somebody who was answered, is there.
-            kept = [change for _, changes in self.changes.get(key, {}).values()
-                    for change in changes
+            kept = [change for change in self.changes.get(key, ())
                     if change.outcome == history.OK or change in self.was_read]
             self._judge_read("P4", reads[0], self._read(reads[0]), kept)
         for key in self.changes:
