@@ -20,16 +20,14 @@
 
 #include "cli/app.h"
 #include "crypto/crypto.h"
+#include "tests/support/scratch.h"
 
 static int setup(void **state)
 {
     static struct app app;
     char path[FILE_PATH_BYTES];
-    const char *temporary = getenv("TMPDIR");
     crypto_init();
-    snprintf(app.directory, sizeof app.directory, "%s/app.XXXXXX",
-             temporary == NULL ? "/tmp" : temporary);
-    assert_non_null(mkdtemp(app.directory));
+    scratch_make(app.directory, "app");
     app_path(&app, "owner", path);
     assert_int_equal(mkdir(path, 0700), 0);
     *state = &app;
@@ -38,14 +36,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    static const char *const names[] = {APP_TERM, APP_SYNC, APP_SEED, "owner", ""};
-    char path[FILE_PATH_BYTES];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        app_path(*state, names[i], path);
-        if (unlink(path) != 0) {
-            rmdir(path);
-        }
-    }
+    const struct app *app = *state;
+    scratch_remove(app->directory);
     return 0;
 }
 

@@ -27,6 +27,7 @@
 #include "cli/survey.h"
 #include "crypto/crypto.h"
 #include "tests/support/capsule_world.h"
+#include "tests/support/scratch.h"
 
 enum { SEGMENT_BYTES = 64 * 1024, NOW_S = 1700001000, DAY_S = 24 * 3600, RECORD_COUNT = 10 };
 
@@ -37,7 +38,7 @@ struct fixture {
     struct buffer evidence;
     struct secret *seed;
     struct capsule_world world;
-    char directory[128];
+    char directory[SCRATCH_PATH_BYTES];
     char segment[160];
     char other[160];  // a second store
     char other_segment[192];
@@ -144,12 +145,9 @@ static void store_world(struct fixture *f, size_t record_count)
 
 static void bare_fixture(struct fixture *f)
 {
-    const char *temporary = getenv("TMPDIR");
     *f = (struct fixture){.directory = ""};
     f->random = random_seeded(&f->storage, 3);
-    snprintf(f->directory, sizeof f->directory, "%s/survey.XXXXXX",
-             temporary == NULL ? "/tmp" : temporary);
-    assert_non_null(mkdtemp(f->directory));
+    scratch_make(f->directory, "survey");
     snprintf(f->segment, sizeof f->segment, "%s/segment-00000001", f->directory);
     snprintf(f->other, sizeof f->other, "%s/other", f->directory);
     snprintf(f->other_segment, sizeof f->other_segment, "%s/segment-00000001", f->other);
@@ -174,18 +172,12 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    char command[160];
     survey_release(&f->survey);
     capsule_world_release(&f->world);
     secret_free(f->seed);
     sign_key_free(f->vendor);
     buffer_release(&f->evidence);
-    unlink(f->segment);
-    unlink(f->other_segment);
-    rmdir(f->other);
-    snprintf(command, sizeof command, "%s/lock", f->directory);
-    unlink(command);
-    rmdir(f->directory);
+    scratch_remove(f->directory);
     return 0;
 }
 

@@ -7,9 +7,7 @@
  * Method: a depot over three real stores, in a loop that the test turns until the answers are
  * there; signals, and hands on the stores' files.
  */
-#define _GNU_SOURCE  // nftw
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -27,6 +25,7 @@
 #include "base/check.h"
 #include "host/depot.h"
 #include "tests/support/capsule_world.h"
+#include "tests/support/scratch.h"
 #include "wire/frame.h"
 
 enum { CLIENT = 42, STORES = 3, PATH_BYTES = 512 };
@@ -105,10 +104,9 @@ static void open_depot(struct fixture *f)
 static int setup(void **state)
 {
     static struct fixture f;
-    static char directory[64];
+    static char directory[SCRATCH_PATH_BYTES];
     f = (struct fixture){.directory = directory, .thread = pthread_self()};
-    (void)snprintf(directory, sizeof directory, "/tmp/paranoid-depot-XXXXXX");
-    CHECK(mkdtemp(directory) != NULL);
+    scratch_make(directory, "depot");
     CHECK(getenv("PARANOID_BIN") != NULL);
     (void)snprintf(f.program, sizeof f.program, "%s/paranoid-store", getenv("PARANOID_BIN"));
     for (int i = 0; i < STORES; i++) {
@@ -127,14 +125,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *file, int kind, struct FTW *where)
-{
-    (void)file;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     struct fixture *f = *state;
@@ -142,7 +132,7 @@ static int teardown(void **state)
     uv_run(&f->loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&f->loop) == 0);
     capsule_world_release(&f->world);
-    nftw(f->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(f->directory);
     return 0;
 }
 

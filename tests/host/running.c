@@ -1,10 +1,8 @@
-#define _GNU_SOURCE  // nftw
 #include "tests/host/running.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -96,8 +94,8 @@ void running_init(struct running *running)
 {
     char path[256];
     struct capsule_world world;
-    *running = (struct running){.directory = "/tmp/paranoid-host-XXXXXX", .control = -1};
-    CHECK(mkdtemp(running->directory) != NULL);
+    *running = (struct running){.control = -1};
+    scratch_make(running->directory, "host");
     (void)snprintf(running->state, sizeof running->state, "%s/state", running->directory);
     (void)snprintf(running->programs, sizeof running->programs, "%s/programs", running->directory);
     (void)snprintf(path, sizeof path, "%s/%s", running->state, HOST_FILE_CAPSULE);
@@ -121,14 +119,6 @@ void running_init(struct running *running)
     };
 }
 
-static int remove_one(const char *path, const struct stat *file, int kind, struct FTW *where)
-{
-    (void)file;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
 void running_release(struct running *running)
 {
     if (running->control >= 0) {
@@ -138,7 +128,7 @@ void running_release(struct running *running)
         kill(running->pid, SIGKILL);
         waitpid(running->pid, NULL, 0);
     }
-    nftw(running->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(running->directory);
 }
 
 /* Waits between two looks at a condition, at most RUNNING_LOST_MS together. */

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "host/host.h"
+#include "tests/support/scratch.h"
 #include "wire/frame.h"
 
 /*
@@ -20,7 +21,7 @@
 enum { RUNNING_WORKERS_MAX = 4, RUNNING_LOST_MS = 30000 };
 
 struct running {
-    char directory[128];  // under /tmp
+    char directory[SCRATCH_PATH_BYTES];
     char state[192];
     char programs[192];
     struct host_config config;  // to be changed before running_start()

@@ -6,7 +6,6 @@
  * Method: the real cores in one process under virtual time and a seed; the store on a real
  * directory. SEED=n runs another one.
  */
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,15 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/check.h"
 #include "sim/federation.h"
+#include "tests/support/scratch.h"
 
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_PATH_BYTES];
     struct disk_posix *posix;
     struct disk disk;
     struct federation *federation;
@@ -45,8 +44,7 @@ static uint64_t seed_or(uint64_t otherwise)
 
 static void begin_seed(struct fixture *f, uint64_t seed, uint64_t delay_us, unsigned drop_percent)
 {
-    snprintf(f->directory, sizeof f->directory, "/tmp/federation-XXXXXX");
-    assert_non_null(mkdtemp(f->directory));
+    scratch_make(f->directory, "federation");
     assert_int_equal(disk_posix_open(&f->posix, &f->disk, f->directory), STATUS_OK);
     f->log = (struct log){.line = print_line};
     const struct federation_config config = {
@@ -71,12 +69,7 @@ static void end(struct fixture *f)
 {
     federation_free(f->federation);
     disk_posix_close(f->posix);
-    DIR *directory = opendir(f->directory);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        unlinkat(dirfd(directory), entry->d_name, 0);
-    }
-    closedir(directory);
-    rmdir(f->directory);
+    scratch_remove(f->directory);
 }
 
 static bool leads(struct federation *federation, void *context)

@@ -5,14 +5,11 @@
  * that knows that it has to be refilled, whenever the power fails.
  * Method: a directory with files such as a store's.
  */
-#define _GNU_SOURCE  // nftw
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,6 +22,7 @@
 #include "store/disk.h"
 #include "store/fence.h"
 #include "store/store.h"
+#include "tests/support/scratch.h"
 
 enum { PATH_BYTES = 512 };
 
@@ -32,7 +30,7 @@ static const char WHY[] = "segment damaged file=segment-00000001 offset=600 caus
 static const char REFILLING[] = "refilling";
 
 struct fixture {
-    char directory[PATH_BYTES];
+    char directory[SCRATCH_PATH_BYTES];
     struct hash capsule;
 };
 
@@ -84,8 +82,7 @@ static void save_fence(const struct fixture *f)
 static int setup(void **state)
 {
     static struct fixture f;
-    (void)snprintf(f.directory, sizeof f.directory, "/tmp/paranoid-aside-XXXXXX");
-    assert_non_null(mkdtemp(f.directory));
+    scratch_make(f.directory, "aside");
     f.capsule = hash_of("app", 3);
     write_file(&f, "segment-00000001", "one");
     write_file(&f, "segment-00000002", "two");
@@ -98,18 +95,11 @@ static int setup(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *file, int kind, struct FTW *where)
-{
-    (void)file;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    return nftw(f->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    scratch_remove(f->directory);
+    return 0;
 }
 
 static void all_that_was_held_is_kept_with_the_reason(void **state)

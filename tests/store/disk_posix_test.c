@@ -9,18 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "store/disk.h"
-
-enum { PATH_BYTES = 256 };
+#include "tests/support/scratch.h"
 
 struct fixture {
-    char directory[PATH_BYTES];
+    char directory[SCRATCH_PATH_BYTES];
     struct disk_posix *posix;
     struct disk disk;
 };
@@ -28,10 +26,7 @@ struct fixture {
 static int setup(void **state)
 {
     static struct fixture f;
-    const char *base = getenv("TMPDIR");
-    (void)snprintf(f.directory, sizeof f.directory, "%s/disk_posix.XXXXXX",
-                   base == NULL ? "/tmp" : base);
-    assert_non_null(mkdtemp(f.directory));
+    scratch_make(f.directory, "disk");
     assert_int_equal(disk_posix_open(&f.posix, &f.disk, f.directory), STATUS_OK);
     *state = &f;
     return 0;
@@ -41,13 +36,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     disk_posix_close(f->posix);
-    const char *names[] = {"a", "b", "c", "d", "e", "f", "link"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char path[PATH_BYTES + 8];
-        (void)snprintf(path, sizeof path, "%s/%s", f->directory, names[i]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(f->directory), 0);
+    scratch_remove(f->directory);
     return 0;
 }
 
@@ -124,7 +113,7 @@ static void one_process_at_a_time_may_write(void **state)
 static void follows_no_link(void **state)
 {
     struct fixture *f = *state;
-    char path[PATH_BYTES + 8];
+    char path[SCRATCH_PATH_BYTES + 8];
     (void)snprintf(path, sizeof path, "%s/link", f->directory);
     assert_int_equal(symlink("/etc/passwd", path), 0);
     uint64_t bytes;

@@ -11,32 +11,34 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "tee/files.h"
+#include "tests/support/scratch.h"
 
-static char directory[] = "/tmp/paranoid-files-XXXXXX";
+static char directory[SCRATCH_PATH_BYTES];
 
 static int setup(void **state)
 {
     (void)state;
-    return mkdtemp(directory) == NULL ? -1 : 0;
+    scratch_make(directory, "files");
+    return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    return rmdir(directory);
+    scratch_remove(directory);
+    return 0;
 }
 
 static void whole_files_are_read_and_written(void **state)
 {
     (void)state;
     const struct files *files = files_real();
-    char path[128], inside[128];
+    char path[SCRATCH_PATH_BYTES + 16], inside[SCRATCH_PATH_BYTES + 8];
     static uint8_t content[10000];
     struct buffer bytes = BUFFER_EMPTY;
     snprintf(inside, sizeof inside, "%s/inside", directory);
