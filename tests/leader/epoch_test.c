@@ -17,88 +17,15 @@
 #include "base/check.h"
 #include "capsule/receipt.h"
 #include "capsule/seal.h"
-#include "tests/support/leader_world.h"
+#include "tests/leader/one_worker.h"
 
 static const struct writer_id everyone;
 
-struct fixture {
-    struct leader_world world;
-    struct leader_world_joiner worker;
-    struct head head;
-    struct buffer record;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    leader_world_init(&f->world, 3);
-    leader_world_begin(&f->world);
-    leader_world_lead(&f->world, 1);
-    leader_world_joiner_init(&f->world, &f->worker);
-    leader_world_join(&f->world, &f->worker, MEMBER_WORKER, &f->world.capsule);
-    assert_true(f->worker.is_granted);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    buffer_release(&f->record);
-    leader_world_joiner_release(&f->worker);
-    leader_world_release(&f->world);
-    free(f);
-    return 0;
-}
-
-static const struct capsule_sync *newest(const struct fixture *f)
-{
-    return capsule_newest_sync(leader_capsule(f->world.leader));
-}
-
-/* The worker's next record: an EOE for the epoch after the newest SYNC, which it has joined. */
-static void write_eoe(struct fixture *f, uint64_t lamport)
-{
-    const struct capsule_sync *sync = newest(f);
-    struct hash parents[2], hash;
-    struct buffer body = BUFFER_EMPTY;
-    const struct eoe eoe = {.epoch = sync->epoch + 1, .lamport = lamport, .sync = sync->hash};
-    struct record_fields fields = {
-        .type = RECORD_EOE,
-        .sequence = f->head.sequence + 1,
-        .epoch = sync->epoch + 1,
-        .writer = f->worker.id,
-        .capsule = f->world.capsule,
-        .parents = parents,
-    };
-    if (f->head.sequence > 0) {
-        parents[fields.parent_count++] = f->head.hash;
-        parents[fields.parent_count++] = sync->hash;
-    }
-    buffer_clear(&f->record);
-    CHECK(sync_eoe_encode(&body, &eoe, NULL) == STATUS_OK);
-    CHECK(record_encode(&f->record, &hash, &fields, buffer_bytes(&body), f->worker.key) ==
-          STATUS_OK);
-    f->head = (struct head){.sequence = fields.sequence, .hash = hash};
-    buffer_release(&body);
-}
-
-static void tell_leader(struct fixture *f)
-{
-    leader_world_send(&f->world, FRAME_RECORD, 0, &f->worker.id, buffer_bytes(&f->record));
-}
-
-static void tell_store(struct fixture *f)
-{
-    leader_world_store(&f->world, buffer_bytes(&f->record));
-}
-
 /* The store's receipt makes the leader ask for the epoch's end. */
-static void tell_store_and_await_rts(struct fixture *f)
+static void tell_store_and_await_rts(struct one_worker *f)
 {
     size_t rts_count = f->world.rts_count;
-    tell_store(f);
+    one_worker_tell_store(f);
     for (int i = 0; i < 100 && f->world.rts_count == rts_count; i++) {
         leader_world_run(&f->world, 10000);
     }
@@ -107,39 +34,39 @@ static void tell_store_and_await_rts(struct fixture *f)
 
 static void an_epoch_joins_what_the_store_holds(void **state)
 {
-    struct fixture *f = *state;
-    uint64_t epoch = newest(f)->epoch;
+    struct one_worker *f = *state;
+    uint64_t epoch = one_worker_newest(f)->epoch;
     leader_world_run(&f->world, 2000000);
-    assert_int_equal(newest(f)->epoch, epoch);
+    assert_int_equal(one_worker_newest(f)->epoch, epoch);
     assert_int_equal(f->world.rts_count, 0);
 
-    write_eoe(f, 700);
+    one_worker_write_eoe(f, 700);
     tell_store_and_await_rts(f);
     assert_int_equal(f->world.rts_count, 1);
-    tell_leader(f);
+    one_worker_tell_leader(f);
     leader_world_run(&f->world, 10000);
-    assert_int_equal(newest(f)->epoch, epoch + 1);
-    assert_int_equal(newest(f)->lamport, 700);
+    assert_int_equal(one_worker_newest(f)->epoch, epoch + 1);
+    assert_int_equal(one_worker_newest(f)->lamport, 700);
 }
 
 static void an_eoe_that_no_store_holds_is_not_listed(void **state)
 {
-    struct fixture *f = *state;
-    write_eoe(f, 700);
+    struct one_worker *f = *state;
+    one_worker_write_eoe(f, 700);
     tell_store_and_await_rts(f);
-    uint64_t epoch = newest(f)->epoch;
-    write_eoe(f, 900);
-    tell_leader(f);
+    uint64_t epoch = one_worker_newest(f)->epoch;
+    one_worker_write_eoe(f, 900);
+    one_worker_tell_leader(f);
     leader_world_run(&f->world, 240000);
-    assert_int_equal(newest(f)->epoch, epoch);  // it waits
-    leader_world_run(&f->world, 10000);         // and goes on without
-    assert_int_equal(newest(f)->epoch, epoch + 1);
+    assert_int_equal(one_worker_newest(f)->epoch, epoch);  // it waits
+    leader_world_run(&f->world, 10000);                    // and goes on without
+    assert_int_equal(one_worker_newest(f)->epoch, epoch + 1);
     assert_int_equal(f->world.status, STATUS_OK);
 }
 
 static void a_forged_receipt_begins_no_epoch(void **state)
 {
-    struct fixture *f = *state;
+    struct one_worker *f = *state;
     struct buffer bytes = BUFFER_EMPTY;
     const struct branch_head head = {.writer = f->worker.id,
                                      .head = {.sequence = 1000, .hash = hash_of("no record", 9)}};
@@ -154,45 +81,45 @@ static void a_forged_receipt_begins_no_epoch(void **state)
 
 static void the_next_epoch_waits_until_the_last_sync_is_held(void **state)
 {
-    struct fixture *f = *state;
-    write_eoe(f, 700);
+    struct one_worker *f = *state;
+    one_worker_write_eoe(f, 700);
     tell_store_and_await_rts(f);
     f->world.is_store_silent = true;
-    tell_leader(f);
+    one_worker_tell_leader(f);
     leader_world_run(&f->world, 10000);
-    uint64_t epoch = newest(f)->epoch;
+    uint64_t epoch = one_worker_newest(f)->epoch;
     size_t rts_count = f->world.rts_count;
     f->world.is_store_silent = false;
     f->world.is_store_deaf_to_leader = true;
-    write_eoe(f, 800);
-    tell_store(f);
+    one_worker_write_eoe(f, 800);
+    one_worker_tell_store(f);
     leader_world_run(&f->world, 3000000);
     assert_int_equal(f->world.rts_count, rts_count);
     f->world.is_store_deaf_to_leader = false;
     leader_world_run(&f->world, 1000000);
     assert_true(f->world.rts_count > rts_count);
-    assert_true(newest(f)->epoch > epoch);
+    assert_true(one_worker_newest(f)->epoch > epoch);
 }
 
 static void epochs_go_on_until_all_that_is_listed_is_decided(void **state)
 {
-    struct fixture *f = *state;
-    write_eoe(f, 700);
+    struct one_worker *f = *state;
+    one_worker_write_eoe(f, 700);
     tell_store_and_await_rts(f);
-    tell_leader(f);
+    one_worker_tell_leader(f);
     leader_world_run(&f->world, 10000);
-    assert_int_equal(newest(f)->lamport, 700);
-    assert_true(newest(f)->floor < 700);
+    assert_int_equal(one_worker_newest(f)->lamport, 700);
+    assert_true(one_worker_newest(f)->floor < 700);
 
     // Nobody writes any more, but what was written is not decided yet.
     size_t rts_count = f->world.rts_count;
     leader_world_run(&f->world, 600000);
     assert_int_equal(f->world.rts_count, rts_count + 1);
-    write_eoe(f, 700);
-    tell_store(f);
-    tell_leader(f);
+    one_worker_write_eoe(f, 700);
+    one_worker_tell_store(f);
+    one_worker_tell_leader(f);
     leader_world_run(&f->world, 10000);
-    assert_int_equal(newest(f)->floor, 700);
+    assert_int_equal(one_worker_newest(f)->floor, 700);
 
     // And then an idle app is silent.
     rts_count = f->world.rts_count;
@@ -201,33 +128,32 @@ static void epochs_go_on_until_all_that_is_listed_is_decided(void **state)
 }
 
 /* For more than 40 s, every answer comes so long after it was asked for. */
-static void answer_late(struct fixture *f, uint64_t late_us, uint64_t count)
+static void answer_late(struct one_worker *f, uint64_t late_us, uint64_t count)
 {
-    write_eoe(f, 700);
+    one_worker_write_eoe(f, 700);
     tell_store_and_await_rts(f);
     for (uint64_t i = 1; i <= count; i++) {
         size_t rts_count = f->world.rts_count;
         leader_world_run(&f->world, late_us);
-        tell_store(f);
-        tell_leader(f);
+        one_worker_tell_store(f);
+        one_worker_tell_leader(f);
         for (int step = 0; step < 100 && f->world.rts_count == rts_count; step++) {
             leader_world_run(&f->world, 10000);
         }
         assert_true(f->world.rts_count > rts_count);
-        write_eoe(f, 700 + i);
+        one_worker_write_eoe(f, 700 + i);
     }
-    const struct capsule_member *member =
-        capsule_member_find(leader_capsule(f->world.leader), &f->worker.id);
+    const struct capsule_member *member = one_worker_member(f);
     assert_false(member->is_closed);
     assert_int_equal(f->world.status, STATUS_OK);
 }
 
 static void p9_who_answers_late_is_alive(void **state)
 {
-    struct fixture *f = *state;
+    struct one_worker *f = *state;
     answer_late(f, 600000, 40);
     // It came to be waited for: what it wrote is listed.
-    assert_int_equal(newest(f)->lamport, 739);
+    assert_int_equal(one_worker_newest(f)->lamport, 739);
 }
 
 static void p9_who_answers_later_than_any_epoch_waits_is_alive(void **state)
@@ -237,46 +163,45 @@ static void p9_who_answers_later_than_any_epoch_waits_is_alive(void **state)
 
 static void p9_who_does_not_answer_is_closed_after_a_while(void **state)
 {
-    struct fixture *f = *state;
-    write_eoe(f, 700);
+    struct one_worker *f = *state;
+    one_worker_write_eoe(f, 700);
     tell_store_and_await_rts(f);
     leader_world_run(&f->world, 40 * 1000 * 1000);
-    const struct capsule_member *member =
-        capsule_member_find(leader_capsule(f->world.leader), &f->worker.id);
+    const struct capsule_member *member = one_worker_member(f);
     assert_true(member->is_closed);
 }
 
 static void the_floor_stays_below_what_an_unlisted_eoe_left_behind(void **state)
 {
-    struct fixture *f = *state;
+    struct one_worker *f = *state;
     // Listed: an EOE that had joined nothing but what its MEMBER named.
-    write_eoe(f, 700);
+    one_worker_write_eoe(f, 700);
     tell_store_and_await_rts(f);
-    tell_leader(f);
+    one_worker_tell_leader(f);
     leader_world_run(&f->world, 10000);
-    assert_int_equal(newest(f)->lamport, 700);
-    uint64_t floor = newest(f)->floor;
+    assert_int_equal(one_worker_newest(f)->lamport, 700);
+    uint64_t floor = one_worker_newest(f)->floor;
 
     // It joins that SYNC and says so, but only the leader hears it.
-    write_eoe(f, 900);
-    tell_leader(f);
+    one_worker_write_eoe(f, 900);
+    one_worker_tell_leader(f);
     struct leader_world_joiner other;
     leader_world_joiner_init(&f->world, &other);
     leader_world_join(&f->world, &other, MEMBER_WORKER, &f->world.capsule);
     assert_true(other.is_granted);
     leader_world_send(&f->world, FRAME_GONE, 0, &other.id, bytes_of(NULL, 0));
-    uint64_t epoch = newest(f)->epoch;
+    uint64_t epoch = one_worker_newest(f)->epoch;
     leader_world_run(&f->world, 1500000);
-    assert_true(newest(f)->epoch > epoch);
-    assert_int_equal(newest(f)->floor, floor);
+    assert_true(one_worker_newest(f)->epoch > epoch);
+    assert_int_equal(one_worker_newest(f)->floor, floor);
     leader_world_joiner_release(&other);
 }
 
 /* The joiner's next record, of a sealed type: what it holds is nobody's business here. */
-static void write_sealed(struct fixture *f, struct leader_world_joiner *writer, struct head *head,
-                         enum record_type type)
+static void write_sealed(struct one_worker *f, struct leader_world_joiner *writer,
+                         struct head *head, enum record_type type)
 {
-    const struct capsule_sync *sync = newest(f);
+    const struct capsule_sync *sync = one_worker_newest(f);
     struct hash hash;
     static const uint8_t data_key[SECRET_BYTES] = {3};
     struct secret *secret = secret_new_copy(data_key);
@@ -300,13 +225,13 @@ static void write_sealed(struct fixture *f, struct leader_world_joiner *writer, 
 }
 
 /* A compactor's EOE, which joins no SYNC beyond that of its MEMBER. */
-static void end_epoch(struct fixture *f, struct leader_world_joiner *writer, struct head *head,
+static void end_epoch(struct one_worker *f, struct leader_world_joiner *writer, struct head *head,
                       const struct hash *joined)
 {
-    const struct capsule_sync *sync = capsule_sync_find(leader_capsule(f->world.leader), joined);
+    const struct capsule_sync *sync = capsule_sync_find(one_worker_capsule(f), joined);
     struct hash hash;
     struct buffer body = BUFFER_EMPTY;
-    const struct eoe eoe = {.epoch = newest(f)->epoch + 1, .sync = *joined};
+    const struct eoe eoe = {.epoch = one_worker_newest(f)->epoch + 1, .sync = *joined};
     const struct record_fields fields = {
         .type = RECORD_EOE,
         .sequence = head->sequence + 1,
@@ -323,28 +248,33 @@ static void end_epoch(struct fixture *f, struct leader_world_joiner *writer, str
     buffer_release(&body);
 }
 
+static void join_epochs(struct one_worker *f, uint64_t from, uint64_t to)
+{
+    for (uint64_t lamport = from; lamport <= to; lamport += 100) {
+        one_worker_write_eoe(f, lamport);
+        tell_store_and_await_rts(f);
+        one_worker_tell_leader(f);
+        leader_world_run(&f->world, 300000);
+    }
+}
+
 static void a_sync_names_the_manifest_when_stores_hold_it_and_no_compactor_holds_the_floor(
     void **state)
 {
-    struct fixture *f = *state;
+    struct one_worker *f = *state;
     struct leader_world_joiner compactor;
     struct head head = {.sequence = 0};
     leader_world_joiner_init(&f->world, &compactor);
     leader_world_join(&f->world, &compactor, MEMBER_COMPACTOR, &f->world.capsule);
     assert_true(compactor.is_granted);
-    const struct hash joined = newest(f)->hash;
+    const struct hash joined = one_worker_newest(f)->hash;
 
     // The worker joins an epoch, and the next: the floor rises beyond what the compactor joined.
-    for (uint64_t lamport = 700; lamport <= 900; lamport += 100) {
-        write_eoe(f, lamport);
-        tell_store_and_await_rts(f);
-        tell_leader(f);
-        leader_world_run(&f->world, 300000);
-    }
-    assert_int_equal(newest(f)->floor, 800);
+    join_epochs(f, 700, 900);
+    assert_int_equal(one_worker_newest(f)->floor, 800);
 
     write_sealed(f, &compactor, &head, RECORD_TABLE);
-    tell_store(f);
+    one_worker_tell_store(f);
     // A MANIFEST that the leader alone has is not named; nor one that another signed.
     write_sealed(f, &compactor, &head, RECORD_MANIFEST);
     const struct head manifest = head;
@@ -352,76 +282,57 @@ static void a_sync_names_the_manifest_when_stores_hold_it_and_no_compactor_holds
     struct buffer held_back = f->record;
     f->record = (struct buffer)BUFFER_EMPTY;
     leader_world_run(&f->world, 2000000);
-    assert_int_equal(newest(f)->manifest.head.sequence, 0);
+    assert_int_equal(one_worker_newest(f)->manifest.head.sequence, 0);
 
     leader_world_store(&f->world, buffer_bytes(&held_back));
     end_epoch(f, &compactor, &head, &joined);
     tell_store_and_await_rts(f);
     leader_world_send(&f->world, FRAME_RECORD, 0, &compactor.id, buffer_bytes(&f->record));
     leader_world_run(&f->world, 1000000);
-    assert_int_equal(newest(f)->manifest.head.sequence, manifest.sequence);
-    assert_true(hash_equal(&newest(f)->manifest.head.hash, &manifest.hash));
-    assert_true(writer_id_equal(&newest(f)->manifest.writer, &compactor.id));
+    assert_int_equal(one_worker_newest(f)->manifest.head.sequence, manifest.sequence);
+    assert_true(hash_equal(&one_worker_newest(f)->manifest.head.hash, &manifest.hash));
+    assert_true(writer_id_equal(&one_worker_newest(f)->manifest.writer, &compactor.id));
     buffer_release(&held_back);
     leader_world_joiner_release(&compactor);
 }
 
-static void join_epochs(struct fixture *f, uint64_t from, uint64_t to)
-{
-    for (uint64_t lamport = from; lamport <= to; lamport += 100) {
-        write_eoe(f, lamport);
-        tell_store_and_await_rts(f);
-        tell_leader(f);
-        leader_world_run(&f->world, 300000);
-    }
-}
-
-static void say(struct fixture *f, struct buffer *plain)
-{
-    struct buffer sealed = BUFFER_EMPTY;
-    assert_int_equal(channel_seal(f->worker.channel, &sealed, buffer_bytes(plain)), STATUS_OK);
-    leader_world_send(&f->world, FRAME_CHANNEL, 0, &f->worker.id, buffer_bytes(&sealed));
-    buffer_release(&sealed);
-    buffer_release(plain);
-}
-
 static void p7_what_is_undecided_under_a_lock_holds_the_floor(void **state)
 {
-    struct fixture *f = *state;
+    struct one_worker *f = *state;
     struct buffer plain = BUFFER_EMPTY;
     const struct message_lock_ask ask = {.request = 1, .name = bytes_text("x")};
     join_epochs(f, 700, 900);
-    assert_int_equal(newest(f)->floor, 800);
+    assert_int_equal(one_worker_newest(f)->floor, 800);
     assert_int_equal(message_lock_ask_encode(&plain, &ask), STATUS_OK);
-    say(f, &plain);
+    one_worker_say(f, &plain);
     assert_int_equal(f->worker.message.kind, MESSAGE_LOCK_GRANT);
     const struct message_lock_release release = {
         .request = 1,
         .fence = f->worker.message.lock_grant.fence,
         .record = {.sequence = f->head.sequence, .hash = f->head.hash}};
     join_epochs(f, 1000, 1200);
-    assert_int_equal(newest(f)->lamport, 1200);
-    assert_int_equal(newest(f)->floor, 800);  // what it writes may have the version 801
+    assert_int_equal(one_worker_newest(f)->lamport, 1200);
+    assert_int_equal(one_worker_newest(f)->floor, 800);  // what it writes may have the version 801
     assert_int_equal(message_lock_release_encode(&plain, &release, NULL), STATUS_OK);
-    say(f, &plain);
+    one_worker_say(f, &plain);
     join_epochs(f, 1300, 1300);
-    assert_int_equal(newest(f)->floor, 1200);
+    assert_int_equal(one_worker_newest(f)->floor, 1200);
 }
 
 static void a_closed_branch_raises_the_clock(void **state)
 {
-    struct fixture *f = *state;
-    write_eoe(f, 5000);
-    tell_store(f);
+    struct one_worker *f = *state;
+    one_worker_write_eoe(f, 5000);
+    one_worker_tell_store(f);
     leader_world_send(&f->world, FRAME_GONE, 0, &f->worker.id, bytes_of(NULL, 0));
     leader_world_run(&f->world, 1500000);
-    assert_true(capsule_member_find(leader_capsule(f->world.leader), &f->worker.id)->is_closed);
-    assert_int_equal(newest(f)->lamport, 5000);
-    assert_int_equal(newest(f)->floor, 5000);  // nobody is left who could write below
+    assert_true(one_worker_member(f)->is_closed);
+    assert_int_equal(one_worker_newest(f)->lamport, 5000);
+    assert_int_equal(one_worker_newest(f)->floor, 5000);  // nobody is left who could write below
 }
 
 /* The worker's branch in the store. */
-static struct head *held(struct fixture *f)
+static struct head *held(struct one_worker *f)
 {
     uint32_t i = 0;
     while (!writer_id_equal(&f->world.heads[i].writer, &f->worker.id)) {
@@ -433,10 +344,10 @@ static struct head *held(struct fixture *f)
 
 static void p9_what_lies_below_a_cut_outlives_the_store_that_alone_has_it(void **state)
 {
-    struct fixture *f = *state;
+    struct one_worker *f = *state;
     size_t length = f->world.stored.length;
     for (uint64_t lamport = 4999; lamport <= 5000; lamport++) {
-        write_eoe(f, lamport);
+        one_worker_write_eoe(f, lamport);
         // No receipt of it has come.
         assert_int_equal(buffer_append(&f->world.stored, f->record.bytes, f->record.length),
                          STATUS_OK);
@@ -444,7 +355,7 @@ static void p9_what_lies_below_a_cut_outlives_the_store_that_alone_has_it(void *
     *held(f) = f->head;
     f->world.is_store_deaf_to_leader = true;  // the CLOSE is under way
     leader_world_send(&f->world, FRAME_GONE, 0, &f->worker.id, bytes_of(NULL, 0));
-    assert_true(capsule_member_find(leader_capsule(f->world.leader), &f->worker.id)->is_closed);
+    assert_true(one_worker_member(f)->is_closed);
 
     f->world.stored.length = length;
     *held(f) = (struct head){.sequence = 0};
@@ -452,12 +363,12 @@ static void p9_what_lies_below_a_cut_outlives_the_store_that_alone_has_it(void *
     leader_world_run(&f->world, 2500000);
     assert_int_equal(held(f)->sequence, 2);
     assert_memory_equal(held(f)->hash.bytes, f->head.hash.bytes, sizeof f->head.hash.bytes);
-    assert_int_equal(newest(f)->floor, 5000);  // a SYNC lists it
+    assert_int_equal(one_worker_newest(f)->floor, 5000);  // a SYNC lists it
 }
 
 static void p9_a_leader_does_not_sleep_while_a_branch_is_being_closed(void **state)
 {
-    struct fixture *f = *state;
+    struct one_worker *f = *state;
     f->world.is_store_silent = true;
     leader_world_run(&f->world, 5000000);  // until nothing is to be done
     leader_world_send(&f->world, FRAME_GONE, 0, &f->worker.id, bytes_of(NULL, 0));
@@ -505,7 +416,7 @@ static void p2_a_fence_counts_only_if_a_store_signed_it_for_this_term(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, one_worker_setup, one_worker_teardown)
         TEST(an_epoch_joins_what_the_store_holds),
         TEST(an_eoe_that_no_store_holds_is_not_listed),
         TEST(a_forged_receipt_begins_no_epoch),

@@ -19,54 +19,23 @@
 #include "attest/evidence.h"
 #include "capsule/term.h"
 #include "crypto/certificate.h"
-#include "tests/support/leader_world.h"
+#include "tests/leader/one_worker.h"
 #include "wire/vouch.h"
 
-struct fixture {
-    struct leader_world world;
-    struct leader_world_joiner worker;
-};
-
-static int setup(void **state)
+static void ask(struct one_worker *f, uint32_t request, const char *nonce)
 {
-    struct fixture *f = malloc(sizeof *f);
-    assert_non_null(f);
-    leader_world_init(&f->world, 21);
-    leader_world_begin(&f->world);
-    leader_world_lead(&f->world, 1);
-    leader_world_joiner_init(&f->world, &f->worker);
-    leader_world_join(&f->world, &f->worker, MEMBER_WORKER, &f->world.capsule);
-    assert_true(f->worker.is_granted);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    leader_world_release(&f->world);
-    leader_world_joiner_release(&f->worker);
-    free(f);
-    return 0;
-}
-
-static void ask(struct fixture *f, uint32_t request, const char *nonce)
-{
-    struct buffer plain = BUFFER_EMPTY, sealed = BUFFER_EMPTY;
+    struct buffer plain = BUFFER_EMPTY;
     const struct message_vouch_ask message = {
         .request = request,
         .nonce = bytes_text(nonce),
         .evidence = bytes_text("evidence of the worker"),
     };
     assert_int_equal(message_vouch_ask_encode(&plain, &message), STATUS_OK);
-    assert_int_equal(channel_seal(f->worker.channel, &sealed, buffer_bytes(&plain)), STATUS_OK);
-    leader_world_send(&f->world, FRAME_CHANNEL, 0, &f->worker.id, buffer_bytes(&sealed));
-    buffer_release(&plain);
-    buffer_release(&sealed);
+    one_worker_say(f, &plain);
 }
 
 /* Whether the answer's evidence of the leader carries what it has to for these. */
-static bool carries(struct fixture *f, const struct vouch *vouch, const char *nonce,
+static bool carries(struct one_worker *f, const struct vouch *vouch, const char *nonce,
                     const struct writer_id *worker)
 {
     uint8_t report_data[HASH512_BYTES];
@@ -88,7 +57,7 @@ static bool carries(struct fixture *f, const struct vouch *vouch, const char *no
 
 static void p3_an_open_member_is_vouched_for(void **state)
 {
-    struct fixture *f = *state;
+    struct one_worker *f = *state;
     struct vouch vouch;
     struct term term;
     struct p256_public root;
@@ -111,7 +80,7 @@ static void p3_an_open_member_is_vouched_for(void **state)
 
 static void each_question_gets_its_own_answer(void **state)
 {
-    struct fixture *f = *state;
+    struct one_worker *f = *state;
     struct vouch vouch;
     for (uint32_t request = 1; request <= 200; request++) {
         char nonce[16];
@@ -125,7 +94,7 @@ static void each_question_gets_its_own_answer(void **state)
 
 static void p11_a_closed_member_is_vouched_for_by_nobody(void **state)
 {
-    struct fixture *f = *state;
+    struct one_worker *f = *state;
     ask(f, 1, "a nonce");
     size_t frame_count = f->worker.channel_frame_count;
     leader_world_send(&f->world, FRAME_GONE, 0, &f->worker.id, bytes_of(NULL, 0));
@@ -139,7 +108,7 @@ static void p11_a_closed_member_is_vouched_for_by_nobody(void **state)
     assert_int_equal(f->world.status, STATUS_OK);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, one_worker_setup, one_worker_teardown)
 
 int main(void)
 {
