@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cli/report.h"
+#include "cli/signals.h"
 #include "host/host.h"
 
 enum {
@@ -282,21 +283,9 @@ static enum status connect_to(struct hosting *hosting)
     }
 }
 
-static int open_signals(void)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    sigaddset(&signals, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 enum status hosting_start(struct hosting *hosting, const struct command_line *line)
 {
-    hosting->signal_fd = open_signals();
+    hosting->signal_fd = signals_open(true);
     enum status status = spawn(hosting, line);
     return status == STATUS_OK ? connect_to(hosting) : status;
 }

@@ -5,11 +5,9 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +17,7 @@
 #include "cli/app.h"
 #include "cli/known.h"
 #include "cli/report.h"
+#include "cli/signals.h"
 #include "cli/tenure.h"
 #include "crypto/crypto.h"
 
@@ -81,7 +80,7 @@ static enum status copy_files(const struct app *from, const struct app *to)
     return status;
 }
 
-/* The keeper reaches the host through a link: the same machine, for now. */
+/* A keeper beside the host, on its machine: it reaches the host through a link. */
 static enum status link_host(const struct app *from, const struct app *to)
 {
     char host[FILE_PATH_BYTES], link[FILE_PATH_BYTES], path[PATH_MAX];
@@ -360,17 +359,6 @@ static enum status watch(struct keeper *keeper)
     }
 }
 
-static int open_signals(void)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 static int run(const struct command_line *line)
 {
     int result = COMMAND_COULD_NOT;
@@ -380,7 +368,7 @@ static int run(const struct command_line *line)
         status = tenure_open_as_keeper(&keeper.tenure, &keeper.app);
     }
     if (status == STATUS_OK && !has_ended(&keeper)) {
-        keeper.signal_fd = open_signals();
+        keeper.signal_fd = signals_open(false);
         status = watch(&keeper);
         result = status == STATUS_OK ? COMMAND_OK : COMMAND_NO;
     }

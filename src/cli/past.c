@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "capsule/lock.h"
 #include "capsule/sync.h"
+#include "cli/array.h"
 
 /* A SYNC says: this branch counts up to there. */
 struct past_head {
@@ -20,17 +21,6 @@ struct past_lock {
     struct writer_id leader;
     uint64_t epoch;  // of the SYNC that its leader wrote next; 0: none yet
 };
-
-/* An offline tool stops without memory. */
-static void *grown(void *array, size_t count, size_t item_bytes)
-{
-    if (count != 0 && (count < 16 || (count & (count - 1)) != 0)) {
-        return array;  // at every power of two from 16 on
-    }
-    void *moved = reallocarray(array, count < 16 ? 16 : 2 * count, item_bytes);
-    CHECK(moved != NULL);
-    return moved;
-}
 
 static void forget(void *context)
 {
@@ -47,12 +37,12 @@ static void note_sync(struct past *past, const struct record *record)
     if (sync_decode(&sync, record->body) != STATUS_OK) {
         return;  // the survey refuses it
     }
-    past->syncs = grown(past->syncs, past->sync_count, sizeof *past->syncs);
+    past->syncs = array_grown(past->syncs, past->sync_count, sizeof *past->syncs);
     past->syncs[past->sync_count++] =
         (struct past_sync){.epoch = record->epoch, .time_ms = sync.time_ms, .floor = sync.floor};
     for (uint32_t i = 0; i < sync.head_count; i++) {
         const struct sync_head head = sync_head_at(&sync, i);
-        past->heads = grown(past->heads, past->head_count, sizeof *past->heads);
+        past->heads = array_grown(past->heads, past->head_count, sizeof *past->heads);
         past->heads[past->head_count++] = (struct past_head){
             .writer = head.branch.writer,
             .sequence = head.branch.head.sequence,
@@ -74,7 +64,7 @@ static void note_record(void *context, const struct record *record)
     if (record->type == RECORD_SYNC) {
         note_sync(past, record);
     } else if (record->type == RECORD_LOCK && lock_decode(&lock, record->body) == STATUS_OK) {
-        past->locks = grown(past->locks, past->lock_count, sizeof *past->locks);
+        past->locks = array_grown(past->locks, past->lock_count, sizeof *past->locks);
         past->locks[past->lock_count++] =
             (struct past_lock){.body = lock, .leader = record->writer};
     }
@@ -87,7 +77,7 @@ static void note_tuple(void *context, const struct record *record, const struct 
     if (!bytes_equal(tuple->key, past->key)) {
         return;
     }
-    past->versions = grown(past->versions, past->version_count, sizeof *past->versions);
+    past->versions = array_grown(past->versions, past->version_count, sizeof *past->versions);
     struct past_version *version = &past->versions[past->version_count++];
     *version = (struct past_version){
         .lamport = tuple->lamport,

@@ -3,25 +3,14 @@
 
 #include <stdlib.h>
 
-#include "base/check.h"
-
-/* An offline tool stops without memory. */
-static void *grown(void *array, size_t count, size_t item_bytes)
-{
-    if (count != 0 && (count < 16 || (count & (count - 1)) != 0)) {
-        return array;  // at every power of two from 16 on
-    }
-    void *moved = reallocarray(array, count < 16 ? 16 : 2 * count, item_bytes);
-    CHECK(moved != NULL);
-    return moved;
-}
+#include "cli/array.h"
 
 static void forget(void *context)
 {
     struct roster *roster = context;
     roster->end_count = 0;
     roster->key_count = 0;
-    roster->keys = grown(roster->keys, 0, sizeof *roster->keys);
+    roster->keys = array_grown(roster->keys, 0, sizeof *roster->keys);
     roster->keys[roster->key_count++] = (struct roster_key){.key_epoch = CAPSULE_KEY_EPOCH_FIRST};
 }
 
@@ -31,7 +20,7 @@ static void note_sync(struct roster *roster, const struct record *record)
     if (record->key_epoch == 0 || sync_decode(&sync, record->body) != STATUS_OK) {
         return;
     }
-    roster->keys = grown(roster->keys, roster->key_count, sizeof *roster->keys);
+    roster->keys = array_grown(roster->keys, roster->key_count, sizeof *roster->keys);
     roster->keys[roster->key_count++] = (struct roster_key){
         .key_epoch = record->key_epoch,
         .epoch = record->epoch,
@@ -45,7 +34,7 @@ static void note_close(struct roster *roster, const struct record *record)
     if (sync_close_decode(&close, record->body) != STATUS_OK) {
         return;
     }
-    roster->ends = grown(roster->ends, roster->end_count, sizeof *roster->ends);
+    roster->ends = array_grown(roster->ends, roster->end_count, sizeof *roster->ends);
     roster->ends[roster->end_count++] =
         (struct roster_end){.cut = close.cut, .reason = close.reason};
 }

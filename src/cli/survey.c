@@ -17,6 +17,7 @@
 #include "capsule/seal.h"
 #include "capsule/sync.h"
 #include "capsule/term.h"
+#include "cli/array.h"
 #include "cli/notary.h"
 #include "store/disk.h"
 
@@ -94,19 +95,6 @@ static enum status refuse(struct survey *survey, enum status status, const char 
     return status;
 }
 
-/* Arrays grow by half; an offline tool stops without memory. */
-static void *grown(void *array, size_t count, size_t item_bytes)
-{
-    // At every power of two from 16 on.
-    if (count != 0 && (count < 16 || (count & (count - 1)) != 0)) {
-        return array;
-    }
-    size_t capacity = count < 16 ? 16 : 2 * count;
-    void *moved = reallocarray(array, capacity, item_bytes);
-    CHECK(moved != NULL);
-    return moved;
-}
-
 static enum status refuse_record(struct survey *survey, enum status status,
                                  const struct record *record, const char *why)
 {
@@ -125,7 +113,7 @@ static enum status note_policy(struct survey *survey, struct bytes text)
 {
     struct survey_state *state = survey->state;
     char error[POLICY_ERROR_BYTES_MAX];
-    state->policies = grown(state->policies, state->policy_count, sizeof *state->policies);
+    state->policies = array_grown(state->policies, state->policy_count, sizeof *state->policies);
     enum status status = policy_parse(&state->policies[state->policy_count], text, error);
     if (status != STATUS_OK) {
         return refuse(survey, status, "a policy of the owner's cannot be used: %s", error);
@@ -138,7 +126,7 @@ static enum status note_evidence(struct survey *survey, uint32_t writer, enum me
                                  struct bytes evidence)
 {
     struct survey_state *state = survey->state;
-    state->pending = grown(state->pending, state->pending_count, sizeof *state->pending);
+    state->pending = array_grown(state->pending, state->pending_count, sizeof *state->pending);
     struct pending *pending = &state->pending[state->pending_count];
     *pending = (struct pending){
         .writer = writer,
@@ -191,7 +179,7 @@ static void note_time(struct survey_state *state, uint64_t time_s)
 
 static void note_term(struct survey *survey, const struct term *term)
 {
-    survey->terms = grown(survey->terms, survey->term_count, sizeof *survey->terms);
+    survey->terms = array_grown(survey->terms, survey->term_count, sizeof *survey->terms);
     struct survey_term *kept = &survey->terms[survey->term_count++];
     *kept = (struct survey_term){
         .record = survey->record_count - 1,
@@ -324,7 +312,7 @@ static void note_parents(struct survey *survey, const struct record *record)
             const struct sync_head head = sync_head_at(&sync, i);
             if (head.branch.head.sequence > 0) {
                 survey->parents =
-                    grown(survey->parents, survey->parent_count, sizeof *survey->parents);
+                    array_grown(survey->parents, survey->parent_count, sizeof *survey->parents);
                 survey->parents[survey->parent_count++] = index_of(survey, &head.branch.writer);
             }
         }
@@ -332,7 +320,8 @@ static void note_parents(struct survey *survey, const struct record *record)
         const struct hash joined = record_parent(record, record->parent_count - 1u);
         const struct capsule_sync *found = capsule_sync_find(survey->capsule, &joined);
         if (found != NULL) {
-            survey->parents = grown(survey->parents, survey->parent_count, sizeof *survey->parents);
+            survey->parents =
+                array_grown(survey->parents, survey->parent_count, sizeof *survey->parents);
             survey->parents[survey->parent_count++] = index_of(survey, &found->leader);
         }
     }
@@ -363,7 +352,7 @@ static void note_about(const struct survey *survey, struct survey_record *kept,
 
 static void keep_record(struct survey *survey, const struct record *record)
 {
-    survey->records = grown(survey->records, survey->record_count, sizeof *survey->records);
+    survey->records = array_grown(survey->records, survey->record_count, sizeof *survey->records);
     survey->records[survey->record_count++] = (struct survey_record){
         .type = record->type,
         .writer_id = record->writer,
@@ -487,7 +476,7 @@ static enum status compare(struct survey *survey, struct survey_record *kept,
         return take_body(survey, kept, record);
     }
     if (record->is_pruned && !kept->is_pruned) {
-        state->bare = grown(state->bare, state->bare_count, sizeof *state->bare);
+        state->bare = array_grown(state->bare, state->bare_count, sizeof *state->bare);
         state->bare[state->bare_count++] = (size_t)(kept - survey->records);
     }
     return STATUS_OK;
@@ -630,7 +619,7 @@ static bool note_cuts(struct survey *survey)
         } else if (!member->is_closed || member->head.sequence <= member->cut.sequence) {
             continue;
         }
-        state->cuts = grown(state->cuts, state->cut_count, sizeof *state->cuts);
+        state->cuts = array_grown(state->cuts, state->cut_count, sizeof *state->cuts);
         state->cuts[state->cut_count++] = cut;
     }
     return state->cut_count > before;
@@ -708,7 +697,7 @@ static enum status judge_all(struct survey *survey, uint64_t now_s)
             verdict = judge(pending, &state->policies[pending->own_policy], now_s);
         }
         survey->evidence =
-            grown(survey->evidence, survey->evidence_count, sizeof *survey->evidence);
+            array_grown(survey->evidence, survey->evidence_count, sizeof *survey->evidence);
         survey->evidence[survey->evidence_count++] = (struct survey_evidence){
             .writer = pending->writer,
             .role = pending->role,
