@@ -60,8 +60,7 @@ enum status collateral_encode(const struct collateral *collateral, struct buffer
         struct bytes document = collateral->documents[kind];
         if (document.length > 0) {
             encoder_u32(&out, (uint32_t)kind);
-            encoder_u32(&out, (uint32_t)document.length);
-            encoder_bytes(&out, document.at, document.length);
+            encoder_run(&out, document);
         }
     }
     encoder_finish(&out, target);

@@ -77,6 +77,12 @@ struct bytes cursor_bytes(struct cursor *in, size_t length)
     return bytes_of(taken, taken == NULL ? 0 : length);
 }
 
+struct bytes cursor_run(struct cursor *in)
+{
+    uint32_t length = cursor_u32(in);
+    return cursor_bytes(in, length);
+}
+
 void cursor_copy(struct cursor *in, void *target, size_t length)
 {
     const uint8_t *taken = cursor_take(in, length);

@@ -35,6 +35,9 @@ const uint8_t *cursor_take(struct cursor *in, size_t length);
 /* The same as a run; empty on failure. */
 struct bytes cursor_bytes(struct cursor *in, size_t length);
 
+/* The same with the length before it: u32 length ‖ bytes. */
+struct bytes cursor_run(struct cursor *in);
+
 /* Copy the next `length` bytes to `target`; zeroes on failure. */
 void cursor_copy(struct cursor *in, void *target, size_t length);
 

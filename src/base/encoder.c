@@ -94,3 +94,10 @@ void encoder_bytes(struct encoder *out, const void *bytes, size_t length)
         memcpy(target, bytes, length);
     }
 }
+
+void encoder_run(struct encoder *out, struct bytes run)
+{
+    CHECK(run.length <= UINT32_MAX);
+    encoder_u32(out, (uint32_t)run.length);
+    encoder_bytes(out, run.at, run.length);
+}

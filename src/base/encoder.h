@@ -40,6 +40,9 @@ void encoder_u64(struct encoder *out, uint64_t value);
 void encoder_varint(struct encoder *out, uint64_t value);
 void encoder_bytes(struct encoder *out, const void *bytes, size_t length);
 
+/* u32 length ‖ bytes. */
+void encoder_run(struct encoder *out, struct bytes run);
+
 /* Reserve `length` bytes to be filled by the caller. NULL when they do not fit. */
 uint8_t *encoder_reserve(struct encoder *out, size_t length);
 

@@ -93,8 +93,7 @@ static enum status encode_header(struct buffer *target, const struct capsule *ca
     encoder_u32(&out, kind);
     encoder_bytes(&out, capsule->genesis.capsule.bytes, HASH_BYTES);
     encoder_u64(&out, capsule->policy_version);
-    encoder_u32(&out, (uint32_t)policy.length);
-    encoder_bytes(&out, policy.at, policy.length);
+    encoder_run(&out, policy);
     encoder_u64(&out, forgotten_epoch);
     encoder_u64(&out, capsule->begun_term);
     encoder_u64(&out, capsule->revoke_epoch);

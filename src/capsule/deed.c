@@ -45,8 +45,7 @@ enum status deed_encode(struct buffer *target, const struct deed *deed, const st
         return status;
     }
     fixed_encode(&out, deed);
-    encoder_u32(&out, (uint32_t)name.length);
-    encoder_bytes(&out, name.at, name.length);
+    encoder_run(&out, name);
     encoder_u32(&out, deed->written_count);
     for (uint32_t i = 0; i < deed->written_count; i++) {
         encoder_u64(&out, deed->written[i].sequence);
@@ -92,8 +91,7 @@ static bool flag_decode(struct cursor *in)
 
 static void name_decode(struct deed *deed, struct cursor *in)
 {
-    uint32_t length = cursor_u32(in);
-    struct bytes name = cursor_bytes(in, length);
+    struct bytes name = cursor_run(in);
     if (in->failed || !function_name_is_valid(name)) {
         in->failed = true;
         return;

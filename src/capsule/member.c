@@ -31,10 +31,8 @@ enum status member_encode(struct buffer *body, const struct member_body *member)
     encoder_u32(&out, member->policy_version);
     encoder_bytes(&out, member->sync.bytes, sizeof member->sync.bytes);
     encoder_bytes(&out, member->tls_key.bytes, sizeof member->tls_key.bytes);
-    encoder_u32(&out, (uint32_t)member->evidence.length);
-    encoder_bytes(&out, member->evidence.at, member->evidence.length);
-    encoder_u32(&out, (uint32_t)member->collateral.length);
-    encoder_bytes(&out, member->collateral.at, member->collateral.length);
+    encoder_run(&out, member->evidence);
+    encoder_run(&out, member->collateral);
     encoder_finish(&out, body);
     return STATUS_OK;
 }

@@ -48,8 +48,7 @@ enum status owner_encode(struct buffer *body, enum record_type type, struct byte
         goto done;
     }
     struct signature signature = sign_make(owner, OWNER_PURPOSE, buffer_bytes(&message));
-    encoder_u32(&out, (uint32_t)json.length);
-    encoder_bytes(&out, json.at, json.length);
+    encoder_run(&out, json);
     encoder_bytes(&out, signature.bytes, sizeof signature.bytes);
     encoder_bytes(&out, payload.at, payload.length);
     encoder_finish(&out, body);

@@ -8,12 +8,6 @@
 
 enum { MAGIC = 0x31525050 /* "PPR1" */, PREFIX_BYTES = 4, HEADER_BYTES = 5 };
 
-static struct bytes run_decode(struct cursor *in)
-{
-    uint32_t length = cursor_u32(in);
-    return cursor_bytes(in, length);
-}
-
 static enum status runs_append(struct buffer *target, const struct bytes *runs, size_t count)
 {
     size_t length = 0;
@@ -27,8 +21,7 @@ static enum status runs_append(struct buffer *target, const struct bytes *runs, 
         return status;
     }
     for (size_t i = 0; i < count; i++) {
-        encoder_u32(&out, (uint32_t)runs[i].length);
-        encoder_bytes(&out, runs[i].at, runs[i].length);
+        encoder_run(&out, runs[i]);
     }
     encoder_finish(&out, target);
     return STATUS_OK;
@@ -49,7 +42,7 @@ static enum status statement_next(struct statement *statement, struct cursor *in
                                   const struct writer_id *writer)
 {
     struct receipt receipt;
-    enum status status = receipt_decode(&receipt, run_decode(in));
+    enum status status = receipt_decode(&receipt, cursor_run(in));
     if (status != STATUS_OK) {
         return status;
     }
@@ -117,9 +110,9 @@ enum status proof_warrant_verify(struct proof_warrant *warrant, struct bytes byt
                                  const struct genesis *genesis)
 {
     struct cursor in = cursor_over(bytes.at, bytes.length);
-    struct bytes term_body = run_decode(&in);
-    struct bytes sync_record = run_decode(&in);
-    struct bytes receipts = run_decode(&in);
+    struct bytes term_body = cursor_run(&in);
+    struct bytes sync_record = cursor_run(&in);
+    struct bytes receipts = cursor_run(&in);
     *warrant = (struct proof_warrant){.terms = {0}};
     if (!cursor_done(&in)) {
         return STATUS_MALFORMED;
@@ -187,7 +180,7 @@ static enum status verify_fork(struct proof *proof, struct cursor *in)
         return status;
     }
     struct cursor again = cursor_over(records.at, records.length);
-    struct bytes bytes = run_decode(&again);
+    struct bytes bytes = cursor_run(&again);
     status = record_decode(&first, bytes.at, bytes.length);
     if (status == STATUS_OK) {
         proof->capsule = first.capsule;
@@ -232,9 +225,9 @@ static enum status verify_fences(struct proof *proof, struct bytes fences)
 
 static enum status verify_rollback(struct proof *proof, struct cursor *in)
 {
-    struct bytes genesis_body = run_decode(in);
-    struct bytes warrant = run_decode(in);
-    struct bytes fences = run_decode(in);
+    struct bytes genesis_body = cursor_run(in);
+    struct bytes warrant = cursor_run(in);
+    struct bytes fences = cursor_run(in);
     if (!cursor_done(in)) {
         return STATUS_MALFORMED;
     }

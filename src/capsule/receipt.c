@@ -114,10 +114,8 @@ enum status receipt_fork_encode(struct buffer *target, struct bytes first, struc
     if (status != STATUS_OK) {
         return status;
     }
-    encoder_u32(&out, (uint32_t)first.length);
-    encoder_bytes(&out, first.at, first.length);
-    encoder_u32(&out, (uint32_t)second.length);
-    encoder_bytes(&out, second.at, second.length);
+    encoder_run(&out, first);
+    encoder_run(&out, second);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -128,8 +126,7 @@ enum status receipt_fork_verify(struct bytes proof, const struct verify_key *key
     struct bytes parts[2];
     struct record records[2];
     for (size_t i = 0; i < 2; i++) {
-        uint32_t length = cursor_u32(&in);
-        parts[i] = cursor_bytes(&in, length);
+        parts[i] = cursor_run(&in);
     }
     if (!cursor_done(&in)) {
         return STATUS_MALFORMED;

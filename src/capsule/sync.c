@@ -109,8 +109,7 @@ enum status sync_encode(struct buffer *body, const struct sync_body *sync,
         writer_head_encode(&out, &heads[i].branch);
         encoder_u64(&out, heads[i].flags);
     }
-    encoder_u32(&out, (uint32_t)sync->receipts.length);
-    encoder_bytes(&out, sync->receipts.at, sync->receipts.length);
+    encoder_run(&out, sync->receipts);
     encoder_finish(&out, body);
     return STATUS_OK;
 }
@@ -174,8 +173,7 @@ enum status sync_close_encode(struct buffer *body, const struct sync_close *clos
     encoder_u64(&out, close->term);
     writer_head_encode(&out, &close->cut);
     encoder_u32(&out, (uint32_t)close->reason);
-    encoder_u32(&out, (uint32_t)close->fences.length);
-    encoder_bytes(&out, close->fences.at, close->fences.length);
+    encoder_run(&out, close->fences);
     encoder_finish(&out, body);
     return STATUS_OK;
 }

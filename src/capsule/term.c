@@ -14,8 +14,7 @@ static enum status payload_encode(struct buffer *payload, const struct term *ter
     size_t length = LENGTH_BYTES + term->delegation.length + term->evidence.length;
     enum status status = encoder_begin(&out, payload, length);
     if (status == STATUS_OK) {
-        encoder_u32(&out, (uint32_t)term->delegation.length);
-        encoder_bytes(&out, term->delegation.at, term->delegation.length);
+        encoder_run(&out, term->delegation);
         encoder_bytes(&out, term->evidence.at, term->evidence.length);
         encoder_finish(&out, payload);
     }
@@ -71,8 +70,7 @@ static enum status term_open(json_t **object, struct term *term, struct bytes bo
         return status;
     }
     struct cursor in = cursor_over(owner_body.payload.at, owner_body.payload.length);
-    uint32_t length = cursor_u32(&in);
-    term->delegation = cursor_bytes(&in, length);
+    term->delegation = cursor_run(&in);
     term->evidence = cursor_bytes(&in, in.left);
     if (!cursor_done(&in) ||
         delegation_decode(&term->keeper, term->delegation, owner, capsule) != STATUS_OK) {

@@ -459,8 +459,7 @@ static enum status receive_fork(struct leader *leader, struct bytes proof, uint6
 {
     struct record first;
     struct cursor in = cursor_over(proof.at, proof.length);
-    uint32_t length = cursor_u32(&in);
-    struct bytes bytes = cursor_bytes(&in, length);
+    struct bytes bytes = cursor_run(&in);
     if (in.failed || record_decode(&first, bytes.at, bytes.length) != STATUS_OK) {
         return STATUS_OK;
     }

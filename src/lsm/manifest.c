@@ -281,8 +281,7 @@ static void write_manifest(struct encoder *out, const struct table *const *table
     for (uint32_t i = 0; i < count; i++) {
         write_table(out, tables[i]);
     }
-    encoder_u32(out, (uint32_t)change->snapshot.length);
-    encoder_bytes(out, change->snapshot.at, change->snapshot.length);
+    encoder_run(out, change->snapshot);
 }
 
 /* What was written is what every replica will read: an overlap here would be our mistake. */

@@ -35,8 +35,7 @@ enum status checkpoint_save(const struct checkpoint *checkpoint, const struct di
     encoder_u32(&out, checkpoint->segment_count);
     encoder_u64(&out, checkpoint->record_count);
     encoder_u64(&out, checkpoint->record_bytes);
-    encoder_u32(&out, (uint32_t)checkpoint->snapshot.length);
-    encoder_bytes(&out, checkpoint->snapshot.bytes, checkpoint->snapshot.length);
+    encoder_run(&out, buffer_bytes(&checkpoint->snapshot));
     encoder_u32(&out, crc32c_extend(0, out.start, out.length));
     encoder_finish(&out, &file);
     status = disk->replace(disk->context, FILE_NAME, file.bytes, file.length);

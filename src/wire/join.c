@@ -379,8 +379,7 @@ static enum status answer_append(struct buffer *target, struct hash *transcript,
     }
     encoder_bytes(&out, agree->bytes, AGREE_PUBLIC_BYTES);
     random_fill(random, encoder_reserve(&out, JOIN_NONCE_BYTES), JOIN_NONCE_BYTES);
-    encoder_u32(&out, (uint32_t)term_body.length);
-    encoder_bytes(&out, term_body.at, term_body.length);
+    encoder_run(&out, term_body);
 
     struct hash signed_hash = transcript_hash(apply, bytes_of(out.start, out.length));
     struct signature signature =

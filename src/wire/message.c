@@ -22,19 +22,6 @@ static enum status message_begin(struct encoder *out, struct buffer *target, siz
     return status;
 }
 
-/* A run is u32 length ‖ bytes. A message that was reserved holds none that is longer. */
-static void run_encode(struct encoder *out, struct bytes run)
-{
-    encoder_u32(out, (uint32_t)run.length);
-    encoder_bytes(out, run.at, run.length);
-}
-
-static struct bytes run_decode(struct cursor *in)
-{
-    uint32_t length = cursor_u32(in);
-    return cursor_bytes(in, length);
-}
-
 static void head_encode(struct encoder *out, const struct branch_head *head)
 {
     encoder_bytes(out, head->writer.bytes, WRITER_ID_BYTES);
@@ -102,8 +89,8 @@ enum status message_grant_encode(struct buffer *target, const struct message_gra
         encoder_u32(&out, grant->keys[i].key_epoch);
         encoder_bytes(&out, grant->keys[i].secret, SECRET_BYTES);
     }
-    run_encode(&out, grant->certificate);
-    run_encode(&out, grant->root);
+    encoder_run(&out, grant->certificate);
+    encoder_run(&out, grant->root);
     encoder_u32(&out, grant->token_count);
     for (uint32_t i = 0; i < grant->token_count; i++) {
         encoder_bytes(&out, grant->tokens[i].bytes, HASH_BYTES);
@@ -125,8 +112,8 @@ static enum status grant_decode(struct message_grant *grant, struct cursor *in)
         grant->keys[i].secret = cursor_take(in, SECRET_BYTES);
     }
 
-    grant->certificate = run_decode(in);
-    grant->root = run_decode(in);
+    grant->certificate = cursor_run(in);
+    grant->root = cursor_run(in);
     if (grant->certificate.length > CERTIFICATE_BYTES_MAX ||
         grant->root.length > CERTIFICATE_BYTES_MAX) {
         return STATUS_MALFORMED;
@@ -162,8 +149,8 @@ enum status message_seed_encode(struct buffer *target, const struct message_seed
     }
     encoder_bytes(&out, seed->seed, SECRET_BYTES);
     head_encode(&out, &seed->sync);
-    run_encode(&out, seed->term_body);
-    run_encode(&out, seed->policy_body);
+    encoder_run(&out, seed->term_body);
+    encoder_run(&out, seed->policy_body);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -172,8 +159,8 @@ static void seed_decode(struct message_seed *seed, struct cursor *in)
 {
     seed->seed = cursor_take(in, SECRET_BYTES);
     seed->sync = head_decode(in);
-    seed->term_body = run_decode(in);
-    seed->policy_body = run_decode(in);
+    seed->term_body = cursor_run(in);
+    seed->policy_body = cursor_run(in);
 }
 
 enum status message_deploy_encode(struct buffer *target, const struct message_deploy *deploy)
@@ -185,7 +172,7 @@ enum status message_deploy_encode(struct buffer *target, const struct message_de
         return status;
     }
     encoder_u32(&out, deploy->request);
-    run_encode(&out, deploy->function);
+    encoder_run(&out, deploy->function);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -193,7 +180,7 @@ enum status message_deploy_encode(struct buffer *target, const struct message_de
 static void deploy_decode(struct message_deploy *deploy, struct cursor *in)
 {
     deploy->request = cursor_u32(in);
-    deploy->function = run_decode(in);
+    deploy->function = cursor_run(in);
 }
 
 enum status message_answer_encode(struct buffer *target, const struct message_answer *answer)
@@ -208,11 +195,11 @@ enum status message_answer_encode(struct buffer *target, const struct message_an
     }
     encoder_u32(&out, answer->request);
     encoder_u32(&out, answer->status);
-    run_encode(&out, answer->text);
+    encoder_run(&out, answer->text);
     encoder_u64(&out, answer->term);
     encoder_u64(&out, answer->sync_epoch);
     encoder_bytes(&out, answer->sync.bytes, HASH_BYTES);
-    run_encode(&out, answer->statements);
+    encoder_run(&out, answer->statements);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -221,11 +208,11 @@ static enum status answer_decode(struct message_answer *answer, struct cursor *i
 {
     answer->request = cursor_u32(in);
     answer->status = cursor_u32(in);
-    answer->text = run_decode(in);
+    answer->text = cursor_run(in);
     answer->term = cursor_u64(in);
     answer->sync_epoch = cursor_u64(in);
     cursor_copy(in, answer->sync.bytes, HASH_BYTES);
-    answer->statements = run_decode(in);
+    answer->statements = cursor_run(in);
     return answer->status <= STATUS_IO ? STATUS_OK : STATUS_MALFORMED;
 }
 
@@ -238,7 +225,7 @@ enum status message_renew_encode(struct buffer *target, const struct message_ren
     if (status != STATUS_OK) {
         return status;
     }
-    run_encode(&out, renew->certificate);
+    encoder_run(&out, renew->certificate);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -251,7 +238,7 @@ enum status message_prune_encode(struct buffer *target, const struct message_pru
     if (status != STATUS_OK) {
         return status;
     }
-    run_encode(&out, prune->body);
+    encoder_run(&out, prune->body);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -266,7 +253,7 @@ enum status message_key_encode(struct buffer *target, const struct message_key *
         return status;
     }
     encoder_u32(&out, key->key_epoch);
-    run_encode(&out, secret);
+    encoder_run(&out, secret);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -274,7 +261,7 @@ enum status message_key_encode(struct buffer *target, const struct message_key *
 static enum status key_decode(struct message_key *key, struct cursor *in)
 {
     key->key_epoch = cursor_u32(in);
-    struct bytes secret = run_decode(in);
+    struct bytes secret = cursor_run(in);
     key->secret = secret.length == 0 ? NULL : secret.at;
     return secret.length == 0 || secret.length == SECRET_BYTES ? STATUS_OK : STATUS_MALFORMED;
 }
@@ -300,7 +287,7 @@ enum status message_revoke_encode(struct buffer *target, const struct message_re
         return status;
     }
     encoder_u32(&out, revoke->request);
-    run_encode(&out, revoke->revocation);
+    encoder_run(&out, revoke->revocation);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -308,12 +295,12 @@ enum status message_revoke_encode(struct buffer *target, const struct message_re
 static void revoke_decode(struct message_revoke *revoke, struct cursor *in)
 {
     revoke->request = cursor_u32(in);
-    revoke->revocation = run_decode(in);
+    revoke->revocation = cursor_run(in);
 }
 
 static enum status renew_decode(struct message_renew *renew, struct cursor *in)
 {
-    renew->certificate = run_decode(in);
+    renew->certificate = cursor_run(in);
     return renew->certificate.length <= CERTIFICATE_BYTES_MAX ? STATUS_OK : STATUS_MALFORMED;
 }
 
@@ -328,7 +315,7 @@ enum status message_lock_ask_encode(struct buffer *target, const struct message_
         return status;
     }
     encoder_u64(&out, ask->request);
-    run_encode(&out, ask->name);
+    encoder_run(&out, ask->name);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -336,7 +323,7 @@ enum status message_lock_ask_encode(struct buffer *target, const struct message_
 static enum status lock_ask_decode(struct message_lock_ask *ask, struct cursor *in)
 {
     ask->request = cursor_u64(in);
-    ask->name = run_decode(in);
+    ask->name = cursor_run(in);
     bool is_name = ask->name.length >= 1 && ask->name.length <= MESSAGE_LOCK_NAME_BYTES_MAX;
     return ask->request != 0 && is_name ? STATUS_OK : STATUS_MALFORMED;
 }
@@ -460,8 +447,8 @@ enum status message_vouch_ask_encode(struct buffer *target, const struct message
         return status;
     }
     encoder_u32(&out, ask->request);
-    run_encode(&out, ask->nonce);
-    run_encode(&out, ask->evidence);
+    encoder_run(&out, ask->nonce);
+    encoder_run(&out, ask->evidence);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -469,8 +456,8 @@ enum status message_vouch_ask_encode(struct buffer *target, const struct message
 static enum status vouch_ask_decode(struct message_vouch_ask *ask, struct cursor *in)
 {
     ask->request = cursor_u32(in);
-    ask->nonce = run_decode(in);
-    ask->evidence = run_decode(in);
+    ask->nonce = cursor_run(in);
+    ask->evidence = cursor_run(in);
     bool is_sized = ask->nonce.length > 0 && ask->nonce.length <= VOUCH_NONCE_BYTES_MAX &&
                     ask->evidence.length <= VOUCH_EVIDENCE_BYTES_MAX;
     return ask->request != 0 && is_sized ? STATUS_OK : STATUS_MALFORMED;
@@ -486,7 +473,7 @@ enum status message_vouch_encode(struct buffer *target, const struct message_vou
         return status;
     }
     encoder_u32(&out, vouch->request);
-    run_encode(&out, vouch->vouch);
+    encoder_run(&out, vouch->vouch);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -494,7 +481,7 @@ enum status message_vouch_encode(struct buffer *target, const struct message_vou
 static enum status vouch_message_decode(struct message_vouch *vouch, struct cursor *in)
 {
     vouch->request = cursor_u32(in);
-    vouch->vouch = run_decode(in);
+    vouch->vouch = cursor_run(in);
     return vouch->request != 0 && vouch->vouch.length <= MESSAGE_VOUCH_BYTES_MAX ? STATUS_OK
                                                                                  : STATUS_MALFORMED;
 }
@@ -515,7 +502,7 @@ static enum status fields_decode(struct message *message, uint8_t kind, struct c
     case MESSAGE_RENEW:
         return renew_decode(&message->renew, in);
     case MESSAGE_PRUNE:
-        message->prune.body = run_decode(in);
+        message->prune.body = cursor_run(in);
         return STATUS_OK;
     case MESSAGE_KEY:
         return key_decode(&message->key, in);

@@ -24,18 +24,6 @@ static bool is_sized(const struct vouch *vouch)
            vouch->leader_evidence.length <= VOUCH_EVIDENCE_BYTES_MAX;
 }
 
-static void run_encode(struct encoder *out, struct bytes run)
-{
-    encoder_u32(out, (uint32_t)run.length);
-    encoder_bytes(out, run.at, run.length);
-}
-
-static struct bytes run_decode(struct cursor *in)
-{
-    uint32_t length = cursor_u32(in);
-    return cursor_bytes(in, length);
-}
-
 enum status vouch_encode(struct buffer *target, const struct vouch *vouch)
 {
     CHECK(is_sized(vouch));
@@ -48,11 +36,11 @@ enum status vouch_encode(struct buffer *target, const struct vouch *vouch)
     }
     encoder_bytes(&out, VOUCH_MAGIC, sizeof VOUCH_MAGIC);
     encoder_bytes(&out, vouch->worker.bytes, WRITER_ID_BYTES);
-    run_encode(&out, vouch->certificate);
-    run_encode(&out, vouch->evidence);
-    run_encode(&out, vouch->term_body);
-    run_encode(&out, vouch->root);
-    run_encode(&out, vouch->leader_evidence);
+    encoder_run(&out, vouch->certificate);
+    encoder_run(&out, vouch->evidence);
+    encoder_run(&out, vouch->term_body);
+    encoder_run(&out, vouch->root);
+    encoder_run(&out, vouch->leader_evidence);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -63,11 +51,11 @@ enum status vouch_decode(struct vouch *vouch, struct bytes bytes)
     struct vouch decoded;
     struct bytes magic = cursor_bytes(&in, sizeof VOUCH_MAGIC);
     cursor_copy(&in, decoded.worker.bytes, WRITER_ID_BYTES);
-    decoded.certificate = run_decode(&in);
-    decoded.evidence = run_decode(&in);
-    decoded.term_body = run_decode(&in);
-    decoded.root = run_decode(&in);
-    decoded.leader_evidence = run_decode(&in);
+    decoded.certificate = cursor_run(&in);
+    decoded.evidence = cursor_run(&in);
+    decoded.term_body = cursor_run(&in);
+    decoded.root = cursor_run(&in);
+    decoded.leader_evidence = cursor_run(&in);
 
     if (!cursor_done(&in) || !bytes_equal(magic, bytes_of(VOUCH_MAGIC, sizeof VOUCH_MAGIC)) ||
         !is_sized(&decoded)) {

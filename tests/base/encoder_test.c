@@ -55,6 +55,27 @@ static void a_cursor_reads_back_what_was_written(void **state)
     assert_true(cursor_done(&in));
 }
 
+static void a_run_is_read_back_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    uint8_t message[4 + 3];
+    struct encoder out = encoder_over(message, sizeof message);
+    encoder_run(&out, bytes_text("abc"));
+    assert_false(out.failed);
+    assert_memory_equal(message, "\3\0\0\0abc", sizeof message);
+
+    struct cursor in = cursor_over(message, sizeof message);
+    struct bytes run = cursor_run(&in);
+    assert_int_equal(run.length, 3);
+    assert_ptr_equal(run.at, message + 4);
+    assert_true(cursor_done(&in));
+    for (size_t length = 0; length < sizeof message; length++) {
+        in = cursor_over(message, length);
+        assert_int_equal(cursor_run(&in).length, 0);
+        assert_true(in.failed);
+    }
+}
+
 static void fails_in_any_smaller_memory_and_stays_inside(void **state)
 {
     (void)state;
@@ -135,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cursor_reads_back_what_was_written),
+        cmocka_unit_test(a_run_is_read_back_whole_or_not_at_all),
         cmocka_unit_test(fails_in_any_smaller_memory_and_stays_inside),
         cmocka_unit_test(writes_nothing_after_a_failure),
         cmocka_unit_test(what_is_appended_belongs_to_the_buffer_once_it_is_whole),
