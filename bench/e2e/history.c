@@ -231,7 +231,7 @@ void history_write(const char *directory, uint64_t record_count)
     }
     const struct app_sync sync = {.epoch = history.sync_epoch, .hash = history.sync};
     must(app_raise(&history.app, APP_TERM, 1));
-    must(app_sync_save(&history.app, &sync));
+    must(app_sync_replace(&history.app, &sync));
     tuple_batch_release(&batch);
     close_all(&history);
 }
