@@ -349,6 +349,7 @@ static enum status receive_frame(struct opener *opener, struct bytes bytes)
         return receive_evidence(worker, &frame);
     case FRAME_CHANNEL:
         opener->has_news = true;
+        opener->tick_us = 0;
         return receive_channel(worker, frame.body);
     case FRAME_STOP:
         worker_end(worker, "the host says stop", STATUS_OK);

@@ -217,6 +217,7 @@ struct scl {
     uint64_t progress_us;          // when a record was applied last, or the log read again
     uint64_t lost_us;              // after so long without progress it is
     uint64_t checked_us;           // when what is missing was asked for last
+    bool is_answered;              // something that was asked for has come since the last tick
     bool is_doubtful;              // a store or a leader acts as if this replica were cut off
     uint64_t stranger_us;          // when records of unknown writers were fetched last
     uint64_t stranger_delay_us;

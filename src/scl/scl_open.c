@@ -465,13 +465,19 @@ static bool is_astray(const struct scl *scl, const struct scl_open_job *job, siz
            job->records[refused].type == RECORD_CLOSE;
 }
 
-/* What a leader's CLOSE waits for is the predecessor that it names. */
+/*
+ * What a leader's CLOSE waits for is the predecessor that it names. Only a leader whose TERM the
+ * owner has signed comes so far: one that is new is asked for at once.
+ */
 static void note_predecessor(struct scl *scl, const struct record *record)
 {
     struct sync_close close;
     if (record->type == RECORD_CLOSE && sync_close_decode(&close, record->body) == STATUS_OK &&
-        capsule_member_find(scl->capsule, &close.cut.writer) == NULL) {
+        capsule_member_find(scl->capsule, &close.cut.writer) == NULL &&
+        !writer_id_equal(&scl->predecessor, &close.cut.writer)) {
         scl->predecessor = close.cut.writer;
+        scl->stranger_delay_us = 0;
+        scl->checked_us = 0;
     }
 }
 

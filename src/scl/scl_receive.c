@@ -118,6 +118,7 @@ enum status scl_receive_fetched(struct scl *scl, uint32_t request, struct bytes 
             scl->peers[scl_member_index(scl, member)].must_probe = false;
         }
         fetch->request = 0;
+        scl->is_answered = true;
         return STATUS_OK;
     }
     return STATUS_STALE;

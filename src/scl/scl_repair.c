@@ -61,8 +61,9 @@ static uint64_t longer(uint64_t delay_us)
 }
 
 /*
- * A branch that still grows is not stalled: what it lacks may be under way. One that does not grow
- * by what is fetched is asked for less and less often: what names it may be false.
+ * A branch that still grows is not stalled: what it lacks may be under way; but a closed one grows
+ * by what is fetched alone. One that does not grow by that is asked for less and less often: what
+ * names it may be false.
  */
 static void fetch_known(struct scl *scl, const struct capsule_member *member, uint64_t to,
                         uint64_t now_us)
@@ -72,7 +73,7 @@ static void fetch_known(struct scl *scl, const struct capsule_member *member, ui
     if (peer->progress_us >= peer->asked_us) {
         peer->ask_delay_us = 0;
     }
-    bool is_early = now_us < peer->progress_us + SCL_STALL_US ||
+    bool is_early = (!member->is_closed && now_us < peer->progress_us + SCL_STALL_US) ||
                     (peer->asked_us != 0 && now_us < peer->asked_us + peer->ask_delay_us);
     if (from <= to && !is_early && !is_being_fetched(scl, &member->id) &&
         !holdback_has(scl->holdback, &member->id, from)) {
@@ -240,7 +241,11 @@ void scl_repair_tick(struct scl *scl, uint64_t now_us)
         }
     }
     probe(scl, now_us);
-    if (scl->is_log_done && scl_repair_is_needed(scl) && now_us >= scl->checked_us + SCL_STALL_US) {
+    // What an answer has brought may show at once what else is missing: nobody waits for that.
+    bool is_led_on = scl->is_answered && scl->progress_us >= scl->checked_us;
+    scl->is_answered = false;
+    if (scl->is_log_done && scl_repair_is_needed(scl) &&
+        (is_led_on || now_us >= scl->checked_us + SCL_STALL_US)) {
         scl->checked_us = now_us;
         scl_unblock(scl);
         fetch_missing(scl, now_us);
