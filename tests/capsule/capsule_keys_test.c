@@ -15,40 +15,14 @@
 
 #include "capsule/capsule_snapshot.h"
 #include "capsule/revoke.h"
-#include "tests/support/capsule_world.h"
+#include "tests/capsule/two_workers.h"
 
-struct fixture {
-    struct capsule_world world;
-    struct capsule_world_writer *a;
-    struct capsule_world_writer *b;
-};
-
-static int setup(void **state)
-{
-    static struct fixture f;
-    capsule_world_init(&f.world, 4711, 1, 1, 0);
-    capsule_world_start(&f.world);
-    f.a = capsule_world_admit(&f.world, MEMBER_WORKER);
-    f.b = capsule_world_admit(&f.world, MEMBER_WORKER);
-    capsule_world_put(&f.world, f.a, "key", "a1");
-    capsule_world_put(&f.world, f.b, "key", "b1");
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    capsule_world_release(&f->world);
-    return 0;
-}
-
-static void assert_reason(const struct fixture *f, const char *part)
+static void assert_reason(const struct two_workers *f, const char *part)
 {
     assert_non_null(strstr(capsule_reason(f->world.capsule), part));
 }
 
-static enum status try_sync(struct fixture *f, uint32_t key_epoch)
+static enum status try_sync(struct two_workers *f, uint32_t key_epoch)
 {
     struct capsule_world_sync_plan plan;
     capsule_world_plan_sync(&f->world, &plan);
@@ -56,13 +30,13 @@ static enum status try_sync(struct fixture *f, uint32_t key_epoch)
     return capsule_world_try_sync(&f->world, &plan);
 }
 
-static void rotate(struct fixture *f)
+static void rotate(struct two_workers *f)
 {
     capsule_world_rotate(&f->world, secret_new_random(&f->world.random));
 }
 
 /* DATA of this writer's, said to be sealed with the key of that epoch. */
-static enum status try_data(struct fixture *f, struct capsule_world_writer *writer,
+static enum status try_data(struct two_workers *f, struct capsule_world_writer *writer,
                             uint32_t key_epoch)
 {
     struct capsule_world_draft draft;
@@ -72,7 +46,7 @@ static enum status try_data(struct fixture *f, struct capsule_world_writer *writ
     return capsule_world_try(&f->world, &draft);
 }
 
-static enum status try_revoke(struct fixture *f, const struct writer_id *writer,
+static enum status try_revoke(struct two_workers *f, const struct writer_id *writer,
                               const struct hash *capsule, const struct sign_key *key)
 {
     struct capsule_world_draft draft;
@@ -83,7 +57,7 @@ static enum status try_revoke(struct fixture *f, const struct writer_id *writer,
 
 static void p11_key_epochs_rise_by_one_with_a_sync(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     assert_int_equal(capsule_key_epoch(f->world.capsule), 1);
     assert_int_equal(try_sync(f, 1), STATUS_FORGED);
     assert_reason(f, "it begins key epoch 1 after 1");
@@ -97,7 +71,7 @@ static void p11_key_epochs_rise_by_one_with_a_sync(void **state)
 
 static void p11_a_branch_seals_with_the_key_epoch_it_has_joined(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     assert_int_equal(try_data(f, f->a, 0), STATUS_FORGED);
     assert_int_equal(try_data(f, f->a, 2), STATUS_FORGED);
     assert_int_equal(try_data(f, f->a, 1), STATUS_OK);
@@ -121,7 +95,7 @@ static void p11_a_branch_seals_with_the_key_epoch_it_has_joined(void **state)
 
 static void p11_a_newcomer_and_a_leader_seal_with_the_key_epoch_in_force(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_draft draft;
     rotate(f);
     struct capsule_world_writer *c = capsule_world_admit(&f->world, MEMBER_WORKER);
@@ -138,7 +112,7 @@ static void p11_a_newcomer_and_a_leader_seal_with_the_key_epoch_in_force(void **
 
 static void what_is_not_sealed_names_no_key_epoch(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_draft draft;
     capsule_world_draft(&f->world, &draft, f->world.leader, RECORD_MEMBER);
     draft.fields.key_epoch = 1;
@@ -148,7 +122,7 @@ static void what_is_not_sealed_names_no_key_epoch(void **state)
 
 static void p11_only_the_owner_revokes_and_only_members(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     const struct hash other = {.bytes = {1}};
     const struct writer_id stranger = capsule_world_stranger(&f->world, MEMBER_WORKER)->id;
     const struct capsule_world *world = &f->world;
@@ -167,7 +141,7 @@ static void p11_only_the_owner_revokes_and_only_members(void **state)
 
 static void p11_the_sync_after_a_revocation_begins_a_key_epoch(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     capsule_world_revoke(&f->world, f->b);
     assert_int_equal(try_sync(f, 0), STATUS_FORGED);
     assert_reason(f, "a member was revoked before it");
@@ -178,7 +152,7 @@ static void p11_the_sync_after_a_revocation_begins_a_key_epoch(void **state)
 
 static void p11_who_was_revoked_joins_nothing_and_ends_at_its_cut(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     capsule_world_sync(&f->world);
     capsule_world_revoke(&f->world, f->b);
     const struct capsule_world_writer before = *f->b;
@@ -218,7 +192,7 @@ static void p11_who_was_revoked_joins_nothing_and_ends_at_its_cut(void **state)
 
 static void p11_a_leader_closes_as_revoked_only_what_the_owner_revoked(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_close_plan plan;
     capsule_world_plan_close(&f->world, &plan, f->b);
     plan.body.reason = SYNC_CLOSE_REVOKED;
@@ -233,7 +207,7 @@ static void p11_a_leader_closes_as_revoked_only_what_the_owner_revoked(void **st
 /* What goes on from a snapshot refuses the same. */
 static void p11_a_snapshot_keeps_key_epochs_and_revocations(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     rotate(f);
     capsule_world_put(&f->world, f->a, "key", "a2");
     capsule_world_revoke(&f->world, f->b);
@@ -259,7 +233,7 @@ static void p11_a_snapshot_keeps_key_epochs_and_revocations(void **state)
     assert_int_equal(try_data(f, f->b, 3), STATUS_CLOSED);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, two_workers_setup, two_workers_teardown)
 
 int main(void)
 {

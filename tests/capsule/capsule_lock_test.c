@@ -16,36 +16,10 @@
 
 #include "base/check.h"
 #include "capsule/lock.h"
-#include "tests/support/capsule_world.h"
+#include "tests/capsule/two_workers.h"
 
 static const struct hash NAME = {.bytes = {0x4c}};
 static const struct hash OTHER = {.bytes = {0x4d}};
-
-struct fixture {
-    struct capsule_world world;
-    struct capsule_world_writer *a;
-    struct capsule_world_writer *b;
-};
-
-static int setup(void **state)
-{
-    static struct fixture f;
-    capsule_world_init(&f.world, 31, 1, 1, 0);
-    capsule_world_start(&f.world);
-    f.a = capsule_world_admit(&f.world, MEMBER_WORKER);
-    f.b = capsule_world_admit(&f.world, MEMBER_WORKER);
-    capsule_world_put(&f.world, f.b, "y", "1");
-    capsule_world_put(&f.world, f.a, "x", "1");
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    capsule_world_release(&f->world);
-    return 0;
-}
 
 static struct lock_body lock_of(const struct hash *name, uint64_t fence,
                                 const struct capsule_world_writer *writer)
@@ -57,7 +31,7 @@ static struct lock_body lock_of(const struct hash *name, uint64_t fence,
     return lock;
 }
 
-static enum status offer(struct fixture *f, struct capsule_world_writer *signer,
+static enum status offer(struct two_workers *f, struct capsule_world_writer *signer,
                          const struct lock_body *lock)
 {
     struct capsule_world_draft draft;
@@ -66,7 +40,7 @@ static enum status offer(struct fixture *f, struct capsule_world_writer *signer,
     return capsule_world_try(&f->world, &draft);
 }
 
-static enum status offer_fence(struct fixture *f, const struct hash *name, uint64_t fence,
+static enum status offer_fence(struct two_workers *f, const struct hash *name, uint64_t fence,
                                const struct capsule_world_writer *writer)
 {
     const struct lock_body lock = lock_of(name, fence, writer);
@@ -75,7 +49,7 @@ static enum status offer_fence(struct fixture *f, const struct hash *name, uint6
 
 static void p7_fences_of_a_lock_rise(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     assert_null(capsule_lock_find(f->world.capsule, &NAME));
     assert_int_equal(offer_fence(f, &NAME, lock_fence(1, 2), f->a), STATUS_OK);
     const struct capsule_lock *lock = capsule_lock_find(f->world.capsule, &NAME);
@@ -90,7 +64,7 @@ static void p7_fences_of_a_lock_rise(void **state)
 
 static void a_leader_alone_decides_and_in_its_own_term(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     const struct lock_body lock = lock_of(&NAME, lock_fence(1, 1), f->a);
     assert_int_equal(offer(f, f->a, &lock), STATUS_DENIED);
     assert_int_equal(offer_fence(f, &NAME, lock_fence(2, 1), f->a), STATUS_FORGED);
@@ -101,7 +75,7 @@ static void a_leader_alone_decides_and_in_its_own_term(void **state)
 
 static void p7_only_a_worker_whose_branch_goes_on_is_named(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_writer *stranger = capsule_world_stranger(&f->world, MEMBER_WORKER);
     stranger->head = f->a->head;
     assert_int_equal(offer_fence(f, &NAME, lock_fence(1, 1), stranger), STATUS_FORGED);
@@ -113,7 +87,7 @@ static void p7_only_a_worker_whose_branch_goes_on_is_named(void **state)
 
 static void p5_a_decision_is_accepted_before_what_it_names(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule *replica;
     size_t put_at = f->world.record_count - 1;
     assert_int_equal(offer_fence(f, &NAME, lock_fence(1, 1), f->a), STATUS_OK);
@@ -132,7 +106,7 @@ static void p5_a_decision_is_accepted_before_what_it_names(void **state)
 
 static void p7_a_new_term_begins_above_all_fences_before(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     assert_int_equal(offer_fence(f, &NAME, lock_fence(1, UINT32_MAX), NULL), STATUS_OK);
     struct capsule_world_writer *first = f->world.leader;
     capsule_world_restart(&f->world);
@@ -158,7 +132,7 @@ static struct hash name_of(uint32_t number)
 }
 
 /* LOCKs on `count` names, more than the world keeps records. */
-static void decide_many(struct fixture *f, uint32_t count)
+static void decide_many(struct two_workers *f, uint32_t count)
 {
     struct capsule_world_writer *leader = f->world.leader;
     for (uint32_t number = 0; number < count; number++) {
@@ -179,7 +153,7 @@ static void decide_many(struct fixture *f, uint32_t count)
 
 static void p7_names_are_forgotten_below_the_newest_sync_alone(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     uint32_t number = CAPSULE_LOCKS_MAX - 1;
     decide_many(f, number);
     capsule_world_sync(&f->world);
@@ -201,7 +175,7 @@ static void p7_names_are_forgotten_below_the_newest_sync_alone(void **state)
 
 static void without_a_sync_in_between_there_is_no_room_for_more_names(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     decide_many(f, CAPSULE_LOCKS_MAX);
     assert_int_equal(offer_fence(f, &NAME, lock_fence(1, CAPSULE_LOCKS_MAX + 1), NULL),
                      STATUS_FULL);
@@ -209,7 +183,7 @@ static void without_a_sync_in_between_there_is_no_room_for_more_names(void **sta
     assert_int_equal(offer_fence(f, &NAME, lock_fence(1, CAPSULE_LOCKS_MAX + 1), NULL), STATUS_OK);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, two_workers_setup, two_workers_teardown)
 
 int main(void)
 {

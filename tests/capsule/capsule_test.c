@@ -17,36 +17,10 @@
 #include <cmocka.h>
 
 #include "capsule/record_internal.h"
-#include "tests/support/capsule_world.h"
-
-struct fixture {
-    struct capsule_world world;
-    struct capsule_world_writer *a;
-    struct capsule_world_writer *b;
-};
-
-static int setup(void **state)
-{
-    static struct fixture f;
-    capsule_world_init(&f.world, 7, 3, 2, 0);
-    capsule_world_start(&f.world);
-    f.a = capsule_world_admit(&f.world, MEMBER_WORKER);
-    f.b = capsule_world_admit(&f.world, MEMBER_WORKER);
-    capsule_world_put(&f.world, f.a, "x", "1");
-    capsule_world_put(&f.world, f.b, "y", "2");
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    capsule_world_release(&f->world);
-    return 0;
-}
+#include "tests/capsule/two_workers.h"
 
 /* A longer history: epochs, an end of a worker, a second leader. */
-static void live_on(struct fixture *f)
+static void live_on(struct two_workers *f)
 {
     struct capsule_world *world = &f->world;
     capsule_world_eoe(world, f->a);
@@ -90,7 +64,7 @@ static void assert_same(const struct capsule *one, const struct capsule *other)
 
 static void replays_a_history_in_the_order_of_its_log(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     live_on(f);
     struct capsule *replica;
     assert_int_equal(capsule_new(&replica, buffer_bytes(&f->world.genesis_body)), STATUS_OK);
@@ -105,7 +79,7 @@ static void replays_a_history_in_the_order_of_its_log(void **state)
 
 static void replays_the_leaders_branches_before_the_data(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     live_on(f);
     struct capsule *replica;
     assert_int_equal(capsule_new(&replica, buffer_bytes(&f->world.genesis_body)), STATUS_OK);
@@ -151,7 +125,7 @@ static bool accepts_all(const struct capsule_world *world, const struct buffer *
 
 static void p2_no_flipped_byte_is_accepted(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     capsule_world_sync(&f->world);
     struct buffer *log = &f->world.log;
     assert_true(accepts_all(&f->world, log));
@@ -166,7 +140,7 @@ static void p2_no_flipped_byte_is_accepted(void **state)
 
 static void a_log_cut_anywhere_is_whole_up_to_its_last_record(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     const struct buffer *log = &f->world.log;
     struct capsule *replica;
     assert_int_equal(capsule_new(&replica, buffer_bytes(&f->world.genesis_body)), STATUS_OK);
@@ -196,7 +170,7 @@ static uint64_t seed_of_run(void)
 /* Deliver every record once or twice, shuffled, holding what meets a gap. */
 static void p5_any_order_of_arrival_ends_in_the_same_state(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     live_on(f);
     const struct capsule_world *world = &f->world;
     uint64_t seed = seed_of_run();
@@ -239,7 +213,7 @@ static void p5_any_order_of_arrival_ends_in_the_same_state(void **state)
 
 // ---- a place in the branch ----
 
-static void assert_reason(const struct fixture *f, const char *part)
+static void assert_reason(const struct two_workers *f, const char *part)
 {
     if (strstr(capsule_reason(f->world.capsule), part) == NULL) {
         fail_msg("the reason is '%s', not '%s'", capsule_reason(f->world.capsule), part);
@@ -247,7 +221,7 @@ static void assert_reason(const struct fixture *f, const char *part)
 }
 
 /* A next DATA record of a's. */
-static struct capsule_world_draft draft_data(struct fixture *f)
+static struct capsule_world_draft draft_data(struct two_workers *f)
 {
     struct capsule_world_draft draft;
     capsule_world_draft(&f->world, &draft, f->a, RECORD_DATA);
@@ -257,7 +231,7 @@ static struct capsule_world_draft draft_data(struct fixture *f)
 
 static void a_branch_grows_by_one(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_draft draft = draft_data(f);
     draft.fields.sequence++;
     assert_int_equal(capsule_world_try(&f->world, &draft), STATUS_GAP);
@@ -271,7 +245,7 @@ static void a_branch_grows_by_one(void **state)
 
 static void p8_another_parent_than_the_head_is_a_fork_when_it_is_signed(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_draft draft = draft_data(f);
     draft.parents[0].bytes[0] ^= 1;
     assert_int_equal(capsule_world_try(&f->world, &draft), STATUS_FORKED);
@@ -284,7 +258,7 @@ static void p8_another_parent_than_the_head_is_a_fork_when_it_is_signed(void **s
 
 static void p2_another_key_does_not_sign_for_a_writer(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_draft draft = draft_data(f);
     draft.key = f->b->key;
     assert_int_equal(capsule_world_try(&f->world, &draft), STATUS_FORGED);
@@ -294,7 +268,7 @@ static void p2_another_key_does_not_sign_for_a_writer(void **state)
 
 static void p2_a_record_of_another_capsule_is_forged(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_draft draft = draft_data(f);
     draft.fields.capsule.bytes[0] ^= 1;
     assert_int_equal(capsule_world_try(&f->world, &draft), STATUS_FORGED);
@@ -303,7 +277,7 @@ static void p2_a_record_of_another_capsule_is_forged(void **state)
 
 static void p3_a_writer_that_nobody_admitted_waits(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_draft draft;
     capsule_world_draft(&f->world, &draft, capsule_world_stranger(&f->world, MEMBER_WORKER),
                         RECORD_DATA);
@@ -312,7 +286,7 @@ static void p3_a_writer_that_nobody_admitted_waits(void **state)
 
 static void each_type_has_its_signers(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_writer *compactor = capsule_world_admit(&f->world, MEMBER_COMPACTOR);
     const struct {
         struct capsule_world_writer *writer;
@@ -348,7 +322,7 @@ static void each_type_has_its_signers(void **state)
 
 static void a_body_that_was_never_sealed_is_malformed(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct capsule_world_draft draft;
     struct record_draft place;
     capsule_world_draft(&f->world, &draft, f->a, RECORD_DATA);
@@ -366,7 +340,7 @@ static void a_body_that_was_never_sealed_is_malformed(void **state)
 
 static void a_record_joins_a_known_and_newer_sync(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     capsule_world_sync(&f->world);
     struct hash first = f->world.sync;
     struct capsule_world_draft draft = draft_data(f);
@@ -390,7 +364,7 @@ static void a_record_joins_a_known_and_newer_sync(void **state)
     assert_int_equal(capsule_world_try(&f->world, &draft), STATUS_FORGED);
 }
 
-static enum status try_eoe(struct fixture *f, struct eoe eoe, uint64_t epoch_offset)
+static enum status try_eoe(struct two_workers *f, struct eoe eoe, uint64_t epoch_offset)
 {
     struct capsule_world_draft draft;
     capsule_world_draft(&f->world, &draft, f->a, RECORD_EOE);
@@ -401,7 +375,7 @@ static enum status try_eoe(struct fixture *f, struct eoe eoe, uint64_t epoch_off
 
 static void an_eoe_says_what_its_branch_has_joined(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     capsule_world_sync(&f->world);
     const struct eoe right = {.epoch = 2, .lamport = 5, .sync = f->world.sync};
     struct eoe eoe = right;
@@ -421,7 +395,7 @@ static void an_eoe_says_what_its_branch_has_joined(void **state)
 enum { RUN_COUNT = 5 };
 
 /* Five records of a's that world.capsule has and `replica` has not. */
-static struct capsule *run_make(struct fixture *f, struct record run[RUN_COUNT])
+static struct capsule *run_make(struct two_workers *f, struct record run[RUN_COUNT])
 {
     struct capsule *replica;
     size_t first = f->world.record_count;
@@ -442,7 +416,7 @@ static struct capsule *run_make(struct fixture *f, struct record run[RUN_COUNT])
 
 static void the_last_signature_of_a_run_vouches_for_all(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct record run[RUN_COUNT];
     struct capsule *replica = run_make(f, run);
     assert_int_equal(capsule_verify_run(replica, run + 1, RUN_COUNT - 1), STATUS_GAP);
@@ -461,7 +435,7 @@ static void the_last_signature_of_a_run_vouches_for_all(void **state)
 
 static void p2_a_run_with_a_stranger_in_it_is_forged(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct record run[RUN_COUNT];
     struct capsule *replica = run_make(f, run);
     const struct record other = run[3];
@@ -482,7 +456,7 @@ static void p2_a_run_with_a_stranger_in_it_is_forged(void **state)
 
 static void p8_a_signed_run_that_follows_another_record_is_a_fork(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct record fork;
     struct capsule_world_draft draft = draft_data(f);
     draft.parents[0].bytes[0] ^= 1;
@@ -491,7 +465,7 @@ static void p8_a_signed_run_that_follows_another_record_is_a_fork(void **state)
     assert_int_equal(capsule_verify_run(f->world.capsule, &fork, 1), STATUS_FORKED);
 }
 
-static enum status try_leap(struct fixture *f, struct capsule *replica, const struct hash *sync,
+static enum status try_leap(struct two_workers *f, struct capsule *replica, const struct hash *sync,
                             const struct hash *parent, uint64_t epoch)
 {
     struct capsule_world_draft draft;
@@ -513,7 +487,7 @@ static enum status try_leap(struct fixture *f, struct capsule *replica, const st
 
 static void a_leap_goes_back_behind_no_sync(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct hash syncs[3];
     for (size_t i = 0; i < 3; i++) {
         capsule_world_sync(&f->world);
@@ -531,7 +505,7 @@ static void a_leap_goes_back_behind_no_sync(void **state)
 
 static void what_was_leapt_over_is_not_compared(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct record eoe;
     capsule_world_put(&f->world, f->a, "x", "second");
     struct capsule_world_sync_plan plan;
@@ -556,7 +530,7 @@ static void what_was_leapt_over_is_not_compared(void **state)
 
 static void a_leader_may_leap_to_an_eoe_and_to_nothing_else(void **state)
 {
-    struct fixture *f = *state;
+    struct two_workers *f = *state;
     struct record run[RUN_COUNT], eoe;
     struct capsule *replica = run_make(f, run);
     assert_int_equal(capsule_accept_leap(replica, &run[3]), STATUS_DENIED);
@@ -589,7 +563,7 @@ static void a_leader_may_leap_to_an_eoe_and_to_nothing_else(void **state)
     capsule_free(replica);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, two_workers_setup, two_workers_teardown)
 
 int main(void)
 {

@@ -51,6 +51,20 @@ static void fence(struct fixture *f, uint32_t store, uint64_t term, uint64_t seq
     capsule_world_state(&f->world, &f->fences, store, RECEIPT_FENCE, term, &head, 1);
 }
 
+/* Stores 0 and 1 signed that they held the SYNC. */
+static void two_held(struct fixture *f)
+{
+    receipt(f, 0, 1, f->sync.sequence);
+    receipt(f, 1, 1, f->sync.sequence);
+}
+
+/* And answer a later leader as if they had never seen its writer. */
+static void two_deny(struct fixture *f)
+{
+    fence(f, 0, LATER, 0);
+    fence(f, 1, LATER, 0);
+}
+
 static int setup(void **state)
 {
     static struct fixture f;
@@ -143,16 +157,14 @@ static void fewer_than_w_receipts_show_nothing(void **state)
     struct fixture *f = *state;
     receipt(f, 0, 1, f->sync.sequence);
     receipt(f, 0, 1, f->sync.sequence + 1);
-    fence(f, 0, LATER, 0);
-    fence(f, 1, LATER, 0);
+    two_deny(f);
     assert_int_equal(judge(f), STATUS_FORGED);
 }
 
 static void fewer_than_r_answers_prove_nothing(void **state)
 {
     struct fixture *f = *state;
-    receipt(f, 0, 1, f->sync.sequence);
-    receipt(f, 1, 1, f->sync.sequence);
+    two_held(f);
     fence(f, 0, LATER, 0);
     fence(f, 0, LATER, 1);
     assert_int_equal(judge(f), STATUS_FORGED);
@@ -161,8 +173,7 @@ static void fewer_than_r_answers_prove_nothing(void **state)
 static void a_store_that_still_holds_it_has_not_denied(void **state)
 {
     struct fixture *f = *state;
-    receipt(f, 0, 1, f->sync.sequence);
-    receipt(f, 1, 1, f->sync.sequence);
+    two_held(f);
     fence(f, 0, LATER, 0);
     fence(f, 1, LATER, f->sync.sequence);
     assert_int_equal(judge(f), STATUS_FORGED);
@@ -175,8 +186,7 @@ static void a_store_that_still_holds_it_has_not_denied(void **state)
 static void what_was_said_before_it_was_held_proves_nothing(void **state)
 {
     struct fixture *f = *state;
-    receipt(f, 0, 1, f->sync.sequence);
-    receipt(f, 1, 1, f->sync.sequence);
+    two_held(f);
     fence(f, 0, 1, 0);
     fence(f, 1, 1, 0);
     assert_int_equal(judge(f), STATUS_FORGED);
@@ -193,16 +203,14 @@ static void a_store_that_spoke_in_the_later_term_is_not_blamed(void **state)
     // It may have got it after it was asked.
     receipt(f, 0, LATER, f->sync.sequence);
     receipt(f, 1, LATER, f->sync.sequence);
-    fence(f, 0, LATER, 0);
-    fence(f, 1, LATER, 0);
+    two_deny(f);
     assert_int_equal(judge(f), STATUS_FORGED);
 }
 
 static void a_receipt_is_no_denial_and_a_fence_no_receipt(void **state)
 {
     struct fixture *f = *state;
-    receipt(f, 0, 1, f->sync.sequence);
-    receipt(f, 1, 1, f->sync.sequence);
+    two_held(f);
     const struct branch_head head = leader_at(f, 0);
     capsule_world_state(&f->world, &f->fences, 0, RECEIPT_DURABLE, LATER, &head, 1);
     capsule_world_state(&f->world, &f->fences, 1, RECEIPT_DURABLE, LATER, &head, 1);
@@ -212,10 +220,8 @@ static void a_receipt_is_no_denial_and_a_fence_no_receipt(void **state)
 static void another_record_than_a_sync_shows_nothing(void **state)
 {
     struct fixture *f = *state;
-    receipt(f, 0, 1, f->sync.sequence);
-    receipt(f, 1, 1, f->sync.sequence);
-    fence(f, 0, LATER, 0);
-    fence(f, 1, LATER, 0);
+    two_held(f);
+    two_deny(f);
     assert_int_equal(judge_parts(f, f->term_body, capsule_world_record(&f->world, 2)),
                      STATUS_FORGED);
 }
@@ -223,10 +229,8 @@ static void another_record_than_a_sync_shows_nothing(void **state)
 static void p2_no_bent_byte_is_a_proof(void **state)
 {
     struct fixture *f = *state;
-    receipt(f, 0, 1, f->sync.sequence);
-    receipt(f, 1, 1, f->sync.sequence);
-    fence(f, 0, LATER, 0);
-    fence(f, 1, LATER, 0);
+    two_held(f);
+    two_deny(f);
     assert_int_equal(judge(f), STATUS_OK);
     for (size_t i = 0; i < f->bytes.length; i++) {
         f->bytes.bytes[i] ^= 0x10;
