@@ -241,7 +241,12 @@ static void find_recipients(const struct federation *f, size_t from, const struc
             to->places[to->count++] = PLACE_LEADER;
             return;
         }
-        add_stores(f, to);
+        if (!writer_id_equal(&frame->peer, &frame_to_replicas)) {
+            add_stores(f, to);
+        }
+        if (writer_id_equal(&frame->peer, &frame_to_stores)) {
+            return;
+        }
         break;
     default:
         break;

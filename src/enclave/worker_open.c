@@ -253,7 +253,8 @@ static enum status tell_all(struct worker *worker, uint64_t *wake_us)
 
 /* ---- records ---- */
 
-/* Only an answer to a FETCH may hold records without their bodies. */
+/* Only an answer to a FETCH may hold records without their bodies; and those of tables, of which
+ * nobody is sent more. */
 static enum status receive_records(struct opener *opener, struct bytes records, bool is_answer)
 {
     struct worker *worker = opener->worker;
@@ -263,8 +264,10 @@ static enum status receive_records(struct opener *opener, struct bytes records, 
         // Hashing happens here, without the lock.
         enum status status = STATUS_MALFORMED;
         if (length > 0 && length <= records.length) {
-            status = is_answer ? record_decode_stored(&record, records.at, length)
-                               : record_decode(&record, records.at, length);
+            status = record_decode_stored(&record, records.at, length);
+        }
+        if (status == STATUS_OK && record.is_pruned && !is_answer && record.type != RECORD_TABLE) {
+            status = STATUS_MALFORMED;
         }
         if (status != STATUS_OK) {
             log_event(&worker->enclave->log, "record dropped: it cannot be parsed");
@@ -278,7 +281,7 @@ static enum status receive_records(struct opener *opener, struct bytes records, 
             return status;
         }
         // Somebody may wait for that very block.
-        opener->has_news = opener->has_news || record.type == RECORD_TABLE;
+        opener->has_news = opener->has_news || (record.type == RECORD_TABLE && !record.is_pruned);
     }
     return STATUS_OK;
 }

@@ -75,6 +75,12 @@ static enum route_action from_known_enclave(const struct route *route, uint32_t 
         if (writer_id_is_zero(&frame->peer)) {
             return ROUTE_TO_STORE_AND_WORKERS;
         }
+        if (writer_id_equal(&frame->peer, &frame_to_stores)) {
+            return ROUTE_TO_STORE;
+        }
+        if (writer_id_equal(&frame->peer, &frame_to_replicas)) {
+            return ROUTE_TO_WORKERS;
+        }
         return writer_id_equal(&frame->peer, &frame_to_leader) ? to_peer(route, source, frame, end)
                                                                : ROUTE_DROP;
     case FRAME_JOIN:

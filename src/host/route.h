@@ -17,6 +17,8 @@
  *     from an enclave                    goes to
  *     RECORD, peer zero                  the store and all other workers, not the leader
  *     RECORD, peer leader                the leader
+ *     RECORD, peer stores                the store
+ *     RECORD, peer replicas              all other workers
  *     JOIN, CHANNEL, peer leader         the leader
  *     JOIN, CHANNEL, peer an id          that enclave or command line
  *     RTS                                all workers; from the leader only

@@ -409,14 +409,21 @@ enum status scl_store_trouble(const struct scl *scl)
     return scl->trouble;
 }
 
+/* A record's frame once more, to whom it went. */
+static enum status repeat(struct scl *scl, struct bytes sent)
+{
+    struct frame frame;
+    enum status status = frame_decode(&frame, sent);
+    CHECK(status == STATUS_OK);
+    return scl_output_add(scl, FRAME_RECORD, 0, &frame.peer, frame.body);
+}
+
 static void repeat_unreceipted(struct scl *scl, uint64_t now_us)
 {
     size_t place = 0;
     struct bytes frame;
     while (outbox_repeat(&scl->outbox, &place, now_us, &frame) == STATUS_OK) {
-        const struct bytes record =
-            bytes_of(frame.at + FRAME_HEADER_BYTES, frame.length - FRAME_HEADER_BYTES);
-        if (scl_output_add(scl, FRAME_RECORD, 0, &scl_everyone, record) != STATUS_OK) {
+        if (repeat(scl, frame) != STATUS_OK) {
             return;
         }
     }
@@ -437,10 +444,8 @@ static uint64_t repeat_newest(struct scl *scl, uint64_t now_us)
     }
     if (now_us >= scl->newest_us + OUTBOX_REPEAT_US) {
         scl->newest_us = now_us;
-        const struct bytes record = bytes_of(scl->newest.bytes + FRAME_HEADER_BYTES,
-                                             scl->newest.length - FRAME_HEADER_BYTES);
         // Without memory it is repeated later.
-        (void)!scl_output_add(scl, FRAME_RECORD, 0, &scl_everyone, record);
+        (void)!repeat(scl, buffer_bytes(&scl->newest));
     }
     return scl->newest_us + OUTBOX_REPEAT_US;
 }

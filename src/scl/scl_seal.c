@@ -256,7 +256,9 @@ enum status scl_seal_begin(struct scl *scl, struct scl_seal_job *job, uint64_t n
 void scl_seal_run(const struct scl *scl, struct scl_seal_job *job)
 {
     uint8_t header[FRAME_HEADER_BYTES];
-    frame_header(header, FRAME_RECORD, 0, &scl_everyone);
+    // Replicas read tables block by block, when somebody asks: they get the header alone.
+    bool is_table = job->fields.type == RECORD_TABLE;
+    frame_header(header, FRAME_RECORD, 0, is_table ? &frame_to_stores : &scl_everyone);
     job->frame = BUFFER_EMPTY;
     job->status = buffer_append(&job->frame, header, sizeof header);
     if (job->status != STATUS_OK) {
@@ -278,6 +280,18 @@ void scl_seal_run(const struct scl *scl, struct scl_seal_job *job)
         job->status = record_decode_again(&job->record, job->frame.bytes + sizeof header,
                                           job->frame.length - sizeof header);
     }
+}
+
+/* Whoever misses it finds the gap, and fetches the record. */
+static enum status tell_header(struct scl *scl, const struct record *record)
+{
+    struct buffer pruned = BUFFER_EMPTY;
+    enum status status = record_prune(&pruned, record);
+    if (status == STATUS_OK) {
+        status = scl_output_add(scl, FRAME_RECORD, 0, &frame_to_replicas, buffer_bytes(&pruned));
+    }
+    buffer_release(&pruned);
+    return status;
 }
 
 enum status scl_seal_finish(struct scl *scl, struct scl_seal_job *job, uint64_t now_us,
@@ -304,6 +318,12 @@ enum status scl_seal_finish(struct scl *scl, struct scl_seal_job *job, uint64_t 
     scl->newest_us = now_us;
     if (status != STATUS_OK) {
         return status;
+    }
+    if (job->fields.type == RECORD_TABLE) {
+        status = tell_header(scl, &job->record);
+        if (status != STATUS_OK) {
+            return status;
+        }
     }
     if (job->fields.type == RECORD_TABLE || job->fields.type == RECORD_MANIFEST) {
         scl->sealed_block = block;

@@ -19,8 +19,8 @@
  *          1      3  reserved, zero
  *          4      4  request: ties answers to a FETCH or RECALL; else zero
  *          8     16  peer: out of an enclave the destination, into it the source as the host
- *                    tells it (believe nothing). Zero: everyone. All ones: the leader.
- *         24         body
+ *                    tells it (believe nothing). Zero: everyone. All ones: the leader. Two more:
+ * below. 24         body
  *
  * A frame is at most FRAME_BYTES_MAX; a larger one is refused.
  */
@@ -63,6 +63,11 @@ struct frame {
 
 /* All ones: whoever leads. */
 extern const struct writer_id frame_to_leader;
+
+/* All ones but for the last bit or the last but one: only stores; only workers and compactors. What
+ * stores alone need the body of is sent to both, without it to the second. */
+extern const struct writer_id frame_to_stores;
+extern const struct writer_id frame_to_replicas;
 
 /*
  * STATUS_MALFORMED: too short, too long, an unknown kind, reserved bytes set, or

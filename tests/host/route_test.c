@@ -71,6 +71,13 @@ static void records_for_the_leader_go_to_it_alone(void **state)
     assert_int_equal(go(*state, WORKER_A, FRAME_RECORD, id_of(WORKER_B + 1), &end), ROUTE_DROP);
 }
 
+static void what_stores_alone_need_goes_to_them_alone(void **state)
+{
+    uint32_t end;
+    assert_int_equal(go(*state, WORKER_A, FRAME_RECORD, frame_to_stores, &end), ROUTE_TO_STORE);
+    assert_int_equal(go(*state, WORKER_A, FRAME_RECORD, frame_to_replicas, &end), ROUTE_TO_WORKERS);
+}
+
 static void joins_and_channels_go_to_the_peer_named(void **state)
 {
     const enum frame_kind kinds[] = {FRAME_JOIN, FRAME_CHANNEL};
@@ -165,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(records_for_everyone_go_to_store_and_workers, setup),
         cmocka_unit_test_setup(records_for_the_leader_go_to_it_alone, setup),
+        cmocka_unit_test_setup(what_stores_alone_need_goes_to_them_alone, setup),
         cmocka_unit_test_setup(joins_and_channels_go_to_the_peer_named, setup),
         cmocka_unit_test_setup(only_the_leader_asks_for_an_epochs_end_or_fences, setup),
         cmocka_unit_test_setup(an_enclave_that_said_no_hello_speaks_to_the_host_only, setup),

@@ -1634,6 +1634,33 @@ static void p7_what_is_undecided_ends_with_its_branch(void **state)
     fixture_free(f);
 }
 
+/* Nobody's memory is filled with tables that he may never read. */
+static void a_tables_body_goes_to_stores_alone(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    stop_scl(f);
+    f->own = capsule_world_admit(&f->world, MEMBER_COMPACTOR);
+    start_scl(f);
+    get_ready(f);
+    scl_seal_block(f->scl, RECORD_TABLE, bytes_text("a block"));
+    assert_int_equal(seal_begin(f), STATUS_OK);
+    const struct record record = seal_end(f);
+    struct frame frame;
+    struct record told;
+    assert_true(take_frame(f, FRAME_RECORD, &frame));
+    assert_true(writer_id_equal(&frame.peer, &frame_to_replicas));
+    assert_int_equal(record_decode_stored(&told, frame.body.at, frame.body.length), STATUS_OK);
+    assert_true(told.is_pruned);
+    assert_true(hash_equal(&told.hash, &record.hash));
+
+    tick(f, OUTBOX_REPEAT_US);
+    assert_true(take_frame(f, FRAME_RECORD, &frame));
+    assert_true(writer_id_equal(&frame.peer, &frame_to_stores));
+    assert_true(bytes_equal(frame.body, record.whole));
+    fixture_free(f);
+}
+
 /* Whoever starts from a snapshot reads what lies behind it, and no LOCK before it. */
 static void p7_no_snapshot_is_taken_between_a_lock_and_what_it_names(void **state)
 {
@@ -1876,6 +1903,7 @@ int main(void)
         cmocka_unit_test(p7_a_lock_may_come_before_what_it_names),
         cmocka_unit_test(p7_what_no_lock_names_is_void_for_ever),
         cmocka_unit_test(p7_what_is_undecided_ends_with_its_branch),
+        cmocka_unit_test(a_tables_body_goes_to_stores_alone),
         cmocka_unit_test(p7_no_snapshot_is_taken_between_a_lock_and_what_it_names),
         cmocka_unit_test(a_lock_whose_receipts_are_lost_is_sent_again),
         cmocka_unit_test(p7_a_lock_is_entered_when_what_its_grant_names_is_applied),
