@@ -38,6 +38,7 @@ struct worker_task *worker_list_take(struct worker_list *list)
 void worker_changed(struct worker *worker)
 {
     pthread_mutex_lock(&worker->lock);
+    atomic_fetch_add(&worker->changes, 1);
     pthread_cond_broadcast(&worker->changed);
     pthread_cond_signal(&worker->work);
     pthread_mutex_unlock(&worker->lock);

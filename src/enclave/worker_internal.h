@@ -130,6 +130,7 @@ struct worker {
     pthread_mutex_t lock;
     pthread_cond_t work;           // the sealer waits
     pthread_cond_t changed;        // receipts, applied records, room in the batch
+    _Atomic uint64_t changes;      // by worker_changed(); written under `lock`
     _Atomic uint32_t serve_waits;  // tasks of the serve thread that wait for receipts or records
     _Atomic bool is_ready;
 

@@ -8,8 +8,6 @@
 
 /* The state as functions and HTTP see it: reads go to memtable and tables without a lock. */
 
-enum { COLD_LOOK_US = 5 * 1000 };  // the answer may have come just before the wait for it
-
 /* Whether an entry is there for a reader: what has expired is not. */
 static bool is_live(const struct worker_kv *kv, const struct memtable_entry *entry)
 {
@@ -41,12 +39,12 @@ static void ask_for(struct worker *worker, const struct block_ref *need)
     }
 }
 
-/* Blocks come, tables change: look again at least so often. */
-static void await_change(struct worker *worker, uint64_t due_us)
+/* Blocks come, tables change. `seen`: worker->changes before the look that missed something. */
+static void await_change(struct worker *worker, uint64_t seen, uint64_t due_us)
 {
-    uint64_t look_us = enclave_now_us() + COLD_LOOK_US;
     pthread_mutex_lock(&worker->lock);
-    (void)worker_wait(&worker->changed, &worker->lock, look_us < due_us ? look_us : due_us);
+    while (atomic_load(&worker->changes) == seen &&
+           worker_wait(&worker->changed, &worker->lock, due_us)) {}
     pthread_mutex_unlock(&worker->lock);
 }
 
@@ -86,13 +84,16 @@ static enum status get_from_map(struct worker_kv *kv, struct bytes key,
                                 struct dependency *dependency, struct buffer *value,
                                 struct memtable_version *version)
 {
+    struct worker *worker = kv->worker;
     uint64_t due_us = due_of(kv, WORKER_COLD_US);
+    uint64_t seen = atomic_load(&worker->changes);
     enum status status;
     while ((status = try_get(kv, key, dependency, value, version)) == STATUS_GAP) {
         if (enclave_now_us() >= due_us) {
             return STATUS_TIMEOUT;
         }
-        await_change(kv->worker, due_us);
+        await_change(worker, seen, due_us);
+        seen = atomic_load(&worker->changes);
     }
     return status;
 }
@@ -219,9 +220,10 @@ static enum status list_until(struct worker_kv *kv, struct bytes prefix, size_t 
     size_t count = 0;
     while (true) {
         struct list_step step = {.value = BUFFER_EMPTY};
+        uint64_t seen = atomic_load(&kv->worker->changes);
         enum status status = list_next(kv, from, is_after, dependency, &step);
         if (status == STATUS_GAP && enclave_now_us() < due_us) {
-            await_change(kv->worker, due_us);
+            await_change(kv->worker, seen, due_us);
             continue;
         }
         if (status == STATUS_OK && !bytes_start_with(bytes_of(step.key, step.key_bytes), prefix)) {
