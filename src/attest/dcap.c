@@ -15,7 +15,7 @@ enum {
     KEY_TYPE_P256 = 2,
     TEE_TYPE_SGX = 0,
     TEE_TYPE_TDX = 0x81,
-    BODY_TYPE_TD_10 = 2,
+    BODY_TYPE_ENCLAVE = 1,  // and then as enum dcap_body
     BODY_TYPE_TD_15 = 3,
     BODY_HEADER_BYTES = 6,
     CERTIFICATION_PCK_CHAIN = 5,
@@ -79,21 +79,27 @@ static void header_read(struct quote_header *header, struct cursor *in)
 static bool body_read(struct dcap_quote *quote, const struct quote_header *header,
                       struct cursor *in)
 {
-    uint32_t body_bytes = DCAP_ENCLAVE_REPORT_BYTES;
-    bool is_known = header->tee_type == TEE_TYPE_SGX;
-    quote->body_type = DCAP_BODY_ENCLAVE;
-    if (header->version == 4) {
-        quote->body_type = DCAP_BODY_TD_10;
-        body_bytes = DCAP_TD_REPORT_10_BYTES;
-        is_known = header->tee_type == TEE_TYPE_TDX;
-    } else if (header->version == 5) {
-        uint16_t type = cursor_u16(in);
+    static const struct {
+        uint32_t tee_type;
+        uint32_t bytes;
+    } bodies[] = {
+        [DCAP_BODY_ENCLAVE] = {TEE_TYPE_SGX, DCAP_ENCLAVE_REPORT_BYTES},
+        [DCAP_BODY_TD_10] = {TEE_TYPE_TDX, DCAP_TD_REPORT_10_BYTES},
+        [DCAP_BODY_TD_15] = {TEE_TYPE_TDX, DCAP_TD_REPORT_15_BYTES},
+    };
+    bool is_tdx = header->tee_type == TEE_TYPE_TDX;
+    enum dcap_body type = is_tdx ? DCAP_BODY_TD_10 : DCAP_BODY_ENCLAVE;
+    uint32_t body_bytes = bodies[type].bytes;
+    bool is_known = header->version == 4 || !is_tdx;
+    if (header->version == 5) {
+        uint16_t number = cursor_u16(in);
         body_bytes = cursor_u32(in);
-        quote->body_type = type == BODY_TYPE_TD_15 ? DCAP_BODY_TD_15 : DCAP_BODY_TD_10;
-        is_known = header->tee_type == TEE_TYPE_TDX &&
-                   ((type == BODY_TYPE_TD_10 && body_bytes == DCAP_TD_REPORT_10_BYTES) ||
-                    (type == BODY_TYPE_TD_15 && body_bytes == DCAP_TD_REPORT_15_BYTES));
+        is_known = number >= BODY_TYPE_ENCLAVE && number <= BODY_TYPE_TD_15;
+        type = is_known ? (enum dcap_body)(number - BODY_TYPE_ENCLAVE) : DCAP_BODY_ENCLAVE;
     }
+    is_known =
+        is_known && header->tee_type == bodies[type].tee_type && body_bytes == bodies[type].bytes;
+    quote->body_type = type;
     quote->body = cursor_bytes(in, is_known ? body_bytes : 0);
     return is_known;
 }

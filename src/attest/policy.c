@@ -570,6 +570,9 @@ static void judge_program(struct verdict *judged, const struct policy *policy,
             where[strcspn(where, ",")] = '\0';
         }
         refuse_value(judged, REASON_MEASUREMENT, "measurement", &judged->measurement, where);
+    } else if (judged->tee == TEE_TDX &&
+               !policy_rtmr_accepts(&policy->tees[TEE_TDX].rtmrs, judged)) {
+        return;
     }
 }
 

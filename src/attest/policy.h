@@ -45,7 +45,7 @@ struct policy_measurements {
     size_t count;  // 0: nobody is admitted in this role
 };
 
-/* Plain: a copy is a policy. About 34 KiB. */
+/* Plain: a copy is a policy. About 55 KiB. */
 struct policy {
     uint32_t version;  // the owner's number, 1 or more; only higher ones replace it
     bool allow_simulated;

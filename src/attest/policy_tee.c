@@ -58,6 +58,9 @@ static bool read_member(struct policy_tee *tee, const char *tee_name, const char
     if (strcmp(member, "min_tcb") == 0 && strcmp(tee_name, "sev-snp") == 0) {
         return policy_floor_read(&tee->floor, name, value, error);
     }
+    if (strcmp(member, "rtmrs") == 0 && strcmp(tee_name, "tdx") == 0) {
+        return policy_rtmr_read(&tee->rtmrs, name, value, error);
+    }
     return policy_fail(error, "member '%s' is unknown; remove it", name);
 }
 
@@ -195,6 +198,9 @@ static json_t *encode_tee(const struct policy_tee *tee)
     }
     if (tee->floor.is_said) {
         failed |= json_object_set_new(object, "min_tcb", policy_floor_encode(&tee->floor));
+    }
+    if (tee->rtmrs.is_said) {
+        failed |= json_object_set_new(object, "rtmrs", policy_rtmr_encode(&tee->rtmrs));
     }
     if (failed) {
         json_decref(object);

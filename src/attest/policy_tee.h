@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "attest/policy_floor.h"
+#include "attest/policy_rtmr.h"
 #include "attest/verdict.h"
 
 /*
@@ -32,6 +33,7 @@ struct policy_tee {
     char advisories[POLICY_TEE_ADVISORY_COUNT_MAX][POLICY_TEE_ADVISORY_BYTES];
     size_t advisory_count;
     struct policy_floor floor;  // SEV-SNP
+    struct policy_rtmrs rtmrs;  // TDX
 };
 
 /* Programs of one signer: of one product, from a security version on. */

@@ -13,6 +13,7 @@ struct td_report {
     struct tcb_module module;
     uint8_t attributes[ATTRIBUTES_BYTES];
     uint8_t measurement[MEASUREMENT_BYTES];
+    uint8_t rtmrs[VERDICT_RTMR_COUNT][VERDICT_RTMR_BYTES];
     uint8_t report_data[VERDICT_REPORT_DATA_BYTES];
 };
 
@@ -43,7 +44,8 @@ static void report_decode(struct td_report *report, struct bytes bytes)
     cursor_copy(&in, report->attributes, sizeof report->attributes);
     cursor_take(&in, 8);
     cursor_copy(&in, report->measurement, sizeof report->measurement);
-    cursor_take(&in, 7 * MEASUREMENT_BYTES);
+    cursor_take(&in, 3 * MEASUREMENT_BYTES);
+    cursor_copy(&in, report->rtmrs, sizeof report->rtmrs);
     cursor_copy(&in, report->report_data, sizeof report->report_data);
     CHECK(!in.failed);
 }
@@ -55,6 +57,7 @@ static void verdict_fill(struct verdict *verdict, const struct td_report *report
     verdict->is_debug = report->attributes[0] != 0;
     verdict->measurement =
         verdict_value_of(bytes_of(report->measurement, sizeof report->measurement));
+    memcpy(verdict->rtmrs, report->rtmrs, sizeof verdict->rtmrs);
     memcpy(verdict->report_data, report->report_data, sizeof verdict->report_data);
 }
 

@@ -284,18 +284,19 @@ void verdict_line(const struct verdict *verdict, char text[VERDICT_LINE_BYTES_MA
              measurement, verdict->detail);
 }
 
-/* A new string of hexadecimal digits, or a new null for no bytes. NULL: no memory. */
+/* A new string of hexadecimal digits. NULL: no memory. */
 static json_t *json_hex(const uint8_t *bytes, size_t length)
 {
     char text[2 * VERDICT_VALUE_BYTES_MAX + 1];
     hex_encode(text, bytes, length);
-    return length == 0 ? json_null() : json_string(text);
+    return json_string(text);
 }
 
 enum status verdict_json(const struct verdict *verdict, struct buffer *text)
 {
     bool is_valid = verdict->reason == REASON_NONE;
     bool has_tee = verdict->tee != TEE_UNKNOWN;
+    bool has_signer = verdict->signer.length > 0;
     json_t *object = json_pack(
         "{s:s?, s:s, s:s?, s:s?, s:b, s:o, s:o, s:o, s:s}",                                //
         "tee", has_tee ? verdict_tee_text(verdict->tee) : NULL,                            //
@@ -304,8 +305,9 @@ enum status verdict_json(const struct verdict *verdict, struct buffer *text)
         "tcb_status", verdict_tcb_text(verdict->tcb_status),                               //
         "debug", (int)verdict->is_debug,                                                   //
         "measurement", json_hex(verdict->measurement.bytes, verdict->measurement.length),  //
-        "signer", json_hex(verdict->signer.bytes, verdict->signer.length),                 //
-        "report_data", json_hex(verdict->report_data, sizeof verdict->report_data),        //
+        "signer",
+        has_signer ? json_hex(verdict->signer.bytes, verdict->signer.length) : json_null(),  //
+        "report_data", json_hex(verdict->report_data, sizeof verdict->report_data),          //
         "detail", verdict->detail);
     char *dumped = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
     enum status status = STATUS_NO_MEMORY;

@@ -89,6 +89,8 @@ enum reason {
 enum {
     VERDICT_VALUE_BYTES_MAX = 64,  // an SNP chip id; the longest measurement has 48
     VERDICT_REPORT_DATA_BYTES = 64,
+    VERDICT_RTMR_COUNT = 4,
+    VERDICT_RTMR_BYTES = 48,
     VERDICT_DETAIL_BYTES_MAX = 256,
     VERDICT_LINE_BYTES_MAX = 512,
     VERDICT_ADVISORIES_BYTES_MAX = 1024,  // about 60 names; Intel's longest list has 28
@@ -120,6 +122,7 @@ struct verdict {
     bool has_parts;                     // of SEV-SNP, once it is known whose TCB it is:
     unsigned parts_product;             // enum vendor_product
     uint8_t parts[VERDICT_PART_COUNT];  // of REPORTED_TCB
+    uint8_t rtmrs[VERDICT_RTMR_COUNT][VERDICT_RTMR_BYTES];  // of TDX: what was loaded at runtime
     uint8_t report_data[VERDICT_REPORT_DATA_BYTES];
 
     uint64_t judged_at_s;          // the time it was verified for
@@ -190,8 +193,9 @@ void verdict_line(const struct verdict *verdict, char text[VERDICT_LINE_BYTES_MA
 
 /*
  * Append one JSON object with the members tee, verdict ("valid" or "invalid"),
- * reason, tcb_status, debug, measurement, signer, report_data, detail. What is
- * absent is null. STATUS_NO_MEMORY: nothing was appended.
+ * reason, tcb_status, debug, measurement, signer, report_data, detail. An absent TEE, reason,
+ * status or signer is null, an absent measurement has no digits. STATUS_NO_MEMORY: nothing was
+ * appended.
  */
 MUST_CHECK enum status verdict_json(const struct verdict *verdict, struct buffer *text);
 

@@ -523,11 +523,12 @@ static bool crl_from_pem(struct buffer *der, struct bytes text)
     return first == STATUS_OK && second == STATUS_EMPTY;
 }
 
-/* As Intel's caching service (PCCS) serves lists: the digits of the DER, and at most a newline. */
+/* As Intel's caching service (PCCS) serves lists: the digits of the DER, and at most a line end. */
 static bool crl_from_hex(struct buffer *der, struct bytes text)
 {
     size_t length = text.length;
     length -= length > 0 && text.at[length - 1] == '\n';
+    length -= length > 0 && text.at[length - 1] == '\r';
     if (buffer_reserve(der, length / 2) != STATUS_OK ||
         !hex_decode(der->bytes, length / 2, (const char *)text.at, length)) {
         return false;

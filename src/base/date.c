@@ -69,7 +69,7 @@ static bool read_zone(int64_t *ahead_s, struct bytes text)
     }
     *ahead_s = 0;
     if (text.length == at + 1) {
-        return text.at[at] == 'Z';
+        return text.at[at] == 'Z' || text.at[at] == 'z';
     }
     if (text.length != at + 6 || (text.at[at] != '+' && text.at[at] != '-') ||
         !read_digits(&hours, text.at + at + 1, 2) || text.at[at + 3] != ':' ||
@@ -99,7 +99,8 @@ bool date_parse(uint64_t *unix_s, struct bytes text)
         }
         at += count;
         if (i + 1 < sizeof fields / sizeof *fields) {
-            if (text.at[at] != (uint8_t)form[at]) {
+            // RFC 3339 lets T and Z be small.
+            if (text.at[at] != (uint8_t)form[at] && (form[at] != 'T' || text.at[at] != 't')) {
                 return false;
             }
             at++;

@@ -24,8 +24,8 @@ struct date {
 bool date_to_unix(uint64_t *unix_s, const struct date *date);
 
 /*
- * RFC 3339, as "2026-06-08T11:32:35Z": also with a fraction, which is dropped, and with an offset
- * such as +02:00; nothing around it. False: `*unix_s` is as it was.
+ * RFC 3339, as "2026-06-08T11:32:35Z": also with a fraction, which is dropped, with an offset such
+ * as +02:00, and with a small t and z; nothing around it. False: `*unix_s` is as it was.
  */
 bool date_parse(uint64_t *unix_s, struct bytes text);
 

@@ -195,6 +195,13 @@ static void print_verdict(const struct verdict *verdict)
     print_value("measurement", &verdict->measurement);
     print_value("signer", &verdict->signer);
     print_value("platform", &verdict->platform);
+    for (size_t i = 0; verdict->tee == TEE_TDX && i < VERDICT_RTMR_COUNT; i++) {
+        char name[] = "rtmr0";
+        const struct verdict_value value =
+            verdict_value_of(bytes_of(verdict->rtmrs[i], VERDICT_RTMR_BYTES));
+        name[sizeof name - 2] = (char)('0' + i);
+        print_value(name, &value);
+    }
     if (verdict->advisories[0] != '\0') {
         printf("%-12s %.*s\n", "advisories", (int)strlen(verdict->advisories) - 1,
                verdict->advisories);

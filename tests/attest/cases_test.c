@@ -50,6 +50,10 @@ static void assert_fields(const char *name, const struct verdict *verdict, const
     assert_hex(name, measurement->bytes, measurement->length, fields, "MEASUREMENT");
     assert_hex(name, signer->bytes, signer->length, fields, "MRSIGNER");
     assert_hex(name, verdict->report_data, sizeof verdict->report_data, fields, "REPORT_DATA");
+    for (size_t i = 0; i < VERDICT_RTMR_COUNT; i++) {
+        static const char *const registers[] = {"RTMR0", "RTMR1", "RTMR2", "RTMR3"};
+        assert_hex(name, verdict->rtmrs[i], VERDICT_RTMR_BYTES, fields, registers[i]);
+    }
     assert_int_not_equal(measurement->length, 0);
 }
 

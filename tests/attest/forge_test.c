@@ -56,7 +56,8 @@ static void sound_evidence_of_every_format_is_genuine(void **state)
     static const struct {
         enum tee tee;
         uint16_t version;
-    } formats[] = {{TEE_SGX, 3},     {TEE_TDX, 4},     {TEE_TDX, 5},    {TEE_SEV_SNP, 2},
+    } formats[] = {{TEE_SGX, 3},     {TEE_SGX, 4},     {TEE_SGX, 5},
+                   {TEE_TDX, 4},     {TEE_TDX, 5},     {TEE_SEV_SNP, 2},
                    {TEE_SEV_SNP, 3}, {TEE_SEV_SNP, 4}, {TEE_SEV_SNP, 5}};
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         struct forge_order order = forge_order_of(formats[i].tee, NOW_S);

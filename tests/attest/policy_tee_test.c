@@ -275,6 +275,68 @@ static void statements_of_succession_are_read_again_and_admit_nobody(void **stat
     }
 }
 
+#define DIGITS48 DIGITS32 DIGITS16
+#define OTHER48 \
+    "00"        \
+    "abababababababababababababababababababababababababababababab" DIGITS16 "ab"
+
+static void every_register_that_the_policy_names_has_to_have_its_value(void **state)
+{
+    (void)state;
+#define SET(measurement, more) "{\"measurement\": \"" measurement "\"" more "}"
+#define RTMR(number, digits) ", \"rtmr" number "\": \"" digits "\""
+#define TDX_SAYS(rtmrs) MEASURED("\"tees\": {\"tdx\": {\"rtmrs\": " rtmrs "}}")
+    struct verdict tdx = genuine(TEE_TDX);
+    const struct verdict sgx = genuine(TEE_SGX);
+    memset(tdx.rtmrs[1], 0xab, sizeof tdx.rtmrs[1]);
+    memset(tdx.rtmrs[2], 0xab, sizeof tdx.rtmrs[2]);
+    static const char both[] =
+        TDX_SAYS("[" SET(DIGITS48, RTMR("1", DIGITS48) RTMR("2", DIGITS48)) "]");
+    assert_int_equal(judge(both, &tdx), REASON_NONE);
+    assert_int_equal(judge(both, &sgx), REASON_NONE);
+    assert_int_equal(judge(TDX_SAYS("[]"), &tdx), REASON_MEASUREMENT);
+    assert_int_equal(judge(TDX_SAYS("[" SET(OTHER48, RTMR("1", DIGITS48)) "]"), &tdx),
+                     REASON_MEASUREMENT);
+    assert_int_equal(judge(TDX_SAYS("[" SET(DIGITS48, RTMR("0", DIGITS48)) "]"), &tdx),
+                     REASON_MEASUREMENT);
+    assert_int_equal(judge(TDX_SAYS("[" SET(DIGITS48, RTMR("1", OTHER48)) ", "  //
+                                    SET(DIGITS48, RTMR("1", DIGITS48)) "]"),
+                           &tdx),
+                     REASON_NONE);
+    for (size_t i = 1; i <= 2; i++) {
+        tdx.rtmrs[i][47] ^= 1;
+        assert_int_equal(judge(both, &tdx), REASON_MEASUREMENT);
+        tdx.rtmrs[i][47] ^= 1;
+    }
+
+    struct policy policy, again;
+    struct buffer first = BUFFER_EMPTY, second = BUFFER_EMPTY;
+    char error[POLICY_ERROR_BYTES_MAX];
+    parse(&policy, both);
+    assert_int_equal(policy_encode(&policy, &first), STATUS_OK);
+    assert_int_equal(policy_parse(&again, buffer_bytes(&first), error), STATUS_OK);
+    assert_int_equal(policy_encode(&again, &second), STATUS_OK);
+    assert_true(bytes_equal(buffer_bytes(&first), buffer_bytes(&second)));
+    assert_true(again.tees[TEE_TDX].rtmrs.sets[0].is_said[2]);
+    assert_false(again.tees[TEE_TDX].rtmrs.sets[0].is_said[3]);
+    buffer_release(&first);
+    buffer_release(&second);
+
+    static const char *const wrong[] = {
+        TDX_SAYS("{}"),
+        TDX_SAYS("[{}]"),
+        TDX_SAYS("[" SET(DIGITS48, "") "]"),
+        TDX_SAYS("[" SET(DIGITS32, RTMR("1", DIGITS48)) "]"),
+        TDX_SAYS("[" SET(DIGITS48, RTMR("1", DIGITS32)) "]"),
+        TDX_SAYS("[" SET(DIGITS48, RTMR("1", DIGITS48) RTMR("4", DIGITS48)) "]"),
+        MEASURED("\"tees\": {\"sgx\": {\"rtmrs\": []}}"),
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(policy_parse(&policy, bytes_text(wrong[i]), error), STATUS_MALFORMED);
+        assert_non_null(strstr(error, "rtmrs"));
+    }
+}
+
 static void every_advisory_has_to_be_accepted(void **state)
 {
     (void)state;
@@ -309,6 +371,7 @@ int main(void)
         cmocka_unit_test(snp_has_no_status_and_needs_no_dated_collateral),
         cmocka_unit_test(snp_may_have_a_least_version_of_each_part),
         cmocka_unit_test(statements_of_succession_are_read_again_and_admit_nobody),
+        cmocka_unit_test(every_register_that_the_policy_names_has_to_have_its_value),
         cmocka_unit_test(every_advisory_has_to_be_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -600,15 +600,15 @@ static void encode_body(struct encoder *out, const struct forge_order *order)
     encoder_u32(out, 0);
     encoder_bytes(out, vendor, sizeof vendor);
     encode_zeroes(out, 20);
+    if (order->version == 5) {
+        encoder_u16(out, order->tee == TEE_SGX ? 1 : 3);
+        encoder_u32(out, order->tee == TEE_SGX ? 384 : 648);
+    }
     if (order->tee == TEE_SGX) {
         encode_enclave(out, order->is_debug ? 7 : 5, order->measurement, signer, 1,
                        order->report_data);
-    } else if (order->version == 5) {
-        encoder_u16(out, 3);
-        encoder_u32(out, 648);
-        encode_td(out, order, true);
     } else {
-        encode_td(out, order, false);
+        encode_td(out, order, order->version == 5);
     }
 }
 
