@@ -56,6 +56,8 @@ static enum status encode(struct buffer *target, const struct message *message)
         return message_rotate_encode(target, message->rotate);
     case MESSAGE_REVOKE:
         return message_revoke_encode(target, &message->revoke);
+    case MESSAGE_POLICY:
+        return message_policy_encode(target, &message->policy);
     case MESSAGE_LOCK_ASK:
         return message_lock_ask_encode(target, &message->lock_ask);
     case MESSAGE_LOCK_GRANT:

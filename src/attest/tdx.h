@@ -9,8 +9,8 @@
 
 /*
  * tdx: a trust domain's quote (DCAP, versions 4 and 5, with TD reports 1.0 and 1.5). Measurement:
- * MRTD, of the initial image alone; what was loaded later is in the RTMRs, which a policy may name. A TD has no signer.
- * Platform: the PPID.
+ * MRTD, of the initial image alone; what was loaded later is in the RTMRs, which a policy may name.
+ * A TD has no signer. Platform: the PPID.
  */
 
 /* As sgx_verify(). */

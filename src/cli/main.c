@@ -24,6 +24,7 @@
 #include "cli/measure.h"
 #include "cli/member.h"
 #include "cli/policy_file.h"
+#include "cli/publication.h"
 #include "cli/recover.h"
 #include "cli/report.h"
 #include "cli/secret_store.h"
@@ -65,6 +66,7 @@ static const struct command *const commands[] = {
     &judge_command,
     &fetch_command,
     &measure_command,
+    &publication_command,
     &succession_succeed_command,
     &succession_retire_command,
     &policy_file_command,

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "cli/app.h"
+#include "cli/publication.h"
 #include "cli/report.h"
 #include "host/host.h"
 
@@ -81,15 +82,8 @@ static int run(const struct command_line *line)
         measure_into(policy) != STATUS_OK || measure_save(&app, policy) != STATUS_OK) {
         goto done;
     }
-    if (command_has(line, "json")) {
-        printf("{\"version\":%u}\n", policy->version);
-    } else {
-        printf(
-            "policy %u admits the programs as they are now; it is in force after the next "
-            "'paranoid up'\n",
-            policy->version);
-    }
-    result = COMMAND_OK;
+    result =
+        publication_finish(&app, "admits the programs as they are now", command_has(line, "json"));
 
 done:
     free(policy);
@@ -102,8 +96,8 @@ const struct command measure_command = {
     .arguments = "",
     .summary = "Measure the enclave programs again and write them into policy.json.",
     .about =
-        "The remedy when a rebuilt program is refused. The version rises by one; the next leader "
-        "publishes it.",
+        "The remedy when a rebuilt program is refused. The version rises by one; the running "
+        "leader\ntakes it at once, or else the next one.",
     .example = "paranoid policy update && paranoid up",
     .run = run,
 };

@@ -80,17 +80,16 @@ static int report_failure(const struct exchange *exchange, const char *what, enu
     return COMMAND_COULD_NOT;
 }
 
-int order_give(const struct app *app, const struct sign_key *owner, const char *what,
-               struct bytes message, int wait_ms)
+int order_give_under(const struct app *app, const struct sign_key *owner,
+                     const struct policy *policy, const char *what, struct bytes message,
+                     int wait_ms)
 {
     int result = COMMAND_COULD_NOT;
     const struct random random = random_kernel();
     struct exchange exchange = {.message = message, .due_ms = now_ms() + wait_ms};
-    struct policy *policy = malloc(sizeof *policy);
     struct buffer frame = BUFFER_EMPTY;
     struct message_answer answer;
     struct known known = KNOWN_NONE;
-    CHECK(policy != NULL);
     const struct session_config config = {
         .genesis = &app->genesis, .owner = owner, .policy = policy, .random = &random};
     session_init(&exchange.session, &config);
@@ -98,9 +97,6 @@ int order_give(const struct app *app, const struct sign_key *owner, const char *
     if (status != STATUS_OK) {
         report_error("cannot %s: the app does not run; start it with 'paranoid up --app %s'", what,
                      app->directory);
-        goto done;
-    }
-    if (app_policy(app, policy) != STATUS_OK) {
         goto done;
     }
     status = session_call(&exchange.session, &frame);
@@ -129,6 +125,17 @@ done:
     post_close(&exchange.post);
     session_release(&exchange.session);
     buffer_release(&frame);
+    return result;
+}
+
+int order_give(const struct app *app, const struct sign_key *owner, const char *what,
+               struct bytes message, int wait_ms)
+{
+    struct policy *policy = malloc(sizeof *policy);
+    CHECK(policy != NULL);
+    int result = app_policy(app, policy) == STATUS_OK
+                     ? order_give_under(app, owner, policy, what, message, wait_ms)
+                     : COMMAND_COULD_NOT;
     free(policy);
     return result;
 }

@@ -2,6 +2,7 @@
 #ifndef CLI_ORDER_H
 #define CLI_ORDER_H
 
+#include "attest/policy.h"
 #include "base/bytes.h"
 #include "cli/app.h"
 #include "crypto/sign.h"
@@ -19,5 +20,10 @@ enum { ORDER_REQUEST = 1 };  // the number that the message carries
  */
 int order_give(const struct app *app, const struct sign_key *owner, const char *what,
                struct bytes message, int wait_ms);
+
+/* The same, and the leader is judged by this policy instead of policy.json. */
+int order_give_under(const struct app *app, const struct sign_key *owner,
+                     const struct policy *policy, const char *what, struct bytes message,
+                     int wait_ms);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "cli/app.h"
 #include "cli/measure.h"
+#include "cli/publication.h"
 #include "cli/report.h"
 
 static bool read_measurement(struct verdict_value *value, const char *text)
@@ -120,11 +121,9 @@ static int change(const struct command_line *line, bool is_retirement)
                  : measure_save(&app, policy) != STATUS_OK ? COMMAND_COULD_NOT
                                                            : COMMAND_OK;
     }
-    if (result == COMMAND_OK && command_has(line, "json")) {
-        printf("{\"version\":%u}\n", policy->version);
-    } else if (result == COMMAND_OK) {
-        printf("policy %u %s; it is in force after the next 'paranoid up'\n", policy->version,
-               is_retirement ? "admits it no longer" : "admits both");
+    if (result == COMMAND_OK) {
+        result = publication_finish(&app, is_retirement ? "admits it no longer" : "admits both",
+                                    command_has(line, "json"));
     }
     free(policy);
     app_release(&app);
@@ -149,8 +148,11 @@ const struct command succession_succeed_command = {
     .summary = "State that the program NEW succeeds OLD, and admit both.",
     .about =
         "OLD and NEW are measurements. The statement is signed with the policy and recorded in\n"
-        "the capsule. Start members of NEW, stop those of OLD, then run 'paranoid policy retire'.",
-    .status = "0 done, 1 the policy does not admit OLD, 2 wrong usage, 3 could not",
+        "the capsule; a running leader takes it at once. Start members of NEW, stop those of OLD,\n"
+        "then run 'paranoid policy retire'.",
+    .status =
+        "0 done, 1 the policy does not admit OLD, or no leader takes it, 2 wrong usage,\n"
+        "3 could not",
     .example = "paranoid policy succeed 2dd9…5b1c 2a1c…9a4a",
     .run = run_succeed,
 };
@@ -161,7 +163,9 @@ const struct command succession_retire_command = {
     .argument_min = 1,
     .argument_max = 1,
     .summary = "Admit the program OLD no longer, which another succeeds.",
-    .status = "0 done, 1 nothing succeeds it, 2 wrong usage, 3 could not",
+    .about =
+        "A running leader takes that at once. Members of OLD that are there stay until they end.",
+    .status = "0 done, 1 nothing succeeds it, or no leader takes it, 2 wrong usage, 3 could not",
     .example = "paranoid policy retire 2dd9…5b1c",
     .run = run_retire,
 };

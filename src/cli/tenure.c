@@ -9,6 +9,7 @@
 #include "capsule/term.h"
 #include "cli/exhibit.h"
 #include "cli/keeper.h"
+#include "cli/publication.h"
 #include "cli/report.h"
 
 enum {
@@ -102,38 +103,23 @@ void tenure_release(struct tenure *tenure)
 
 enum status tenure_prepare_policy(struct tenure *tenure)
 {
-    struct buffer text = BUFFER_EMPTY, recorded = BUFFER_EMPTY;
-    uint64_t signed_version;
-    enum status status = app_read(tenure->app, APP_POLICY, &text);
-    if (status == STATUS_OK) {
-        status = app_read(tenure->app, APP_POLICY_RECORDED, &recorded);
-    }
-    if (status == STATUS_OK) {
-        status = app_number(tenure->app, APP_POLICY_VERSION, &signed_version);
-    }
-    if (status != STATUS_OK || bytes_equal(buffer_bytes(&text), buffer_bytes(&recorded))) {
-        goto done;
-    }
-    if (tenure->policy->version <= signed_version) {
-        tenure->policy->version = (uint32_t)signed_version + 1;
-        buffer_clear(&text);
-        status = policy_encode(tenure->policy, &text);
-        if (status == STATUS_OK) {
-            status = app_write(tenure->app, APP_POLICY, buffer_bytes(&text), 0644);
-        }
-    }
-    if (status == STATUS_OK) {
-        status = app_raise(tenure->app, APP_POLICY_VERSION, tenure->policy->version);
-    }
-    if (status == STATUS_OK) {
+    enum status status = publication_prepare(tenure->app, tenure->policy, &tenure->policy_text);
+    if (status == STATUS_OK && tenure->policy_text.length > 0) {
         report_note("policy %u is new, and is published with this term", tenure->policy->version);
-        tenure->policy_text = text;
-        text = BUFFER_EMPTY;
     }
+    return status;
+}
 
-done:
-    buffer_release(&text);
-    buffer_release(&recorded);
+/* The owner may have put another policy in force since this one was read. */
+static enum status follow_policy(struct tenure *tenure)
+{
+    struct policy *in_force = malloc(sizeof *in_force);
+    CHECK(in_force != NULL);
+    enum status status = publication_in_force(tenure->app, in_force);
+    if (status == STATUS_OK && in_force->version > tenure->policy->version) {
+        *tenure->policy = *in_force;
+    }
+    free(in_force);
     return status;
 }
 
@@ -142,7 +128,11 @@ enum status tenure_call(struct tenure *tenure, struct post *post)
     struct buffer frame = BUFFER_EMPTY;
     tenure->is_leading = false;
     tenure->due_ms = now_ms() + TENURE_STEP_MS_MAX;
-    enum status status = session_call(&tenure->session, &frame);
+    // A keeper has the policy that it was given.
+    enum status status = tenure->delegation.length > 0 ? STATUS_OK : follow_policy(tenure);
+    if (status == STATUS_OK) {
+        status = session_call(&tenure->session, &frame);
+    }
     if (status == STATUS_OK) {
         status = post_send(post, buffer_bytes(&frame));
     }
@@ -297,8 +287,7 @@ static enum tenure_event take_answer(struct tenure *tenure, const struct message
     report_note("leader leads term %" PRIu64 ", epoch %" PRIu64 " (%lld ms)", tenure->term,
                 answer->sync_epoch, tenure_elapsed_ms(tenure));
     if (tenure->policy_text.length > 0) {
-        status =
-            app_write(tenure->app, APP_POLICY_RECORDED, buffer_bytes(&tenure->policy_text), 0600);
+        status = publication_note(tenure->app, buffer_bytes(&tenure->policy_text));
         buffer_release(&tenure->policy_text);
     }
     return status == STATUS_OK ? TENURE_LEADS : TENURE_BROKEN;

@@ -9,6 +9,7 @@
 #include "base/date.h"
 #include "capsule/function.h"
 #include "capsule/keys.h"
+#include "capsule/term.h"
 #include "leader/leader_internal.h"
 
 /*
@@ -265,6 +266,66 @@ static enum status receive_deploy(struct leader *leader, const struct leader_ses
         log_event(leader->log, "function published sequence=%" PRIu64, waiting->sequence);
     }
     function_manifest_release(&manifest);
+    return status;
+}
+
+/* ---- the owner's policy ---- */
+
+/* Whether the owner's policy can be put in force now; `text` says why not. */
+static enum status judge_policy(struct leader *leader, struct bytes body, const char **text)
+{
+    uint64_t version;
+    struct bytes json;
+    char error[POLICY_ERROR_BYTES_MAX];
+    const struct genesis *genesis = capsule_genesis(leader->capsule);
+    if (leader->stage != LEADER_LEADING) {
+        *text = "the leader has not taken over yet; try again in a moment";
+        return STATUS_DENIED;
+    }
+    enum status status =
+        term_policy_decode(&version, &json, body, &genesis->owner, &genesis->capsule);
+    if (status != STATUS_OK) {
+        *text = "the policy is not signed by the owner of this app";
+        return status;
+    }
+    if (version <= capsule_policy_version(leader->capsule)) {
+        *text = "a policy of this version or a higher one is in force already";
+        return STATUS_STALE;
+    }
+    // One that cannot be read would admit nobody until the next term.
+    struct policy *policy = malloc(sizeof *policy);
+    if (policy == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    status = policy_parse(policy, json, error);
+    free(policy);
+    if (status != STATUS_OK) {
+        *text = "the policy cannot be read by this version of the leader";
+    }
+    return status;
+}
+
+static enum status receive_policy(struct leader *leader, const struct leader_session *session,
+                                  const struct message_policy *policy, uint64_t now_us)
+{
+    const char *text = "too many orders are under way; try again in a moment";
+    struct leader_deploy *waiting = deploy_place(leader);
+    enum status status =
+        waiting == NULL ? STATUS_FULL : judge_policy(leader, policy->policy, &text);
+    if (status != STATUS_OK) {
+        return leader_answer(leader, &session->peer, policy->request, status, text);
+    }
+    status = leader_write(leader, RECORD_POLICY, policy->policy, NULL, 0, now_us);
+    if (status == STATUS_OK) {
+        *waiting = (struct leader_deploy){
+            .is_used = true,
+            .session = session->peer,
+            .request = policy->request,
+            .sequence = leader_own_sequence(leader),
+        };
+        log_event(leader->log, "policy in force version=%" PRIu64,
+                  capsule_policy_version(leader->capsule));
+    }
     return status;
 }
 
@@ -660,6 +721,8 @@ enum status admission_receive_channel(struct leader *leader, const struct frame 
         status = rotation_receive_rotate(leader, session, message.rotate);
     } else if (message.kind == MESSAGE_REVOKE) {
         status = rotation_receive_revoke(leader, session, &message.revoke, time.now_us);
+    } else if (message.kind == MESSAGE_POLICY) {
+        status = receive_policy(leader, session, &message.policy, time.now_us);
     }
 
 done:

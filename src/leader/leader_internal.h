@@ -148,7 +148,7 @@ struct leader_function {
     uint64_t version;
 };
 
-/* A function that was written and waits for receipts before the owner is told. */
+/* A function or a policy that was written and waits for receipts before the owner is told. */
 struct leader_deploy {
     bool is_used;
     struct writer_id session;

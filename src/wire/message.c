@@ -278,24 +278,41 @@ enum status message_rotate_encode(struct buffer *target, uint32_t request)
     return STATUS_OK;
 }
 
-enum status message_revoke_encode(struct buffer *target, const struct message_revoke *revoke)
+/* What REVOKE and POLICY are: a request, and what the owner has signed. */
+static enum status signed_encode(struct buffer *target, enum message_kind kind, uint32_t request,
+                                 struct bytes body)
 {
     struct encoder out;
-    size_t length = 1 + 4 + RUN_PREFIX_BYTES + revoke->revocation.length;
-    enum status status = message_begin(&out, target, length, MESSAGE_REVOKE);
+    enum status status = message_begin(&out, target, 1 + 4 + RUN_PREFIX_BYTES + body.length, kind);
     if (status != STATUS_OK) {
         return status;
     }
-    encoder_u32(&out, revoke->request);
-    encoder_run(&out, revoke->revocation);
+    encoder_u32(&out, request);
+    encoder_run(&out, body);
     encoder_finish(&out, target);
     return STATUS_OK;
+}
+
+enum status message_revoke_encode(struct buffer *target, const struct message_revoke *revoke)
+{
+    return signed_encode(target, MESSAGE_REVOKE, revoke->request, revoke->revocation);
+}
+
+enum status message_policy_encode(struct buffer *target, const struct message_policy *policy)
+{
+    return signed_encode(target, MESSAGE_POLICY, policy->request, policy->policy);
 }
 
 static void revoke_decode(struct message_revoke *revoke, struct cursor *in)
 {
     revoke->request = cursor_u32(in);
     revoke->revocation = cursor_run(in);
+}
+
+static void policy_decode(struct message_policy *policy, struct cursor *in)
+{
+    policy->request = cursor_u32(in);
+    policy->policy = cursor_run(in);
 }
 
 static enum status renew_decode(struct message_renew *renew, struct cursor *in)
@@ -511,6 +528,9 @@ static enum status fields_decode(struct message *message, uint8_t kind, struct c
         return STATUS_OK;
     case MESSAGE_REVOKE:
         revoke_decode(&message->revoke, in);
+        return STATUS_OK;
+    case MESSAGE_POLICY:
+        policy_decode(&message->policy, in);
         return STATUS_OK;
     case MESSAGE_LOCK_ASK:
         return lock_ask_decode(&message->lock_ask, in);

@@ -39,6 +39,7 @@ enum message_kind {
     MESSAGE_KEY = 13,          // member → leader: this data key, please (empty); and back
     MESSAGE_ROTATE = 14,       // owner → leader: begin a key epoch
     MESSAGE_REVOKE = 15,       // owner → leader: throw this member out
+    MESSAGE_POLICY = 16,       // owner → leader: from now on judge by this policy
 };
 
 enum {
@@ -129,6 +130,14 @@ struct message_revoke {
 };
 MUST_CHECK enum status message_revoke_encode(struct buffer *target,
                                              const struct message_revoke *revoke);
+
+/* POLICY: `policy` is owner-signed (capsule/term.h). */
+struct message_policy {
+    uint32_t request;
+    struct bytes policy;
+};
+MUST_CHECK enum status message_policy_encode(struct buffer *target,
+                                             const struct message_policy *policy);
 
 /* PRUNE: the body of a PRUNE record (capsule/prune.h) as it would be; its term means nothing. */
 struct message_prune {
@@ -234,6 +243,7 @@ struct message {
         struct message_key key;
         uint32_t rotate;  // its request
         struct message_revoke revoke;
+        struct message_policy policy;
         struct message_prune prune;
         struct message_lock_ask lock_ask;
         struct message_lock_grant lock_grant;

@@ -9,7 +9,7 @@ What the end-to-end tests ask of a running app, over HTTPS and as its clients wo
   filled --app DIR --limit N --worker I     whether the first N of them are there
   load --app DIR --while FILE --function NAME --key PREFIX --marker TEXT
                                             put, get and invoke from four clients while FILE exists,
-                                            and at least once
+                                            and at least once; with --only I at worker I alone
 
 Exit status: 0 done, 1 not so.
 """
@@ -198,6 +198,7 @@ def load(options):
     """Put, get and invoke until told otherwise, while others look at the processes."""
     app = App(options.app)
     ports = app.host()["worker_ports"]
+    ports = ports if options.only is None else [ports[options.only]]
     end = time.monotonic() + LOAD_S
     go_on = pathlib.Path(options.go_on)
     counts, wrong = [0] * 4, []
@@ -233,6 +234,7 @@ def main(arguments):
     parser.add_argument("--function")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--worker", type=int, default=0)
+    parser.add_argument("--only", type=int)
     parser.add_argument("--while", dest="go_on")
     parser.add_argument("--key", default="key")
     parser.add_argument("--marker", default="value")

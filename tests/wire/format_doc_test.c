@@ -418,6 +418,12 @@ static void make_message_rotate(struct buffer *target)
     assert_int_equal(message_rotate_encode(target, 5), STATUS_OK);
 }
 
+static void make_message_policy(struct buffer *target)
+{
+    const struct message_policy policy = {.request = 5, .policy = bytes_text("POLICY")};
+    assert_int_equal(message_policy_encode(target, &policy), STATUS_OK);
+}
+
 static void make_message_revoke(struct buffer *target)
 {
     const struct message_revoke revoke = {.request = 5, .revocation = bytes_text("REVOKE")};
@@ -528,6 +534,7 @@ static const struct example {
     {"message", "message key", make_message_key, take_message},
     {"message", "message rotate", make_message_rotate, take_message},
     {"message", "message revoke", make_message_revoke, take_message},
+    {"message", "message policy", make_message_policy, take_message},
     {"message", "message lock ask", make_message_lock_ask, take_message},
     {"message", "message lock grant", make_message_lock_grant, take_message},
     {"message", "message lock release", make_message_lock_release, take_message},

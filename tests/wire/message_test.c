@@ -297,6 +297,15 @@ static void what_the_owner_says_of_keys_comes_out_as_it_went_in(void **state)
     assert_int_equal(f->message.revoke.request, 78);
     bodies_assert_equal(f->message.revoke.revocation, sent.revocation);
     bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
+
+    const struct message_policy policy = {.request = 79, .policy = bytes_text("policy")};
+    buffer_clear(&f->bytes);
+    assert_int_equal(message_policy_encode(&f->bytes, &policy), STATUS_OK);
+    assert_int_equal(message_decode(&f->message, buffer_bytes(&f->bytes)), STATUS_OK);
+    assert_int_equal(f->message.kind, MESSAGE_POLICY);
+    assert_int_equal(f->message.policy.request, 79);
+    bodies_assert_equal(f->message.policy.policy, policy.policy);
+    bodies_refuse_other_lengths(buffer_bytes(&f->bytes), take);
 }
 
 static void a_short_renewal_is_refused_at_every_other_length(void **state)
@@ -456,7 +465,7 @@ static void unknown_kinds_are_refused(void **state)
         // A length that a grant, an answer and a renewal of zeroes have.
         for (size_t length = 1; length < 128; length++) {
             const uint8_t bytes[128] = {(uint8_t)kind};
-            if (kind < MESSAGE_GRANT || kind > MESSAGE_REVOKE) {
+            if (kind < MESSAGE_GRANT || kind > MESSAGE_POLICY) {
                 assert_int_equal(take(bytes_of(bytes, length)), STATUS_MALFORMED);
             }
         }
