@@ -181,6 +181,10 @@ MUST_CHECK enum status federation_worker_find(struct federation *federation, siz
 MUST_CHECK enum status federation_worker_seek(struct federation *federation, size_t worker,
                                               struct bytes from, bool is_after,
                                               struct memtable_entry *entry);
+/* Whether a worker has it by now, as a client's thread finds out that waits for blocks: STATUS_GAP:
+ * the one that is needed is on its way over the network. STATUS_NOT_FOUND. */
+MUST_CHECK enum status federation_worker_ask(struct federation *federation, size_t worker,
+                                             struct bytes key);
 
 /* ---- the compactor: among the workers, but nobody writes there ---- */
 

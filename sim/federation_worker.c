@@ -469,6 +469,23 @@ enum status federation_worker_find(struct federation *f, size_t index, struct by
     return status;
 }
 
+enum status federation_worker_ask(struct federation *f, size_t index, struct bytes key)
+{
+    struct federation_worker *worker = f->workers[index];
+    struct memtable_entry entry;
+    struct block_ref need;
+    enum status status = scl_reader_get(worker->reader, key, &entry, &need);
+    scl_reader_end(worker->reader);
+    if (status == STATUS_GAP) {
+        // Too many under way: it is asked for with the next call.
+        (void)!scl_cold_fetch(worker->scl, &need, federation_clock_us(f, &worker->clock));
+    }
+    if (scl_has_output(worker->scl)) {
+        federation_worker_wake(f, index);
+    }
+    return status;
+}
+
 enum status federation_worker_seek(struct federation *f, size_t index, struct bytes from,
                                    bool is_after, struct memtable_entry *entry)
 {

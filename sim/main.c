@@ -298,6 +298,24 @@ static int run_curve(const struct command_line *line)
     return COMMAND_OK;
 }
 
+/* docs/simulation.md shows it. */
+static int run_reads(const struct command_line *line)
+{
+    static const size_t counts[] = {1, 2, 4, 8, 16};
+    uint64_t seed = command_number(line, "seed", 1);
+    printf("%8s %10s %14s %14s %12s\n", "workers", "reads/s", "reads/s/worker", "blocks/read",
+           "frames/read");
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct curve_reads point = curve_measure_reads(counts[i], seed);
+        double reads = (double)point.reads, seconds = (double)point.time_us / 1e6;
+        printf("%8zu %10.0f %14.0f %14.2f %12.2f\n", point.worker_count, reads / seconds,
+               reads / seconds / (double)point.worker_count, (double)point.blocks / reads,
+               (double)point.frames / reads);
+        fflush(stdout);
+    }
+    return COMMAND_OK;
+}
+
 int main(int argc, char *argv[])
 {
     char error[COMMAND_ERROR_BYTES];
@@ -319,6 +337,9 @@ int main(int argc, char *argv[])
     if (command_has(&line, "help")) {
         command_help(&simulate_command, stdout);
         return COMMAND_OK;
+    }
+    if (command_has(&line, "reads")) {
+        return run_reads(&line);
     }
     return command_has(&line, "curve") ? run_curve(&line) : run_seeds(&line, without);
 }
