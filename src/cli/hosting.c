@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/clock.h"
 #include "cli/report.h"
 #include "cli/signals.h"
 #include "host/host.h"
@@ -174,13 +175,6 @@ static void last_line(const struct app *app, char text[HOSTING_LOG_LINE_BYTES])
 
 /* ---- its life, as the one who started it sees it ---- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void hosting_init(struct hosting *hosting, const struct app *app)
 {
     *hosting = (struct hosting){.app = app, .pid = -1, .post = POST_CLOSED, .signal_fd = -1};
@@ -196,9 +190,9 @@ enum status hosting_await_quiet(const struct app *app)
         report_error("cannot open '%s': %s", path, strerror(errno));
         return STATUS_IO;
     }
-    int64_t due_ms = now_ms() + HOSTING_QUIET_MS_MAX;
+    int64_t due_ms = clock_now_ms() + HOSTING_QUIET_MS_MAX;
     bool is_quiet;
-    while (!(is_quiet = flock(fd, LOCK_EX | LOCK_NB) == 0) && now_ms() < due_ms) {
+    while (!(is_quiet = flock(fd, LOCK_EX | LOCK_NB) == 0) && clock_now_ms() < due_ms) {
         (void)poll(NULL, 0, HOSTING_STEP_MS);
     }
     close(fd);
@@ -258,7 +252,7 @@ void hosting_wait(struct hosting *hosting, int timeout_ms)
 
 static enum status connect_to(struct hosting *hosting)
 {
-    int64_t due_ms = now_ms() + HOSTING_START_MS_MAX;
+    int64_t due_ms = clock_now_ms() + HOSTING_START_MS_MAX;
     const char *directory = hosting->app->directory;
     while (true) {
         enum status status = post_open(&hosting->post, hosting->app);
@@ -274,7 +268,7 @@ static enum status connect_to(struct hosting *hosting)
         if (has_ended(hosting) || hosting_is_asked_to_stop(hosting)) {
             return STATUS_CLOSED;
         }
-        if (now_ms() > due_ms) {
+        if (clock_now_ms() > due_ms) {
             report_error("cannot reach the host: it does not listen; its log is %s/host/%s",
                          directory, HOSTING_LOG);
             return STATUS_TIMEOUT;
@@ -292,9 +286,9 @@ enum status hosting_start(struct hosting *hosting, const struct command_line *li
 
 void hosting_await_end(struct hosting *hosting)
 {
-    int64_t due_ms = now_ms() + HOSTING_STOP_MS_MAX;
+    int64_t due_ms = clock_now_ms() + HOSTING_STOP_MS_MAX;
     post_close(&hosting->post);
-    while (!has_ended(hosting) && now_ms() < due_ms) {
+    while (!has_ended(hosting) && clock_now_ms() < due_ms) {
         hosting_wait(hosting, HOSTING_STEP_MS);
         (void)hosting_is_asked_to_stop(hosting);
     }
@@ -312,9 +306,9 @@ static void end_host(struct hosting *hosting)
     }
     buffer_release(&frame);
     post_close(&hosting->post);
-    int64_t due_ms = now_ms() + HOSTING_STOP_MS_MAX;
+    int64_t due_ms = clock_now_ms() + HOSTING_STOP_MS_MAX;
     while (waitpid(hosting->pid, NULL, WNOHANG) == 0) {
-        if (now_ms() > due_ms) {
+        if (clock_now_ms() > due_ms) {
             report_note("the host does not stop; ending it");
             kill(hosting->pid, SIGKILL);
             waitpid(hosting->pid, NULL, 0);

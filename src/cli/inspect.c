@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/hex.h"
+#include "cli/clock.h"
 #include "cli/graph.h"
 #include "cli/inspect_internal.h"
 #include "cli/report.h"
@@ -27,13 +28,6 @@ enum {
     INSPECT_GENESIS_BYTES_MAX = 1 << 20,
     INSPECT_SHORT_BYTES = 4,  // of ids and hashes in tables
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- finding it ---- */
 
@@ -105,7 +99,7 @@ static void show_progress(void *context, const struct survey *survey,
                       left[] = "------------------------------";
     const int width = (int)sizeof done - 1;
     struct inspection *it = context;
-    int64_t now = now_ms();
+    int64_t now = clock_now_ms();
     if (now - it->started_ms < INSPECT_QUIET_MS || now - it->shown_ms < INSPECT_STEP_MS) {
         return;
     }
@@ -174,7 +168,7 @@ enum status inspect_survey(struct inspection *it)
     for (uint32_t i = 0; i < it->store_count; i++) {
         directories[i] = it->directories[i];
     }
-    it->started_ms = now_ms();
+    it->started_ms = clock_now_ms();
     for (int i = 0; i < (it->is_running ? INSPECT_TRIES : 1) && is_torn; i++) {
         survey_release(&it->survey);
         it->survey = (struct survey){

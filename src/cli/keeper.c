@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "capsule/delegation.h"
 #include "cli/app.h"
+#include "cli/clock.h"
 #include "cli/known.h"
 #include "cli/report.h"
 #include "cli/signals.h"
@@ -238,13 +239,6 @@ struct keeper {
     struct writer_id leader;
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool is_asked_to_stop(struct keeper *keeper, int timeout_ms)
 {
     struct pollfd ready[] = {
@@ -278,7 +272,7 @@ static enum status receive_frame(struct keeper *keeper, const struct frame *fram
     if (frame->kind == FRAME_HELLO) {
         keeper->leader = frame->peer;
         keeper->has_leader = true;
-        keeper->call_ms = now_ms() + KEEPER_PATIENCE_MS;
+        keeper->call_ms = clock_now_ms() + KEEPER_PATIENCE_MS;
         return STATUS_OK;
     }
     if (frame->kind == FRAME_READY) {
@@ -305,7 +299,7 @@ static bool has_ended(const struct keeper *keeper)
 
 static enum status call_if_due(struct keeper *keeper)
 {
-    bool is_due = keeper->has_leader && now_ms() >= keeper->call_ms;
+    bool is_due = keeper->has_leader && clock_now_ms() >= keeper->call_ms;
     if (!is_due && !tenure_is_overdue(&keeper->tenure)) {
         return STATUS_OK;
     }

@@ -5,18 +5,12 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "cli/clock.h"
 #include "cli/command.h"
 #include "cli/known.h"
 #include "cli/post.h"
 #include "cli/report.h"
 #include "cli/session.h"
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* What passes between here and the leader. */
 struct exchange {
@@ -52,7 +46,7 @@ static enum status await_answer(struct exchange *exchange, struct message_answer
 {
     while (true) {
         struct frame frame;
-        int64_t left_ms = exchange->due_ms - now_ms();
+        int64_t left_ms = exchange->due_ms - clock_now_ms();
         enum status status =
             left_ms <= 0 ? STATUS_TIMEOUT : post_receive(&exchange->post, &frame, (int)left_ms);
         if (status == STATUS_OK) {
@@ -86,7 +80,7 @@ int order_give_under(const struct app *app, const struct sign_key *owner,
 {
     int result = COMMAND_COULD_NOT;
     const struct random random = random_kernel();
-    struct exchange exchange = {.message = message, .due_ms = now_ms() + wait_ms};
+    struct exchange exchange = {.message = message, .due_ms = clock_now_ms() + wait_ms};
     struct buffer frame = BUFFER_EMPTY;
     struct message_answer answer;
     struct known known = KNOWN_NONE;

@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cursor.h"
 #include "base/encoder.h"
+#include "cli/clock.h"
 #include "host/host.h"
 
 enum { POST_LENGTH_BYTES = 4, POST_STEP_BYTES = 64 * 1024 };
@@ -127,19 +127,12 @@ static enum status read_some(struct post *post, int timeout_ms)
     return STATUS_OK;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 enum status post_receive(struct post *post, struct frame *frame, int timeout_ms)
 {
-    int64_t due_ms = now_ms() + timeout_ms;
+    int64_t due_ms = clock_now_ms() + timeout_ms;
     enum status status;
     while ((status = take(post, frame)) == STATUS_EMPTY) {
-        int64_t left_ms = due_ms - now_ms();
+        int64_t left_ms = due_ms - clock_now_ms();
         status = read_some(post, left_ms > 0 ? (int)left_ms : 0);
         if (status != STATUS_OK) {
             return status;

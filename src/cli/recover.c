@@ -5,8 +5,8 @@
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "cli/clock.h"
 #include "cli/hosting.h"
 #include "cli/init.h"
 #include "cli/inspect_internal.h"
@@ -36,13 +36,6 @@ struct recovery {
     unsigned failures;
     int64_t shown_ms;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* One step: what was found or is done. */
 static void say(struct recovery *it, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -130,10 +123,11 @@ static void note_frame(struct recovery *it, const struct frame *frame)
 /* What a host that runs says of its leader. STATUS_CLOSED: it went away. */
 static enum status listen_to_host(struct recovery *it)
 {
-    int64_t due_ms = now_ms() + RECOVER_LISTEN_MS;
+    int64_t due_ms = clock_now_ms() + RECOVER_LISTEN_MS;
     struct frame frame;
-    while (now_ms() < due_ms) {
-        enum status status = post_receive(&it->hosting.post, &frame, (int)(due_ms - now_ms()));
+    while (clock_now_ms() < due_ms) {
+        enum status status =
+            post_receive(&it->hosting.post, &frame, (int)(due_ms - clock_now_ms()));
         if (status == STATUS_OK) {
             note_frame(it, &frame);
         } else if (status != STATUS_TIMEOUT) {
@@ -145,8 +139,8 @@ static enum status listen_to_host(struct recovery *it)
 
 static void show_waiting(struct recovery *it)
 {
-    if (now_ms() - it->shown_ms >= RECOVER_SHOW_MS) {
-        it->shown_ms = now_ms();
+    if (clock_now_ms() - it->shown_ms >= RECOVER_SHOW_MS) {
+        it->shown_ms = clock_now_ms();
         report_note("the new leader takes over: %lld s", tenure_elapsed_ms(&it->tenure) / 1000);
     }
 }
@@ -198,9 +192,9 @@ static enum status receive_frame(struct recovery *it, const struct frame *frame)
 /* Until a leader leads by our term, or there will be none. */
 static enum status await_leading(struct recovery *it)
 {
-    int64_t due_ms = now_ms() + RECOVER_PATIENCE_MS;
+    int64_t due_ms = clock_now_ms() + RECOVER_PATIENCE_MS;
     enum status status = it->has_leader ? tenure_call(&it->tenure, &it->hosting.post) : STATUS_OK;
-    it->shown_ms = now_ms();
+    it->shown_ms = clock_now_ms();
     while (status == STATUS_OK && !it->is_leading) {
         struct frame frame;
         status = post_receive(&it->hosting.post, &frame, RECOVER_STEP_MS);
@@ -209,7 +203,7 @@ static enum status await_leading(struct recovery *it)
             continue;
         }
         bool is_stopped = it->hosting.signal_fd >= 0 && hosting_is_asked_to_stop(&it->hosting);
-        bool is_waiting_in_vain = !it->has_leader && now_ms() > due_ms;
+        bool is_waiting_in_vain = !it->has_leader && clock_now_ms() > due_ms;
         if (status != STATUS_TIMEOUT || is_stopped || is_waiting_in_vain) {
             return STATUS_CLOSED;
         }

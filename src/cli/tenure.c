@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "capsule/term.h"
+#include "cli/clock.h"
 #include "cli/exhibit.h"
 #include "cli/keeper.h"
 #include "cli/publication.h"
@@ -17,16 +18,9 @@ enum {
     TENURE_LEAP_MAX = 1 << 20,       // terms that others have given meanwhile
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 long long tenure_elapsed_ms(const struct tenure *tenure)
 {
-    return (long long)(now_ms() - tenure->started_ms);
+    return (long long)(clock_now_ms() - tenure->started_ms);
 }
 
 static enum status read_files(struct tenure *tenure, const struct app *app, const char *key_name)
@@ -36,7 +30,7 @@ static enum status read_files(struct tenure *tenure, const struct app *app, cons
         .random = random_kernel(),
         .known = KNOWN_NONE,
         .due_ms = INT64_MAX,
-        .started_ms = now_ms(),
+        .started_ms = clock_now_ms(),
     };
     tenure->policy = malloc(sizeof *tenure->policy);
     CHECK(tenure->policy != NULL);
@@ -127,7 +121,7 @@ enum status tenure_call(struct tenure *tenure, struct post *post)
 {
     struct buffer frame = BUFFER_EMPTY;
     tenure->is_leading = false;
-    tenure->due_ms = now_ms() + TENURE_STEP_MS_MAX;
+    tenure->due_ms = clock_now_ms() + TENURE_STEP_MS_MAX;
     // A keeper has the policy that it was given.
     enum status status = tenure->delegation.length > 0 ? STATUS_OK : follow_policy(tenure);
     if (status == STATUS_OK) {
@@ -142,7 +136,7 @@ enum status tenure_call(struct tenure *tenure, struct post *post)
 
 bool tenure_is_overdue(const struct tenure *tenure)
 {
-    return !tenure->is_leading && now_ms() > tenure->due_ms;
+    return !tenure->is_leading && clock_now_ms() > tenure->due_ms;
 }
 
 static enum status sign_term(struct tenure *tenure, struct buffer *body)
@@ -305,7 +299,7 @@ enum tenure_event tenure_receive(struct tenure *tenure, struct post *post,
         (status == STATUS_OK || status == STATUS_EMPTY || status == STATUS_DENIED)) {
         enum status sent = post_send(post, buffer_bytes(&reply));
         status = sent == STATUS_OK ? status : sent;
-        tenure->due_ms = now_ms() + TENURE_STEP_MS_MAX;
+        tenure->due_ms = clock_now_ms() + TENURE_STEP_MS_MAX;
     }
     buffer_release(&reply);
     switch (status) {
