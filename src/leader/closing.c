@@ -13,10 +13,14 @@
  * they hold, the longest head among that is the cut. A new leader closes all branches so, around
  * everything (takeover.c); a living one each branch whose enclave has ended:
  *
- *   closing_begin() ──R fences──► its last records are fetched ──► CLOSE
+ *   closing_begin() ──R fences──► its last records are fetched ──► the cut is proposed, and the
+ *   records are sent to all, until W stores have said in a fence that they hold them ──► CLOSE
  *
- * Invariant: of what lies below a cut that this leader wrote, it keeps what perhaps one store alone
- * holds, until W do: that store may lose its disk before the others have asked it.
+ * Invariants:
+ *  1. A CLOSE names what W stores hold: whoever leads next finds it, with N - W stores lost. Only
+ *     where a store shows that the writer forked the branch, W may never come to hold it.
+ *  2. A leader proposes one cut for a branch, when it has itself what perhaps one store alone
+ *     holds below it. So that store may be lost, and what was said of the cut stays true.
  */
 
 void closing_release(struct leader_closing *closing)
@@ -31,9 +35,11 @@ enum status closing_fence(struct leader *leader, struct leader_closing *closing,
     static const struct writer_id everyone;
     struct buffer body = BUFFER_EMPTY;
     closing->asked_us = now_us;
+    const struct head none = {.sequence = 0};
+    const struct head *cut = closing->is_proposed ? &closing->cut : &none;
     enum status status =
         frame_fence_encode(&body, capsule_name(leader->capsule), leader->term, &closing->writer,
-                           buffer_bytes(&leader->term_body), leader->key);
+                           cut, buffer_bytes(&leader->term_body), leader->key);
     if (status == STATUS_OK) {
         status = leader_send(leader, FRAME_FENCE, 0, &everyone, buffer_bytes(&body));
     }
@@ -167,13 +173,12 @@ static enum status fetch_tail(struct leader *leader, struct leader_closing *clos
     return leader_fetch(leader, &fetch, &closing->cut_store, &closing->fetch_request);
 }
 
-static enum status finish(struct leader *leader, struct leader_closing *closing, uint64_t lamport,
-                          uint64_t now_us)
+static enum status finish(struct leader *leader, struct leader_closing *closing, uint64_t now_us)
 {
     const struct capsule_member *member = capsule_member_find(leader->capsule, &closing->writer);
     struct leader_peer *peer = leader_peer_of(leader, member);
-    if (peer->closed_lamport < lamport) {
-        peer->closed_lamport = lamport;
+    if (peer->closed_lamport < closing->lamport) {
+        peer->closed_lamport = closing->lamport;
     }
     enum status status = lock_drop_writer(leader, &closing->writer, now_us);
     if (status != STATUS_OK) {
@@ -181,14 +186,95 @@ static enum status finish(struct leader *leader, struct leader_closing *closing,
     }
     channel_free(peer->channel);
     peer->channel = NULL;
-    buffer_release(&peer->tail);
-    peer->tail = closing->tail;
-    peer->tail_us = now_us;
-    closing->tail = BUFFER_EMPTY;
     status = closing_write(leader, &closing->writer, closing->cut, closing->reason,
                            buffer_bytes(&closing->fences), now_us);
     closing_release(closing);
     return status;
+}
+
+static enum status send_tail(struct leader *leader, struct bytes tail)
+{
+    static const struct writer_id everyone;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && tail.length > 0) {
+        size_t length = record_length(tail.at, tail.length);
+        status = leader_send(leader, FRAME_RECORD, 0, &everyone, bytes_of(tail.at, length));
+        tail = bytes_of(tail.at + length, tail.length - length);
+    }
+    return status;
+}
+
+/*
+ * The records first: with the FENCE a store takes what it had refused, and answers that it has.
+ * What it said before does not count: it may have lost its disk since.
+ */
+static enum status propose(struct leader *leader, struct leader_closing *closing, uint64_t now_us)
+{
+    closing->holder_count = 0;
+    enum status status = send_tail(leader, buffer_bytes(&closing->tail));
+    return status == STATUS_OK ? closing_fence(leader, closing, now_us) : status;
+}
+
+static bool is_held(const struct leader *leader, const struct leader_closing *closing)
+{
+    return closing->holder_count >= capsule_genesis(leader->capsule)->receipt_count;
+}
+
+/* Whether this store has said, since it was fenced, that it holds the branch up to the cut. */
+static void note_holder(struct leader_closing *closing, const struct writer_id *store,
+                        const struct head *head)
+{
+    bool is_below = head->sequence < closing->cut.sequence;
+    bool is_other =
+        head->sequence == closing->cut.sequence && !hash_equal(&head->hash, &closing->cut.hash);
+    for (uint32_t i = 0; i < closing->holder_count; i++) {
+        if (writer_id_equal(&closing->holders[i], store)) {
+            return;
+        }
+    }
+    if (!is_below && !is_other) {
+        closing->holders[closing->holder_count++] = *store;
+    }
+}
+
+/* R stores have answered: the cut is known, and who has it already. */
+static enum status decide_cut(struct leader *leader, struct leader_closing *closing,
+                              uint64_t now_us)
+{
+    struct cursor in = cursor_over(closing->fences.bytes, closing->fences.length);
+    struct receipt fence;
+    struct head head;
+    if (closing->cut.sequence == 0) {
+        return finish(leader, closing, now_us);
+    }
+    while (closing_next_fence(&in, &fence)) {
+        if (closing_fence_lists(&fence, &closing->writer, &head)) {
+            note_holder(closing, &fence.store, &head);
+        }
+    }
+    closing->next = tail_begin(leader, closing);
+    return fetch_tail(leader, closing, now_us);
+}
+
+static enum status receive_fence(struct leader *leader, struct leader_closing *closing,
+                                 const struct receipt *fence, const struct head *head,
+                                 struct bytes bytes, uint64_t now_us)
+{
+    if (closing->fetch_request != 0) {
+        note_holder(closing, &fence->store, head);
+        return closing->is_proposed && is_held(leader, closing) ? finish(leader, closing, now_us)
+                                                                : STATUS_OK;
+    }
+    if (!closing_keep_fence(leader, closing, fence, bytes)) {
+        return STATUS_OK;
+    }
+    if (closing->cut.sequence < head->sequence) {
+        closing->cut = *head;
+        closing->cut_store = fence->store;
+    }
+    return closing->answer_count >= leader_answers_needed(leader)
+               ? decide_cut(leader, closing, now_us)
+               : STATUS_OK;
 }
 
 enum status closing_receive_fence(struct leader *leader, const struct receipt *fence,
@@ -198,19 +284,8 @@ enum status closing_receive_fence(struct leader *leader, const struct receipt *f
     for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
         struct leader_closing *closing = &leader->closings[i];
         struct head head;
-        if (!closing->is_used || closing->fetch_request != 0 ||
-            !closing_fence_lists(fence, &closing->writer, &head) ||
-            !closing_keep_fence(leader, closing, fence, bytes)) {
-            continue;
-        }
-        if (closing->cut.sequence < head.sequence) {
-            closing->cut = head;
-            closing->cut_store = fence->store;
-        }
-        if (closing->answer_count >= leader_answers_needed(leader)) {
-            closing->next = closing->cut.sequence == 0 ? 0 : tail_begin(leader, closing);
-            status = closing->cut.sequence == 0 ? finish(leader, closing, 0, now_us)
-                                                : fetch_tail(leader, closing, now_us);
+        if (closing->is_used && closing_fence_lists(fence, &closing->writer, &head)) {
+            status = receive_fence(leader, closing, fence, &head, bytes, now_us);
         }
     }
     return status;
@@ -236,10 +311,13 @@ static enum status take(struct leader *leader, struct leader_closing *closing,
     }
     closing->last = record->hash;
     closing->next++;
-    bool is_cut = hash_equal(&record->hash, &closing->cut.hash);
-    return status == STATUS_OK && is_cut
-               ? finish(leader, closing, closing_lamport(leader, record), now_us)
-               : status;
+    if (status != STATUS_OK || !hash_equal(&record->hash, &closing->cut.hash)) {
+        return status;
+    }
+    closing->is_proposed = true;
+    closing->lamport = closing_lamport(leader, record);
+    return is_held(leader, closing) ? finish(leader, closing, now_us)
+                                    : propose(leader, closing, now_us);
 }
 
 enum status closing_receive_record(struct leader *leader, uint32_t request,
@@ -270,44 +348,16 @@ static enum status begin_again(struct leader *leader, struct leader_closing *clo
     return closing_fence(leader, closing, now_us);
 }
 
-static enum status send_tail(struct leader *leader, struct bytes tail)
-{
-    static const struct writer_id everyone;
-    enum status status = STATUS_OK;
-    while (status == STATUS_OK && tail.length > 0) {
-        size_t length = record_length(tail.at, tail.length);
-        status = leader_send(leader, FRAME_RECORD, 0, &everyone, bytes_of(tail.at, length));
-        tail = bytes_of(tail.at + length, tail.length - length);
-    }
-    return status;
-}
-
-/* What W stores have not come to hold of themselves. */
-static enum status repeat_tails(struct leader *leader, uint64_t now_us)
-{
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < leader->peer_count && status == STATUS_OK; i++) {
-        struct leader_peer *peer = &leader->peers[i];
-        if (peer->tail.length == 0) {
-            continue;
-        }
-        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
-        if (durable_covers(leader->durable, &member->id, member->cut.sequence)) {
-            buffer_release(&peer->tail);
-        } else if (now_us >= peer->tail_us + LEADER_ASK_US) {
-            peer->tail_us = now_us;
-            status = send_tail(leader, buffer_bytes(&peer->tail));
-        }
-    }
-    return status;
-}
-
 /*
  * Too few fences came: those that did no longer count, a store may have lost its disk since, and
- * its promise with it. Or a part of what was asked for: more than one answer holds.
+ * its promise with it. Or a part of what was asked for: more than one answer holds. Or too few
+ * stores have taken what was proposed.
  */
 static enum status ask_again(struct leader *leader, struct leader_closing *closing, uint64_t now_us)
 {
+    if (closing->is_proposed) {
+        return propose(leader, closing, now_us);
+    }
     if (closing->fetch_request == 0) {
         return begin_again(leader, closing, now_us);
     }
@@ -317,7 +367,7 @@ static enum status ask_again(struct leader *leader, struct leader_closing *closi
 
 enum status closing_tick(struct leader *leader, uint64_t now_us)
 {
-    enum status status = repeat_tails(leader, now_us);
+    enum status status = STATUS_OK;
     for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
         struct leader_closing *closing = &leader->closings[i];
         if (closing->is_used && now_us >= closing->asked_us + LEADER_ASK_US) {
@@ -336,7 +386,10 @@ enum status closing_begin(struct leader *leader, const struct writer_id *writer,
         if (!closing->is_used) {
             unused = closing;
         } else if (writer_id_equal(&closing->writer, writer)) {
-            return STATUS_OK;
+            // A store that holds another record in its place does not come to the cut.
+            return closing->is_proposed && reason == SYNC_CLOSE_FORKED
+                       ? finish(leader, closing, now_us)
+                       : STATUS_OK;
         }
     }
     if (unused == NULL) {

@@ -58,7 +58,6 @@ static void peers_release(struct leader *leader)
     for (size_t i = 0; i < leader->peer_count; i++) {
         channel_free(leader->peers[i].channel);
         buffer_release(&leader->peers[i].last_data);
-        buffer_release(&leader->peers[i].tail);
     }
     free(leader->peers);
     leader->peers = NULL;

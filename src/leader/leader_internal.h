@@ -81,15 +81,13 @@ struct leader_peer {
     uint64_t eoe_lamport;
     uint64_t eoe_joined;      // L of the SYNC its branch had joined at that EOE
     uint64_t closed_lamport;  // the greatest in a closed branch
-    struct buffer tail;       // its last records, until W stores hold it up to the cut (closing.c)
-    uint64_t tail_us;         // when they were sent last
     struct head manifest;     // of a compactor: the newest it has sent
 
     uint64_t lock_sequence;   // the greatest that was read or written under any lock
     struct buffer last_data;  // its newest DATA or EOE record, while loading
 };
 
-/* A branch being closed: fenced by R stores, its last records fetched, then CLOSE. */
+/* A branch being closed: fenced by R stores, its last records fetched, held by W, then CLOSE. */
 struct leader_closing {
     bool is_used;
     struct writer_id writer;
@@ -104,6 +102,10 @@ struct leader_closing {
     uint64_t next;               // the record awaited; what came before it:
     struct hash last;
     struct buffer tail;
+    bool is_proposed;                              // all of the tail is here
+    uint64_t lamport;                              // how far the clock of the branch had gone
+    struct writer_id holders[GENESIS_STORES_MAX];  // who said that they hold it up to the cut
+    uint32_t holder_count;
     uint64_t asked_us;
 };
 

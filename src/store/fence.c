@@ -10,10 +10,10 @@
 #include "store/crc32c.h"
 
 enum {
-    MAGIC = 0x32464350,  // "PCF2"
+    MAGIC = 0x33464350,  // "PCF3"
     FIXED_BYTES = 88,
     SUM_BYTES = 4,
-    ASK_FIXED_BYTES = WRITER_ID_BYTES + 4,
+    ASK_FIXED_BYTES = 4,
     FILE_BYTES_MAX =
         FIXED_BYTES + FENCE_ASKS_MAX * (ASK_FIXED_BYTES + FENCE_ASK_BYTES_MAX) + SUM_BYTES,
 };
@@ -27,7 +27,7 @@ void fence_release(struct fence *fence)
     *fence = FENCE_EMPTY;
 }
 
-static const struct fence_ask *find(const struct fence *fence, const struct writer_id *writer)
+static struct fence_ask *find(const struct fence *fence, const struct writer_id *writer)
 {
     for (uint32_t i = 0; i < fence->ask_count; i++) {
         if (writer_id_equal(&fence->asks[i].writer, writer)) {
@@ -37,23 +37,31 @@ static const struct fence_ask *find(const struct fence *fence, const struct writ
     return NULL;
 }
 
-enum status fence_add(struct fence *fence, const struct writer_id *writer, struct bytes body)
+enum status fence_add(struct fence *fence, const struct frame_fence *ask)
 {
-    if (find(fence, writer) != NULL) {
+    struct fence_ask *kept = find(fence, &ask->writer);
+    if (kept != NULL && (kept->cut.sequence > 0 || ask->cut.sequence == 0)) {
         return STATUS_OK;
     }
-    if (fence->ask_count == FENCE_ASKS_MAX || body.length > FENCE_ASK_BYTES_MAX) {
+    bool is_full = kept == NULL && fence->ask_count == FENCE_ASKS_MAX;
+    if (is_full || ask->whole.length > FENCE_ASK_BYTES_MAX) {
         return STATUS_FULL;
     }
-    struct fence_ask ask = {.writer = *writer, .body = BUFFER_EMPTY};
-    struct fence_ask *asks = reallocarray(fence->asks, fence->ask_count + 1, sizeof *asks);
-    if (asks == NULL) {
-        return STATUS_NO_MEMORY;
+    struct fence_ask added = {.writer = ask->writer, .cut = ask->cut, .body = BUFFER_EMPTY};
+    enum status status = buffer_append(&added.body, ask->whole.at, ask->whole.length);
+    if (status == STATUS_OK && kept == NULL) {
+        struct fence_ask *asks = reallocarray(fence->asks, fence->ask_count + 1, sizeof *asks);
+        if (asks == NULL) {
+            buffer_release(&added.body);
+            return STATUS_NO_MEMORY;
+        }
+        fence->asks = asks;
+        asks[fence->ask_count] = (struct fence_ask){.body = BUFFER_EMPTY};
+        kept = &asks[fence->ask_count++];
     }
-    fence->asks = asks;
-    enum status status = buffer_append(&ask.body, body.at, body.length);
     if (status == STATUS_OK) {
-        asks[fence->ask_count++] = ask;
+        buffer_release(&kept->body);
+        *kept = added;
     }
     return status;
 }
@@ -62,11 +70,9 @@ static enum status decode_asks(struct fence *fence, struct cursor *in, uint32_t 
 {
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct writer_id writer;
-        cursor_copy(in, writer.bytes, sizeof writer.bytes);
-        uint32_t length = cursor_u32(in);
-        struct bytes body = cursor_bytes(in, length);
-        status = in->failed ? STATUS_DAMAGED : fence_add(fence, &writer, body);
+        struct frame_fence ask;
+        bool is_whole = frame_fence_decode(&ask, cursor_run(in)) == STATUS_OK;
+        status = is_whole ? fence_add(fence, &ask) : STATUS_DAMAGED;
     }
     return status == STATUS_FULL ? STATUS_DAMAGED : status;
 }
@@ -145,9 +151,7 @@ enum status fence_save(const struct fence *fence, const struct disk *disk,
     encoder_bytes(&out, fence->leader.bytes, SIGN_PUBLIC_BYTES);
     for (uint32_t i = 0; i < fence->ask_count; i++) {
         const struct fence_ask *ask = &fence->asks[i];
-        encoder_bytes(&out, ask->writer.bytes, WRITER_ID_BYTES);
-        encoder_u32(&out, (uint32_t)ask->body.length);
-        encoder_bytes(&out, ask->body.bytes, ask->body.length);
+        encoder_run(&out, buffer_bytes(&ask->body));
     }
     encoder_u32(&out, crc32c_extend(0, file, out.length));
     CHECK(!out.failed && out.length == bytes);
@@ -156,14 +160,22 @@ enum status fence_save(const struct fence *fence, const struct disk *disk,
     return status;
 }
 
-bool fence_covers(const struct fence *fence, const struct writer_id *writer,
+static bool is_up_to(const struct record *record, const struct head *cut)
+{
+    return record->sequence < cut->sequence ||
+           (record->sequence == cut->sequence && hash_equal(&record->hash, &cut->hash));
+}
+
+bool fence_covers(const struct fence *fence, const struct record *record,
                   const struct capsule_member *member)
 {
+    const struct fence_ask *ask = find(fence, &record->writer);
+
     if (member != NULL && member->term < fence->fenced_below) {
         return true;
     }
     if (member != NULL && member->role == MEMBER_LEADER && member->term < fence->term) {
         return true;
     }
-    return find(fence, writer) != NULL;
+    return ask != NULL && !is_up_to(record, &ask->cut);
 }

@@ -9,24 +9,26 @@
 #include "capsule/capsule.h"
 #include "capsule/writer.h"
 #include "store/disk.h"
+#include "wire/frame.h"
 
 /*
  * fence: what a store has promised to leaders and must never forget: which term it obeys, and from
- * whom it takes nothing more (DESIGN 6.4 closing, 6.10). The file "fence", replaced atomically:
+ * whom it takes nothing more, or nothing beyond the cut that its leader proposes (DESIGN 6.4
+ * closing, 6.10). The file "fence", replaced atomically:
  *
  *     offset  bytes  field
- *          0      4  magic "PCF2"
+ *          0      4  magic "PCF3"
  *          4      4  ask_count, at most 512
  *          8     32  capsule name
  *         40      8  term that the store obeys
  *         48      8  every branch of a term below this one is fenced
  *         56     32  public key of the leader of that term
- *         88         of each FENCE that still matters: writer 16, u32 length, its body; the writer
- *                    is zero in the one about everybody
+ *         88         of each FENCE that still matters: u32 length, its body
  *         ..      4  CRC32C over everything before
  *
- * The leaders' own words are kept so that a sibling that has lost its disk can be told what it
- * promised, and need not believe who tells it.
+ * There is one about each writer; the writer is zero in the one about everybody. The leaders' own
+ * words are kept so that a sibling that has lost its disk can be told what it promised, and need
+ * not believe who tells it.
  */
 #define FENCE_FILE "fence"
 enum {
@@ -36,6 +38,7 @@ enum {
 
 struct fence_ask {
     struct writer_id writer;
+    struct head cut;  // as proposed; zeroes: none yet
     struct buffer body;
 };
 
@@ -60,14 +63,14 @@ MUST_CHECK enum status fence_save(const struct fence *fence, const struct disk *
                                   const struct hash *capsule);
 
 /*
- * Add the body of the FENCE about this writer, unless it is there. STATUS_FULL: no room, or it is
- * longer than FENCE_ASK_BYTES_MAX. STATUS_NO_MEMORY.
+ * Add a FENCE, unless one about this writer is there that proposes a cut, or this one proposes
+ * none. STATUS_FULL: no room, or it is longer than FENCE_ASK_BYTES_MAX. STATUS_NO_MEMORY.
  */
-MUST_CHECK enum status fence_add(struct fence *fence, const struct writer_id *writer,
-                                 struct bytes body);
+MUST_CHECK enum status fence_add(struct fence *fence, const struct frame_fence *ask);
 
-/* Whether nothing is taken from this writer. `member` is NULL when it is not known yet. */
-bool fence_covers(const struct fence *fence, const struct writer_id *writer,
+/* Whether this record is not to be taken. `member`, its writer, is NULL when it is not known yet.
+ */
+bool fence_covers(const struct fence *fence, const struct record *record,
                   const struct capsule_member *member);
 
 #endif

@@ -501,8 +501,15 @@ static enum status receive_fence(struct server *server, uint64_t client, const s
     if (frame_fence_decode(&ask, frame->body) != STATUS_OK) {
         return STATUS_OK;
     }
+    // Up to a cut that is proposed, what waits here can be taken now.
+    if (ask.cut.sequence > 0) {
+        status = store_adopt_fence(server->store, &ask);
+        server->has_new = true;
+    }
     // What came before the FENCE belongs to what it speaks of.
-    status = append_arrivals(server);
+    if (status != STATUS_IO) {
+        status = append_arrivals(server);
+    }
     if (status != STATUS_OK) {
         return status;
     }

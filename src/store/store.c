@@ -276,7 +276,7 @@ static enum status append(struct store *store, const struct record *record, stru
     if (store->is_waiting) {
         return STATUS_GAP;
     }
-    if (!has_cut(store, member) && fence_covers(&store->fence, &record->writer, member)) {
+    if (!has_cut(store, member) && fence_covers(&store->fence, record, member)) {
         return STATUS_GAP;
     }
     // The PRUNE that names it has to be here first: without it, the body is asked for.
@@ -1105,13 +1105,15 @@ static enum status plan_fence(const struct store *store, const struct frame_fenc
         .leader = *leader,
         .fenced_below = is_all ? ask->term : store->fence.fenced_below,
     };
-    enum status status = fence_add(plan, &ask->writer, ask->whole);
+    enum status status = fence_add(plan, ask);
     for (uint32_t i = 0; i < store->fence.ask_count && status == STATUS_OK; i++) {
         const struct fence_ask *kept = &store->fence.asks[i];
         const struct capsule_member *member = capsule_member_find(store->capsule, &kept->writer);
         bool is_included = is_all && (member == NULL || member->term < ask->term);
+        struct frame_fence again;
+        CHECK(frame_fence_decode(&again, buffer_bytes(&kept->body)) == STATUS_OK);
         if (!is_included && (member == NULL || !member->is_closed)) {
-            status = fence_add(plan, &kept->writer, buffer_bytes(&kept->body));
+            status = fence_add(plan, &again);
         }
     }
     return status;

@@ -9,7 +9,7 @@
 #include "capsule/member.h"
 
 static const char rts_purpose[] = "paranoid rts v1";
-static const char fence_purpose[] = "paranoid fence ask v1";
+static const char fence_purpose[] = "paranoid fence ask v2";
 static const char recalled_purpose[] = "paranoid recalled v1";
 
 const struct writer_id frame_to_leader = {
@@ -225,25 +225,28 @@ enum status frame_fetched_decode(struct frame_fetched *fetched, struct bytes bod
 }
 
 enum {
-    FENCE_FIXED_BYTES = 8 + WRITER_ID_BYTES + 4,  // term, writer, term_body_bytes
+    FENCE_FIXED_BYTES = 8 + WRITER_ID_BYTES + 8 + HASH_BYTES + 4,  // up to the TERM body
     FENCE_SIGNED_BYTES = 2 * HASH_BYTES,
 };
 
 static void fence_fixed(struct encoder *out, uint64_t term, const struct writer_id *writer,
-                        struct bytes term_body)
+                        const struct head *cut, struct bytes term_body)
 {
     encoder_u64(out, term);
     encoder_bytes(out, writer->bytes, sizeof writer->bytes);
+    encoder_u64(out, cut->sequence);
+    encoder_bytes(out, cut->hash.bytes, sizeof cut->hash.bytes);
     encoder_u32(out, (uint32_t)term_body.length);
 }
 
 /* capsule ‖ SHA-256(fields before the signature) */
 static void fence_signed(uint8_t target[FENCE_SIGNED_BYTES], const struct hash *capsule,
-                         uint64_t term, const struct writer_id *writer, struct bytes term_body)
+                         uint64_t term, const struct writer_id *writer, const struct head *cut,
+                         struct bytes term_body)
 {
     uint8_t fixed[FENCE_FIXED_BYTES];
     struct encoder fields = encoder_over(fixed, sizeof fixed);
-    fence_fixed(&fields, term, writer, term_body);
+    fence_fixed(&fields, term, writer, cut, term_body);
     const struct bytes parts[] = {bytes_of(fixed, fields.length), term_body};
     struct hash hash = hash_of_parts(parts, sizeof parts / sizeof *parts);
 
@@ -254,8 +257,8 @@ static void fence_signed(uint8_t target[FENCE_SIGNED_BYTES], const struct hash *
 }
 
 enum status frame_fence_encode(struct buffer *target, const struct hash *capsule, uint64_t term,
-                               const struct writer_id *writer, struct bytes term_body,
-                               const struct sign_key *leader)
+                               const struct writer_id *writer, const struct head *cut,
+                               struct bytes term_body, const struct sign_key *leader)
 {
     if (term_body.length > FRAME_BYTES_MAX) {
         return STATUS_MALFORMED;
@@ -267,11 +270,11 @@ enum status frame_fence_encode(struct buffer *target, const struct hash *capsule
         return status;
     }
     uint8_t message[FENCE_SIGNED_BYTES];
-    fence_signed(message, capsule, term, writer, term_body);
+    fence_signed(message, capsule, term, writer, cut, term_body);
     struct signature signature =
         sign_make(leader, fence_purpose, bytes_of(message, sizeof message));
 
-    fence_fixed(&out, term, writer, term_body);
+    fence_fixed(&out, term, writer, cut, term_body);
     encoder_bytes(&out, term_body.at, term_body.length);
     encoder_bytes(&out, signature.bytes, sizeof signature.bytes);
     encoder_finish(&out, target);
@@ -285,11 +288,15 @@ enum status frame_fence_decode(struct frame_fence *fence, struct bytes body)
 
     decoded.term = cursor_u64(&in);
     cursor_copy(&in, decoded.writer.bytes, sizeof decoded.writer.bytes);
+    decoded.cut.sequence = cursor_u64(&in);
+    cursor_copy(&in, decoded.cut.hash.bytes, sizeof decoded.cut.hash.bytes);
     uint32_t term_body_bytes = cursor_u32(&in);
     decoded.term_body = cursor_bytes(&in, term_body_bytes);
     cursor_copy(&in, decoded.signature.bytes, sizeof decoded.signature.bytes);
 
-    if (!cursor_done(&in)) {
+    bool has_cut = decoded.cut.sequence != 0 || !hash_is_zero(&decoded.cut.hash);
+    bool is_cut_sound = decoded.cut.sequence != 0 && !writer_id_is_zero(&decoded.writer);
+    if (!cursor_done(&in) || (has_cut && !is_cut_sound)) {
         return STATUS_MALFORMED;
     }
     *fence = decoded;
@@ -300,7 +307,7 @@ enum status frame_fence_verify(const struct frame_fence *fence, const struct has
                                const struct verify_key *leader)
 {
     uint8_t message[FENCE_SIGNED_BYTES];
-    fence_signed(message, capsule, fence->term, &fence->writer, fence->term_body);
+    fence_signed(message, capsule, fence->term, &fence->writer, &fence->cut, fence->term_body);
     return sign_verify(leader, fence_purpose, bytes_of(message, sizeof message), &fence->signature);
 }
 

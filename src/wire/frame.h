@@ -134,22 +134,25 @@ MUST_CHECK enum status frame_fetched_encode(struct buffer *target,
 MUST_CHECK enum status frame_fetched_decode(struct frame_fetched *fetched, struct bytes body);
 
 /*
- * FENCE: term 8, writer 16, u32 length, term body, signature 64. Signed by the leader's key,
- * purpose "paranoid fence ask v1", over capsule ‖ SHA-256(everything before the signature);
- * STATUS_MALFORMED from encode: it would fit no frame. `term_body` (owner-signed, capsule/term.h)
- * proves that this key leads; a store that sees a higher term obeys it from then on. A zero writer
- * fences every open branch and every leader of a lower term; else only that writer.
+ * FENCE: term 8, writer 16, cut (sequence 8, hash 32), u32 length, term body, signature 64. Signed
+ * by the leader's key, purpose "paranoid fence ask v2", over capsule ‖ SHA-256(everything before
+ * the signature); STATUS_MALFORMED from encode: it would fit no frame. `term_body` (owner-signed,
+ * capsule/term.h) proves that this key leads; a store that sees a higher term obeys it from then
+ * on. A zero writer fences every open branch and every leader of a lower term, and has no cut; else
+ * only that writer is fenced: beyond the cut that is proposed, which is zeroes when none is yet.
  */
 struct frame_fence {
     uint64_t term;
     struct writer_id writer;
+    struct head cut;
     struct bytes term_body;  // borrowed
     struct signature signature;
     struct bytes whole;  // borrowed: everything
 };
 MUST_CHECK enum status frame_fence_encode(struct buffer *target, const struct hash *capsule,
                                           uint64_t term, const struct writer_id *writer,
-                                          struct bytes term_body, const struct sign_key *leader);
+                                          const struct head *cut, struct bytes term_body,
+                                          const struct sign_key *leader);
 MUST_CHECK enum status frame_fence_decode(struct frame_fence *fence, struct bytes body);
 MUST_CHECK enum status frame_fence_verify(const struct frame_fence *fence,
                                           const struct hash *capsule,

@@ -331,41 +331,6 @@ static void a_closed_branch_raises_the_clock(void **state)
     assert_int_equal(one_worker_newest(f)->floor, 5000);  // nobody is left who could write below
 }
 
-/* The worker's branch in the store. */
-static struct head *held(struct one_worker *f)
-{
-    uint32_t i = 0;
-    while (!writer_id_equal(&f->world.heads[i].writer, &f->worker.id)) {
-        i++;
-        assert_true(i < f->world.head_count);
-    }
-    return &f->world.heads[i].head;
-}
-
-static void p9_what_lies_below_a_cut_outlives_the_store_that_alone_has_it(void **state)
-{
-    struct one_worker *f = *state;
-    size_t length = f->world.stored.length;
-    for (uint64_t lamport = 4999; lamport <= 5000; lamport++) {
-        one_worker_write_eoe(f, lamport);
-        // No receipt of it has come.
-        assert_int_equal(buffer_append(&f->world.stored, f->record.bytes, f->record.length),
-                         STATUS_OK);
-    }
-    *held(f) = f->head;
-    f->world.is_store_deaf_to_leader = true;  // the CLOSE is under way
-    leader_world_send(&f->world, FRAME_GONE, 0, &f->worker.id, bytes_of(NULL, 0));
-    assert_true(one_worker_member(f)->is_closed);
-
-    f->world.stored.length = length;
-    *held(f) = (struct head){.sequence = 0};
-    f->world.is_store_deaf_to_leader = false;
-    leader_world_run(&f->world, 2500000);
-    assert_int_equal(held(f)->sequence, 2);
-    assert_memory_equal(held(f)->hash.bytes, f->head.hash.bytes, sizeof f->head.hash.bytes);
-    assert_int_equal(one_worker_newest(f)->floor, 5000);  // a SYNC lists it
-}
-
 static void p9_a_leader_does_not_sleep_while_a_branch_is_being_closed(void **state)
 {
     struct one_worker *f = *state;
@@ -429,7 +394,6 @@ int main(void)
         TEST(p7_what_is_undecided_under_a_lock_holds_the_floor),
         TEST(a_sync_names_the_manifest_when_stores_hold_it_and_no_compactor_holds_the_floor),
         TEST(a_closed_branch_raises_the_clock),
-        TEST(p9_what_lies_below_a_cut_outlives_the_store_that_alone_has_it),
         TEST(p9_a_leader_does_not_sleep_while_a_branch_is_being_closed),
 #undef TEST
         cmocka_unit_test(p2_a_fence_counts_only_if_a_store_signed_it_for_this_term),

@@ -5,11 +5,12 @@
 
 #include "base/check.h"
 
-int one_worker_setup(void **state)
+static int set_up(void **state, bool has_mirrors)
 {
     struct one_worker *f = calloc(1, sizeof *f);
     CHECK(f != NULL);
     leader_world_init(&f->world, 3);
+    f->world.has_mirrors = has_mirrors;
     leader_world_begin(&f->world);
     leader_world_lead(&f->world, 1);
     leader_world_joiner_init(&f->world, &f->worker);
@@ -17,6 +18,16 @@ int one_worker_setup(void **state)
     CHECK(f->worker.is_granted);
     *state = f;
     return 0;
+}
+
+int one_worker_setup(void **state)
+{
+    return set_up(state, false);
+}
+
+int one_worker_setup_mirrored(void **state)
+{
+    return set_up(state, true);
 }
 
 int one_worker_teardown(void **state)

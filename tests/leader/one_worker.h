@@ -17,6 +17,7 @@ struct one_worker {
 
 /* Fixtures of cmocka. */
 int one_worker_setup(void **state);
+int one_worker_setup_mirrored(void **state);  // with three stores, W = 2
 int one_worker_teardown(void **state);
 
 /* As the leader's capsule has them. */

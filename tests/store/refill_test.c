@@ -221,8 +221,8 @@ static enum status ask_fence(struct fixture *f, uint32_t index)
     const struct term term = {
         .capsule = f->world.name, .number = 2, .leader = f->world.leader->public_key};
     CHECK(term_encode(&term_body, &term, f->world.owner) == STATUS_OK);
-    CHECK(frame_fence_encode(&body, &f->world.name, 2, &nobody, buffer_bytes(&term_body),
-                             f->world.leader->key) == STATUS_OK);
+    CHECK(frame_fence_encode(&body, &f->world.name, 2, &nobody, &(struct head){.sequence = 0},
+                             buffer_bytes(&term_body), f->world.leader->key) == STATUS_OK);
     CHECK(frame_encode(&frame, FRAME_FENCE, 0, &nobody, buffer_bytes(&body)) == STATUS_OK);
     uint32_t gaps = one->gap_count;
     buffer_clear(&one->fenced);

@@ -340,6 +340,29 @@ static void answers_a_fence_that_follows_records(void **state)
     buffer_release(&body);
 }
 
+static void p9_what_waits_is_taken_with_the_cut_that_is_proposed(void **state)
+{
+    struct server_fixture *f = *state;
+    struct buffer body = BUFFER_EMPTY, cut = BUFFER_EMPTY;
+    store_fixture_put(&f->store);
+    receive_from(f, 0);
+    store_fixture_ask(&f->store, &body, &f->store.a->id);
+    receive(f, FRAME_FENCE, 9, buffer_bytes(&body));
+    size_t next = f->store.world.record_count;
+    capsule_world_put(&f->store.world, f->store.a, "x", "the tail");
+    receive_from(f, next);
+    commit(f);
+    forget_sent(f);
+    store_fixture_propose(&f->store, &cut, &f->store.a->id, &f->store.a->head);
+    receive(f, FRAME_FENCE, 10, buffer_bytes(&cut));
+    struct receipt fence;
+    assert_int_equal(f->sent[0].frame.kind, FRAME_FENCED);
+    assert_int_equal(receipt_decode(&fence, f->sent[0].frame.body), STATUS_OK);
+    assert_int_equal(receipt_head(&fence, 0).head.sequence, f->store.a->head.sequence);
+    buffer_release(&cut);
+    buffer_release(&body);
+}
+
 static void p4_a_full_disk_is_told_and_forgotten_when_there_is_room(void **state)
 {
     struct server_fixture *f = *state;
@@ -389,6 +412,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(p8_everybody_learns_of_a_fork, setup, teardown),
         cmocka_unit_test_setup_teardown(fetches_in_frames_and_within_a_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_a_fence_that_follows_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(p9_what_waits_is_taken_with_the_cut_that_is_proposed, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(p4_a_full_disk_is_told_and_forgotten_when_there_is_room,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_dead_disk_ends_the_server, setup, teardown),

@@ -493,6 +493,79 @@ static void a_fenced_writer_adds_nothing_until_it_is_cut(void **state)
     buffer_release(&body);
 }
 
+/* A FENCE of a that proposes to cut it there; no cut: NULL. */
+static void propose(struct store_fixture *f, const struct head *cut)
+{
+    const struct head none = {.sequence = 0};
+    struct buffer body = BUFFER_EMPTY, said = BUFFER_EMPTY;
+    store_fixture_propose(f, &body, &f->a->id, cut == NULL ? &none : cut);
+    struct frame_fence ask = decode_ask(&body);
+    assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
+    buffer_release(&said);
+    buffer_release(&body);
+}
+
+static void p4_a_fenced_writer_adds_what_lies_below_the_cut_that_is_proposed(void **state)
+{
+    struct store_fixture *f = *state;
+    store_fixture_put(f);
+    take_from(f, 0);
+    propose(f, NULL);
+    size_t next = f->world.record_count;
+    capsule_world_put(&f->world, f->a, "x", "below the cut");
+    capsule_world_put(&f->world, f->a, "x", "at the cut");
+    const struct head cut = f->a->head;
+    capsule_world_put(&f->world, f->a, "x", "beyond");
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next)), STATUS_GAP);
+
+    // It is remembered, and no FENCE that says less takes it back.
+    propose(f, &cut);
+    propose(f, NULL);
+    assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next)), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next + 1)), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next + 2)),
+                     STATUS_GAP);
+}
+
+static void p4_another_record_where_the_proposed_cut_lies_is_not_taken(void **state)
+{
+    struct store_fixture *f = *state;
+    store_fixture_put(f);
+    take_from(f, 0);
+    struct buffer other = BUFFER_EMPTY;
+    store_fixture_build_other(f, f->a);
+    assert_int_equal(buffer_append(&other, f->world.tried.bytes, f->world.tried.length), STATUS_OK);
+    capsule_world_put(&f->world, f->a, "x", "at the cut");
+    propose(f, &f->a->head);
+    assert_int_equal(store_fixture_append(f, buffer_bytes(&other)), STATUS_GAP);
+    buffer_release(&other);
+}
+
+static void p4_what_a_leader_proposed_ends_with_its_term(void **state)
+{
+    struct store_fixture *f = *state;
+    struct buffer body = BUFFER_EMPTY, later = BUFFER_EMPTY, said = BUFFER_EMPTY;
+    store_fixture_put(f);
+    take_from(f, 0);
+    size_t next = f->world.record_count;
+    capsule_world_put(&f->world, f->a, "x", "below the cut");
+    const struct head cut = f->a->head;
+    propose(f, &cut);
+    store_fixture_propose(f, &body, &f->a->id, &cut);
+    capsule_world_restart(&f->world);
+    store_fixture_ask(f, &later, NULL);
+    struct frame_fence ask = decode_ask(&later);
+    assert_int_equal(store_fence(f->store, &ask, &said), STATUS_OK);
+    // What it said to the successor it keeps to, whatever comes late.
+    ask = decode_ask(&body);
+    assert_int_equal(store_fence(f->store, &ask, &said), STATUS_CLOSED);
+    assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, next)), STATUS_GAP);
+    buffer_release(&later);
+    buffer_release(&said);
+    buffer_release(&body);
+}
+
 static void a_fence_is_durable_before_it_is_signed(void **state)
 {
     struct store_fixture *f = *state;
@@ -661,6 +734,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(p2_what_changed_on_the_disk_is_not_given_out, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_fenced_writer_adds_nothing_until_it_is_cut, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_a_fenced_writer_adds_what_lies_below_the_cut_that_is_proposed, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_another_record_where_the_proposed_cut_lies_is_not_taken,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_what_a_leader_proposed_ends_with_its_term, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_fence_is_durable_before_it_is_signed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_new_term_ends_the_old_one, setup, teardown),

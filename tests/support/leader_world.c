@@ -78,11 +78,14 @@ static void keep(struct leader_world *world, const struct record *record)
     }
 }
 
-/* All heads; in a fence first that of the leader of the newest SYNC, and none of leaders without.
+/*
+ * All heads, as the store or a mirror says; in a fence first that of the leader of the newest SYNC,
+ * and none of leaders without.
  */
 static void sign_state(struct leader_world *world, enum receipt_kind kind, uint64_t term,
-                       struct buffer *target)
+                       size_t place, struct buffer *target)
 {
+    const struct sign_key *key = place == 0 ? world->store_key : world->mirror_keys[place - 1];
     struct branch_head heads[32];
     uint32_t count = 0;
     bool is_fence = kind == RECEIPT_FENCE;
@@ -91,26 +94,39 @@ static void sign_state(struct leader_world *world, enum receipt_kind kind, uint6
             bool is_first = is_fence && world->have_synced[i] &&
                             writer_id_equal(&world->heads[i].writer, &world->synced);
             bool is_left_out = is_fence && world->are_leaders[i] && !world->have_synced[i];
+            bool is_lacking =
+                place > 0 && writer_id_equal(&world->heads[i].writer, &world->mirrors_lack);
             if (!is_left_out && is_first == (turn == 0)) {
-                heads[count++] = world->heads[i];
+                heads[count] = world->heads[i];
+                heads[count].head = is_lacking ? world->mirror_heads[place - 1] : heads[count].head;
+                count++;
             }
         }
     }
-    must(receipt_encode(target, kind, &world->capsule, term, heads, count, world->store_key));
+    must(receipt_encode(target, kind, &world->capsule, term, heads, count, key));
+}
+
+/* What the store says, and then its mirrors. */
+static void tell_state(struct leader_world *world, enum receipt_kind kind, uint64_t term)
+{
+    for (size_t i = 0; i < (world->has_mirrors ? 3 : 1); i++) {
+        struct buffer said = BUFFER_EMPTY;
+        sign_state(world, kind, term, i, &said);
+        leader_world_send(world, kind == RECEIPT_FENCE ? FRAME_FENCED : FRAME_RECEIPT, 0, &everyone,
+                          buffer_bytes(&said));
+        buffer_release(&said);
+    }
 }
 
 void leader_world_store(struct leader_world *world, struct bytes bytes)
 {
     struct record record;
-    struct buffer receipt = BUFFER_EMPTY;
     must(record_decode(&record, bytes.at, bytes.length));
     if (world->is_store_silent) {
         return;
     }
     keep(world, &record);
-    sign_state(world, RECEIPT_DURABLE, 1, &receipt);
-    leader_world_send(world, FRAME_RECEIPT, 0, &everyone, buffer_bytes(&receipt));
-    buffer_release(&receipt);
+    tell_state(world, RECEIPT_DURABLE, 1);
 }
 
 static void receive_fence(struct leader_world *world, struct bytes body)
@@ -119,11 +135,9 @@ static void receive_fence(struct leader_world *world, struct bytes body)
         return;
     }
     struct frame_fence fence;
-    struct buffer answer = BUFFER_EMPTY;
     must(frame_fence_decode(&fence, body));
-    sign_state(world, RECEIPT_FENCE, fence.term, &answer);
-    leader_world_send(world, FRAME_FENCED, 0, &everyone, buffer_bytes(&answer));
-    buffer_release(&answer);
+    world->proposed = fence.cut;
+    tell_state(world, RECEIPT_FENCE, fence.term);
 }
 
 /* Whether this record, the `place`-th of the log, is asked for. */
@@ -280,6 +294,17 @@ static void joiner_receive_channel(struct leader_world_joiner *joiner, struct by
 
 /* ---- the host ---- */
 
+/* The leader's own record, or one of another that it passes on. */
+static void receive_record(struct leader_world *world, struct bytes body)
+{
+    struct record record;
+    must(record_decode(&record, body.at, body.length));
+    world->others_record_count += !writer_id_equal(&record.writer, &world->leader_id);
+    if (!world->is_store_deaf_to_leader) {
+        leader_world_store(world, body);
+    }
+}
+
 static void deliver(struct leader_world *world, const struct frame *frame)
 {
     bool is_owners = writer_id_equal(&frame->peer, &owner_peer);
@@ -291,9 +316,7 @@ static void deliver(struct leader_world *world, const struct frame *frame)
     struct buffer evidence = BUFFER_EMPTY;
     switch (frame->kind) {
     case FRAME_RECORD:
-        if (!world->is_store_deaf_to_leader) {
-            leader_world_store(world, frame->body);
-        }
+        receive_record(world, frame->body);
         break;
     case FRAME_FENCE:
         receive_fence(world, frame->body);
@@ -412,6 +435,8 @@ void leader_world_init(struct leader_world *world, uint64_t seed)
     world->seed = secret_new_random(&world->random);
     world->vendor = sign_key_new(&world->random);
     world->store_key = sign_key_new(&world->random);
+    world->mirror_keys[0] = sign_key_new(&world->random);
+    world->mirror_keys[1] = sign_key_new(&world->random);
 
     const struct simulated_terms terms = {
         .tcb_level = 1, .not_before_s = START_S - 86400, .not_after_s = START_S + 31536000};
@@ -450,6 +475,13 @@ void leader_world_begin(struct leader_world *world)
     snprintf(genesis.stores[0].name, sizeof genesis.stores[0].name, "store-1");
     genesis.owner = sign_key_public(world->owner);
     genesis.stores[0].key = sign_key_public(world->store_key);
+    for (size_t i = 0; i < 2 && world->has_mirrors; i++) {
+        struct genesis_store *mirror = &genesis.stores[1 + i];
+        genesis.store_count = 3;
+        genesis.receipt_count = 2;
+        snprintf(mirror->name, sizeof mirror->name, "mirror-%zu", i);
+        mirror->key = sign_key_public(world->mirror_keys[i]);
+    }
     must(policy_encode(&world->policy, &policy));
     must(genesis_encode(&world->genesis, &genesis, buffer_bytes(&policy), world->owner));
     world->capsule = hash_of(world->genesis.bytes, world->genesis.length);
@@ -471,6 +503,8 @@ void leader_world_release(struct leader_world *world)
     sign_key_free(world->owner);
     sign_key_free(world->vendor);
     sign_key_free(world->store_key);
+    sign_key_free(world->mirror_keys[0]);
+    sign_key_free(world->mirror_keys[1]);
     secret_free(world->seed);
     simulated_platform_free(world->platform);
     join_judge_free(world->judge);

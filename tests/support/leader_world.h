@@ -69,6 +69,10 @@ struct leader_world {
     struct buffer tcb;
     struct leader_world_evidence evidence;  // what the next evidence says
     struct sign_key *store_key;
+    bool has_mirrors;  // set before leader_world_begin(): two more stores, and W = 2
+    struct sign_key *mirror_keys[2];
+    struct writer_id mirrors_lack;  // they say what the first one says, but of this writer
+    struct head mirror_heads[2];    // that they hold so much
     struct buffer genesis;
     struct hash capsule;
     struct sync_pair {
@@ -96,6 +100,8 @@ struct leader_world {
     bool have_synced[32];
     uint32_t head_count;
     struct writer_id synced;      // who wrote the newest SYNC
+    struct head proposed;         // the cut in the newest FENCE
+    size_t others_record_count;   // that the leader sent, which it has not written
     size_t fetched_record_count;  // that it gave
     size_t record_counts[32];     // by type
     size_t rts_count;

@@ -115,7 +115,8 @@ void store_fixture_build_other(struct store_fixture *f, struct capsule_world_wri
     capsule_world_build(&f->world, &draft);
 }
 
-void store_fixture_ask(struct store_fixture *f, struct buffer *body, const struct writer_id *writer)
+void store_fixture_propose(struct store_fixture *f, struct buffer *body,
+                           const struct writer_id *writer, const struct head *cut)
 {
     static const struct writer_id everyone;
     for (size_t i = 0; i < f->world.record_count; i++) {
@@ -124,10 +125,16 @@ void store_fixture_ask(struct store_fixture *f, struct buffer *body, const struc
         CHECK(record_decode(&record, bytes.at, bytes.length) == STATUS_OK);
         if (record.type == RECORD_TERM && writer_id_equal(&record.writer, &f->world.leader->id)) {
             CHECK(frame_fence_encode(body, &f->world.name, f->world.leader->term,
-                                     writer == NULL ? &everyone : writer, record.body,
+                                     writer == NULL ? &everyone : writer, cut, record.body,
                                      f->world.leader->key) == STATUS_OK);
             return;
         }
     }
     CHECK(false && "the world has a leader");
+}
+
+void store_fixture_ask(struct store_fixture *f, struct buffer *body, const struct writer_id *writer)
+{
+    const struct head none = {.sequence = 0};
+    store_fixture_propose(f, body, writer, &none);
 }

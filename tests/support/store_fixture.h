@@ -55,4 +55,8 @@ void store_fixture_build_other(struct store_fixture *f, struct capsule_world_wri
 void store_fixture_ask(struct store_fixture *f, struct buffer *body,
                        const struct writer_id *writer);
 
+/* One that proposes a cut. */
+void store_fixture_propose(struct store_fixture *f, struct buffer *body,
+                           const struct writer_id *writer, const struct head *cut);
+
 #endif

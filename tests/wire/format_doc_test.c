@@ -115,8 +115,10 @@ static void make_frame_fence(struct buffer *target)
     struct sign_key *leader = bodies_sign_key(0x20);
     struct hash capsule = example_capsule();
     struct writer_id writer = example_writer();
-    assert_int_equal(frame_fence_encode(&body, &capsule, 3, &writer, bytes_text("TERM"), leader),
-                     STATUS_OK);
+    const struct head cut = {.sequence = 11, .hash = bodies_hash(0x60)};
+    assert_int_equal(
+        frame_fence_encode(&body, &capsule, 3, &writer, &cut, bytes_text("TERM"), leader),
+        STATUS_OK);
     sign_key_free(leader);
     frame_of(target, FRAME_FENCE, 0, &body);
 }

@@ -236,12 +236,16 @@ static void a_fence_comes_out_as_the_leader_signed_it(void **state)
 {
     struct fixture *f = *state;
     struct bytes term_body = bytes_text("signed by the owner");
-    assert_int_equal(frame_fence_encode(&f->body, &f->capsule, 4, &f->writer, term_body, f->leader),
-                     STATUS_OK);
+    const struct head cut = {.sequence = 9, .hash = bodies_hash(0x51)};
+    assert_int_equal(
+        frame_fence_encode(&f->body, &f->capsule, 4, &f->writer, &cut, term_body, f->leader),
+        STATUS_OK);
     struct frame_fence fence;
     assert_int_equal(frame_fence_decode(&fence, buffer_bytes(&f->body)), STATUS_OK);
     assert_int_equal(fence.term, 4);
     assert_memory_equal(fence.writer.bytes, f->writer.bytes, WRITER_ID_BYTES);
+    assert_int_equal(fence.cut.sequence, 9);
+    assert_memory_equal(fence.cut.hash.bytes, cut.hash.bytes, HASH_BYTES);
     bodies_assert_equal(fence.term_body, term_body);
     assert_int_equal(frame_fence_verify(&fence, &f->capsule, &f->leader_public), STATUS_OK);
     bodies_refuse_other_lengths(buffer_bytes(&f->body), fence_take);
@@ -250,9 +254,10 @@ static void a_fence_comes_out_as_the_leader_signed_it(void **state)
 static void p2_a_fence_with_any_byte_changed_is_refused(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(
-        frame_fence_encode(&f->body, &f->capsule, 4, &f->writer, bytes_text("term"), f->leader),
-        STATUS_OK);
+    const struct head cut = {.sequence = 9, .hash = bodies_hash(0x51)};
+    assert_int_equal(frame_fence_encode(&f->body, &f->capsule, 4, &f->writer, &cut,
+                                        bytes_text("term"), f->leader),
+                     STATUS_OK);
     struct frame_fence fence;
     for (size_t i = 0; i < f->body.length; i++) {
         f->body.bytes[i] ^= 0x04;
@@ -261,12 +266,31 @@ static void p2_a_fence_with_any_byte_changed_is_refused(void **state)
             status = frame_fence_verify(&fence, &f->capsule, &f->leader_public);
         }
         // A changed length of the TERM body does not parse.
-        assert_int_equal(status, i >= 24 && i < 28 ? STATUS_MALFORMED : STATUS_FORGED);
+        assert_int_equal(status, i >= 64 && i < 68 ? STATUS_MALFORMED : STATUS_FORGED);
         f->body.bytes[i] ^= 0x04;
     }
     assert_int_equal(frame_fence_decode(&fence, buffer_bytes(&f->body)), STATUS_OK);
     struct hash other = bodies_hash(0x41);
     assert_int_equal(frame_fence_verify(&fence, &other, &f->leader_public), STATUS_FORGED);
+}
+
+/* Of everybody there is no cut; and a hash is that of some record. */
+static void a_fence_with_a_cut_of_nobody_or_nothing_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    const struct writer_id everyone = {{0}};
+    const struct head cuts[] = {
+        {.sequence = 9, .hash = bodies_hash(0x51)},
+        {.sequence = 0, .hash = bodies_hash(0x51)},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        buffer_clear(&f->body);
+        assert_int_equal(
+            frame_fence_encode(&f->body, &f->capsule, 4, i == 0 ? &everyone : &f->writer, &cuts[i],
+                               bytes_text("term"), f->leader),
+            STATUS_OK);
+        assert_int_equal(fence_take(buffer_bytes(&f->body)), STATUS_MALFORMED);
+    }
 }
 
 static enum status recalled_take(struct bytes body)
@@ -310,9 +334,10 @@ static void a_fence_that_fits_no_frame_is_not_made(void **state)
     struct fixture *f = *state;
     uint8_t *bytes = calloc(1, FRAME_BYTES_MAX + 1);
     assert_non_null(bytes);
-    assert_int_equal(frame_fence_encode(&f->body, &f->capsule, 4, &f->writer,
-                                        bytes_of(bytes, FRAME_BYTES_MAX + 1), f->leader),
-                     STATUS_MALFORMED);
+    assert_int_equal(
+        frame_fence_encode(&f->body, &f->capsule, 4, &f->writer, &(struct head){.sequence = 0},
+                           bytes_of(bytes, FRAME_BYTES_MAX + 1), f->leader),
+        STATUS_MALFORMED);
     assert_int_equal(f->body.length, 0);
     free(bytes);
 }
@@ -466,6 +491,7 @@ int main(void)
         TEST(p4_a_recalled_with_any_byte_changed_is_refused),
         TEST(a_fence_comes_out_as_the_leader_signed_it),
         TEST(p2_a_fence_with_any_byte_changed_is_refused),
+        TEST(a_fence_with_a_cut_of_nobody_or_nothing_is_refused),
         TEST(a_fence_that_fits_no_frame_is_not_made),
         TEST(a_refusal_comes_out_as_it_went_in),
         TEST(a_refusal_names_a_status_that_is_a_failure),
