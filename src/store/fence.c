@@ -150,8 +150,7 @@ enum status fence_save(const struct fence *fence, const struct disk *disk,
     encoder_u64(&out, fence->fenced_below);
     encoder_bytes(&out, fence->leader.bytes, SIGN_PUBLIC_BYTES);
     for (uint32_t i = 0; i < fence->ask_count; i++) {
-        const struct fence_ask *ask = &fence->asks[i];
-        encoder_run(&out, buffer_bytes(&ask->body));
+        encoder_run(&out, buffer_bytes(&fence->asks[i].body));
     }
     encoder_u32(&out, crc32c_extend(0, file, out.length));
     CHECK(!out.failed && out.length == bytes);
