@@ -91,13 +91,18 @@ void running_init(struct running *running)
     running_command(running, init);
 }
 
+static void path_of_ports(const struct running *running, char path[RUNNING_PATH_BYTES])
+{
+    snprintf(path, RUNNING_PATH_BYTES, "%s/host/host.json", running->app);
+}
+
 void running_up(struct running *running)
 {
     char status_file[RUNNING_PATH_BYTES];
     struct stat stat_of;
     const char *const up[] = {"paranoid", "up",        "--app", running->app, "--workers",
                               "1",        "--threads", "2",     NULL};
-    snprintf(status_file, sizeof status_file, "%s/host/host.json", running->app);
+    path_of_ports(running, status_file);
     running->up = start(running, up);
     double due_us = running_now_us() + READY_MS_MAX * 1e3;
     while (stat(status_file, &stat_of) != 0 && running_now_us() < due_us) {
@@ -112,6 +117,39 @@ void running_down(struct running *running)
     kill(running->up, SIGINT);
     CHECK(waitpid(running->up, &how, 0) == running->up);
     service_release(&running->service);
+}
+
+/* Kill what a list in GET /status names. */
+static void kill_listed(const json_t *status, const char *list)
+{
+    size_t index;
+    json_t *process;
+    json_array_foreach(json_object_get(status, list), index, process)
+    {
+        pid_t pid = (pid_t)json_integer_value(json_object_get(process, "pid"));
+        if (pid > 1) {
+            kill(pid, SIGKILL);
+        }
+    }
+}
+
+void running_kill(struct running *running)
+{
+    char path[RUNNING_PATH_BYTES];
+    int how;
+    json_t *status = service_host_page(running->service.ports, "/status");
+    pid_t host = (pid_t)json_integer_value(json_object_get(running->service.ports, "pid"));
+    CHECK(status != NULL && host > 1);
+    kill(running->up, SIGKILL);
+    kill(host, SIGKILL);
+    kill_listed(status, "stores");
+    kill_listed(status, "enclaves");
+    CHECK(waitpid(running->up, &how, 0) == running->up);
+    json_decref(status);
+    service_release(&running->service);
+    // It would speak of ports that nobody listens at.
+    path_of_ports(running, path);
+    unlink(path);
 }
 
 void running_release(struct running *running)
@@ -178,21 +216,36 @@ void running_await(const struct running *running, const char *method, const char
     }
 }
 
-pid_t running_pid(const struct running *running, const char *role)
+/* Of GET /status: the one that has this role and is ready; NULL: there is none. */
+static const json_t *find_ready(const json_t *status, const char *role)
 {
-    pid_t pid = 0;
-    json_t *status = service_host_page(running->service.ports, "/status");
     size_t index;
-    json_t *enclave;
+    const json_t *enclave;
     json_array_foreach(json_object_get(status, "enclaves"), index, enclave)
     {
         const char *its_role = json_string_value(json_object_get(enclave, "role"));
         const char *state = json_string_value(json_object_get(enclave, "state"));
         if (its_role != NULL && strcmp(its_role, role) == 0 && state != NULL &&
             strcmp(state, "ready") == 0) {
-            pid = (pid_t)json_integer_value(json_object_get(enclave, "pid"));
+            return enclave;
         }
     }
+    return NULL;
+}
+
+pid_t running_pid(const struct running *running, const char *role)
+{
+    json_t *status = service_host_page(running->service.ports, "/status");
+    pid_t pid = (pid_t)json_integer_value(json_object_get(find_ready(status, role), "pid"));
     json_decref(status);
     return pid;
+}
+
+uint64_t running_worker_metric(const struct running *running, const char *name)
+{
+    json_t *status = service_host_page(running->service.ports, "/status");
+    const json_t *metrics = json_object_get(find_ready(status, "worker"), "metrics");
+    uint64_t value = (uint64_t)json_integer_value(json_object_get(metrics, name));
+    json_decref(status);
+    return value;
 }

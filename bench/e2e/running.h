@@ -2,6 +2,7 @@
 #define BENCH_RUNNING_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "cli/client.h"
@@ -30,6 +31,8 @@ void running_init(struct running *running);
 void running_up(struct running *running);
 /* Stop it cleanly. */
 void running_down(struct running *running);
+/* End each of its processes at once, as a power cut does. */
+void running_kill(struct running *running);
 /* Remove it. */
 void running_release(struct running *running);
 
@@ -48,6 +51,8 @@ void running_await(const struct running *running, const char *method, const char
 
 /* The process that has this role ("leader", "worker") and is ready; 0: there is none. */
 pid_t running_pid(const struct running *running, const char *role);
+/* What the worker says of itself under this name (docs of GET /status); 0: nothing yet. */
+uint64_t running_worker_metric(const struct running *running, const char *name);
 
 double running_now_us(void);
 void running_pause_us(long us);
