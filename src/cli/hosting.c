@@ -29,7 +29,7 @@ enum {
     HOSTING_TAIL_BYTES = 4096,
     HOSTING_LOG_LINE_BYTES = 1024,
     HOSTING_QUIET_MS_MAX = 1500,       // until a host that was killed is gone
-    HOSTING_STEP_MS = 20,              // between two looks
+    HOSTING_STEP_MS = 2,               // between two looks
     HOSTING_START_MS_MAX = 15 * 1000,  // until the host listens
     HOSTING_STOP_MS_MAX = 10 * 1000,   // until a host that was told to stop has ended
 };
