@@ -88,13 +88,15 @@ enum status scl_snapshot_note_function(struct scl *scl, const struct record *rec
 
 // ---- snapshots ----
 
-/* Compactors: their tables have to be opened. Leaders whose FUNCTION records are in force: these.
+/*
+ * Compactors that have written anything: their tables have to be opened. Leaders whose FUNCTION
+ * records are in force: these.
  */
 static bool is_needed(void *context, const struct capsule_member *closed)
 {
     const struct scl_snapshots *snapshots = context;
     if (closed->role != MEMBER_LEADER) {
-        return closed->role == MEMBER_COMPACTOR;
+        return closed->role == MEMBER_COMPACTOR && closed->cut.sequence > 0;
     }
     for (size_t i = 0; i < snapshots->function_count; i++) {
         if (writer_id_equal(&snapshots->functions[i].place.writer, &closed->id)) {
