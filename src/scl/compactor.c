@@ -29,6 +29,7 @@ enum {
     REPEAT_US = 1000 * 1000,          // the leader may not have heard of the MANIFEST
     WAIT_US = 50 * 1000,
     TAIL_FLUSHES = 2,  // so many times flush_bytes of log are worth a flush, whatever has won
+    TAIL_RECORDS_PER_MEMBER = 128,  // to look for a leader of before takes as long as to read these
 };
 
 /* The memtable's entries that a flush takes, in key order, each copied. */
@@ -54,6 +55,7 @@ struct compactor {
     struct scl *scl;
     uint64_t empty_bytes;    // of a memtable that holds nothing
     uint64_t flushed_bytes;  // scl->marked_bytes when the last flush began
+    uint64_t flushed_tail;   // log_length() then
 
     enum compactor_stage stage;
     struct compaction *compaction;
@@ -368,12 +370,20 @@ static enum status job_begin(struct compactor *compactor, uint8_t target_level, 
     return compaction_new(&compactor->compaction, &config);
 }
 
+/* What was read since this enclave began, from a MANIFEST if there was one: in records. */
+static uint64_t log_length(const struct scl *scl)
+{
+    uint64_t members = capsule_member_count(scl->capsule) - scl->start.member_count;
+    return scl->counters.records_applied + TAIL_RECORDS_PER_MEMBER * members;
+}
+
 static enum status begin_flush(struct compactor *compactor)
 {
     struct scl *scl = compactor->scl;
     const struct manifest *manifest = tree_manifest(scl->cold.tree);
     compactor->is_flush = true;
     compactor->flushed_bytes = scl->marked_bytes;
+    compactor->flushed_tail = log_length(scl);
     compactor->floor = scl->joined_floor;
     compactor->time_ms = scl_time_ms(scl);
     struct source *source = &compactor->source;
@@ -436,15 +446,31 @@ static enum status begin_merge(struct compactor *compactor)
     return status;
 }
 
+/* Whether a MANIFEST of now would let others begin later in the log than the one in effect. */
+static bool is_later_start(const struct compactor *compactor)
+{
+    const struct scl *scl = compactor->scl;
+    struct bytes now = scl_snapshot_for(scl, scl->joined_floor);
+    struct bytes before = tree_manifest(scl->cold.tree)->snapshot;
+    return now.length > 0 &&
+           (now.length != before.length || memcmp(now.at, before.at, now.length) != 0);
+}
+
 /*
  * Enough has won, or the log has grown so much: whoever begins reads all of it that tables do not
- * cover, also where a few keys were written over and over.
+ * cover, also where a few keys were written over and over, where records are small and many, and
+ * where leaders came and went and nobody wrote.
  */
 static bool is_worth_a_flush(const struct compactor *compactor)
 {
     const struct scl *scl = compactor->scl;
     uint64_t won_bytes = memtable_bytes(scl->memtable) - compactor->empty_bytes;
     uint64_t tail_bytes = scl->marked_bytes - compactor->flushed_bytes;
+    uint64_t tail_records = log_length(scl) - compactor->flushed_tail;
+    if (scl->joined_floor >= tree_floor(scl->cold.tree) &&
+        tail_records >= compactor->config.tail_records && is_later_start(compactor)) {
+        return true;
+    }
     return scl->joined_floor > tree_floor(scl->cold.tree) &&
            (won_bytes >= compactor->config.flush_bytes ||
             (won_bytes > 0 && tail_bytes >= TAIL_FLUSHES * compactor->config.flush_bytes));
@@ -648,6 +674,9 @@ enum status compactor_new(struct compactor **compactor, const struct compactor_c
     made->config = *config;
     if (made->config.flush_bytes == 0) {
         made->config.flush_bytes = COMPACTOR_FLUSH_BYTES;
+    }
+    if (made->config.tail_records == 0) {
+        made->config.tail_records = COMPACTOR_TAIL_RECORDS;
     }
     made->scl = config->scl;
     made->empty_bytes = memtable_bytes(made->scl->memtable);

@@ -32,12 +32,17 @@ struct compactor_config {
     struct scl *scl;        // borrowed
     const struct log *log;  // borrowed; NULL for none
     uint64_t flush_bytes;   // of the memtable, before it is worth a flush; 0: COMPACTOR_FLUSH_BYTES
+    uint64_t tail_records;  // of log behind the MANIFEST that are worth one, too; 0: as many as
+                            // COMPACTOR_TAIL_RECORDS
     struct plan_config plan;
     uint32_t block_bytes;  // 0: TABLE_BLOCK_BYTES
     uint64_t table_bytes;  // 0: TABLE_TARGET_BYTES
 };
 
-enum { COMPACTOR_FLUSH_BYTES = 8 << 20 };
+enum {
+    COMPACTOR_FLUSH_BYTES = 8 << 20,
+    COMPACTOR_TAIL_RECORDS = 8192,  // whoever begins reads these in about 0.1 s
+};
 
 MUST_CHECK enum status compactor_new(struct compactor **compactor,
                                      const struct compactor_config *config);

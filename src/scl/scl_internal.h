@@ -113,7 +113,8 @@ struct scl_start {
     uint64_t floor;                 // once restored: what lies at or below it the tables decided
     struct branch_head *functions;  // FUNCTION records that are still missing
     uint32_t function_count;
-    bool has_probed;  // the peers that must be
+    bool has_probed;      // the peers that must be
+    size_t member_count;  // once restored: in the snapshot
 };
 
 /* The newest FUNCTION record of one name. */

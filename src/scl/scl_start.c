@@ -176,6 +176,7 @@ static enum status restore(struct scl *scl, struct bytes plain)
     }
     if (status == STATUS_OK) {
         scl->start.floor = manifest.floor;
+        scl->start.member_count = capsule_member_count(scl->capsule);
         scl->cold.named = scl->start.manifest;
         scl->cold.named_floor = manifest.floor;
         scl->cold.adopting = scl->start.manifest.head.hash;
