@@ -79,3 +79,34 @@ const struct policy_succession *policy_succession_find(const struct policy_succe
     }
     return NULL;
 }
+
+static bool is_listed(const struct policy_measurements *list, const struct verdict_value *value)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (verdict_value_equal(&list->values[i], value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Add the successors of what is listed. Whether any were. */
+static bool add_successors(struct policy_measurements *list, const struct policy_successions *said)
+{
+    size_t before = list->count;
+    for (size_t i = 0; i < said->count; i++) {
+        const struct policy_succession *it = &said->values[i];
+        if (list->count < POLICY_MEASUREMENT_COUNT_MAX && is_listed(list, &it->older) &&
+            !is_listed(list, &it->newer)) {
+            list->values[list->count++] = it->newer;
+        }
+    }
+    return list->count > before;
+}
+
+void policy_succession_follow(struct policy *policy, const struct policy_successions *said)
+{
+    for (size_t role = 0; role < POLICY_ROLE_COUNT; role++) {
+        while (add_successors(&policy->measurements[role], said)) {}
+    }
+}

@@ -77,7 +77,7 @@ void capsule_free(struct capsule *capsule)
     capsule_lock_clear(capsule);
     lookup_release(&capsule->branch_by_id);
     lookup_release(&capsule->sync_by_hash);
-    buffer_release(&capsule->policy);
+    buffer_release(&capsule->policy_body);
     buffer_release(&capsule->genesis_body);
     free(capsule);
 }
@@ -122,7 +122,12 @@ uint64_t capsule_policy_version(const struct capsule *capsule)
 
 struct bytes capsule_policy(const struct capsule *capsule)
 {
-    return capsule->policy_version == 1 ? capsule->genesis.policy : buffer_bytes(&capsule->policy);
+    return capsule->policy_version == 1 ? capsule->genesis.policy : capsule->policy;
+}
+
+struct bytes capsule_policy_body(const struct capsule *capsule)
+{
+    return buffer_bytes(&capsule->policy_body);
 }
 
 uint32_t capsule_key_epoch(const struct capsule *capsule)

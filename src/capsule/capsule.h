@@ -200,6 +200,8 @@ const struct capsule_member *capsule_leader(const struct capsule *capsule);
 uint64_t capsule_term(const struct capsule *capsule);
 uint64_t capsule_policy_version(const struct capsule *capsule);
 struct bytes capsule_policy(const struct capsule *capsule);  // the policy in force; owned
+/* The body of the POLICY record it is from; empty while the GENESIS's is in force. Owned. */
+struct bytes capsule_policy_body(const struct capsule *capsule);
 
 /* The key epoch in force after the newest SYNC; 1 before the first. */
 uint32_t capsule_key_epoch(const struct capsule *capsule);

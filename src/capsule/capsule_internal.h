@@ -54,7 +54,8 @@ struct capsule {
     uint64_t revoke_epoch;  // of the newest REVOKE; 0: none
 
     uint64_t policy_version;
-    struct buffer policy;  // empty while the GENESIS's is in force
+    struct buffer policy_body;  // as the owner signed it; empty while the GENESIS's is in force
+    struct bytes policy;        // in that body
 
     uint64_t examination_count;
     bool is_overrun;
@@ -117,6 +118,9 @@ uint64_t capsule_term_authority(const struct capsule *capsule, const struct bran
 void capsule_term_void_closers(struct capsule *capsule, const struct branch *closed);
 enum status capsule_term_apply_policy(struct capsule *capsule, struct branch *leader,
                                       const struct record *record);
+/* Let the policy in this POLICY body be in force. STATUS_FORGED, STATUS_MALFORMED,
+ * STATUS_NO_MEMORY. */
+enum status capsule_term_keep_policy(struct capsule *capsule, struct bytes body);
 
 /* capsule_sync.c: joins and cuts, and the stores' signatures they rest on. */
 enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,

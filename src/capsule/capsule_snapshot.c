@@ -83,7 +83,7 @@ static enum status encode_header(struct buffer *target, const struct capsule *ca
                                  size_t sync_count, uint64_t forgotten_epoch)
 {
     struct encoder out;
-    struct bytes policy = buffer_bytes(&capsule->policy);
+    struct bytes policy = capsule_policy_body(capsule);
     enum status status = encoder_begin(
         &out, target, HEADER_BYTES + 8 + 4 + policy.length + 8 + 8 + 8 + 2 * BRANCH_HEAD_BYTES + 4);
     if (status != STATUS_OK) {
@@ -369,9 +369,8 @@ static enum status decode_header(struct capsule *capsule, struct cursor *in, boo
     uint32_t kind = cursor_u32(in);
     struct hash name;
     cursor_copy(in, name.bytes, HASH_BYTES);
-    capsule->policy_version = cursor_u64(in);
-    uint32_t policy_bytes = cursor_u32(in);
-    struct bytes policy = cursor_bytes(in, policy_bytes);
+    uint64_t policy_version = cursor_u64(in);
+    struct bytes policy = cursor_run(in);
     capsule->forgotten_epoch = cursor_u64(in);
     capsule->begun_term = cursor_u64(in);
     capsule->revoke_epoch = cursor_u64(in);
@@ -379,11 +378,14 @@ static enum status decode_header(struct capsule *capsule, struct cursor *in, boo
     capsule->manifest_before = writer_head_decode(in);
     *is_whole = kind == KIND_WHOLE;
     if (in->failed || magic != SNAPSHOT_MAGIC || (kind != KIND_WHOLE && kind != KIND_JOINED) ||
-        !hash_equal(&name, &capsule->genesis.capsule) || capsule->policy_version == 0 ||
-        (capsule->policy_version == 1) != (policy_bytes == 0)) {
+        !hash_equal(&name, &capsule->genesis.capsule)) {
         return STATUS_MALFORMED;
     }
-    return buffer_append(&capsule->policy, policy.at, policy.length);
+    capsule->policy_version = 1;
+    enum status status = policy.length == 0 ? STATUS_OK : capsule_term_keep_policy(capsule, policy);
+    bool is_named =
+        capsule->policy_version == policy_version && (policy_version == 1) == (policy.length == 0);
+    return status == STATUS_OK && !is_named ? STATUS_MALFORMED : status;
 }
 
 /* Epochs rise; time, lamport and floor do not fall. */

@@ -379,6 +379,27 @@ enum status capsule_term_apply_member(struct capsule *capsule, struct branch *le
     return STATUS_OK;
 }
 
+enum status capsule_term_keep_policy(struct capsule *capsule, struct bytes body)
+{
+    struct buffer copy = BUFFER_EMPTY;
+    uint64_t version;
+    struct bytes policy;
+    enum status status = buffer_append(&copy, body.at, body.length);
+    if (status == STATUS_OK) {
+        status = term_policy_decode(&version, &policy, buffer_bytes(&copy), &capsule->genesis.owner,
+                                    &capsule->genesis.capsule);
+    }
+    if (status != STATUS_OK) {
+        buffer_release(&copy);
+        return status;
+    }
+    buffer_release(&capsule->policy_body);
+    capsule->policy_body = copy;
+    capsule->policy = policy;
+    capsule->policy_version = version;
+    return STATUS_OK;
+}
+
 enum status capsule_term_apply_policy(struct capsule *capsule, struct branch *leader,
                                       const struct record *record)
 {
@@ -395,13 +416,7 @@ enum status capsule_term_apply_policy(struct capsule *capsule, struct branch *le
                               "policy %" PRIu64 " is not newer than %" PRIu64, version,
                               capsule->policy_version);
     }
-    struct buffer copy = BUFFER_EMPTY;
-    status = buffer_append(&copy, policy.at, policy.length);
-    if (status != STATUS_OK) {
-        return capsule_refuse(capsule, record, status, "no room for the policy");
-    }
-    buffer_release(&capsule->policy);
-    capsule->policy = copy;
-    capsule->policy_version = version;
-    return STATUS_OK;
+    status = capsule_term_keep_policy(capsule, record->body);
+    return status == STATUS_OK ? STATUS_OK
+                               : capsule_refuse(capsule, record, status, "no room for the policy");
 }

@@ -1,8 +1,10 @@
 #include "cli/meet.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "capsule/term.h"
 #include "wire/vouch.h"
 
@@ -97,18 +99,49 @@ static void judge_worker(struct meet_result *result, const struct meet *meet,
     }
 }
 
+/*
+ * What the owner has said since the policy at hand, of programs that succeed others. The owner's
+ * signature is enough: whoever hands it on can leave it out, and not make it up.
+ */
+static void follow_owner(struct policy *policy, const struct meet *meet, struct bytes body)
+{
+    char error[POLICY_ERROR_BYTES_MAX];
+    uint64_t version;
+    struct bytes text;
+    struct policy *said = malloc(sizeof *said);
+    CHECK(said != NULL);
+    if (meet->owner != NULL && body.length > 0 &&
+        term_policy_decode(&version, &text, body, meet->owner, meet->capsule) == STATUS_OK &&
+        version > policy->version && policy_parse(said, text, error) == STATUS_OK) {
+        policy_succession_follow(policy, &said->successions);
+    }
+    free(said);
+}
+
+static void judge(struct meet_result *result, const struct meet *meet, const struct vouch *vouch)
+{
+    struct p256_public tls_key;
+    result->root = meet->owner == NULL ? meet->root : vouch->root;
+    if ((meet->owner == NULL || judge_leader(result, meet, vouch)) &&
+        judge_certificate(result, meet, vouch, &tls_key)) {
+        judge_worker(result, meet, vouch, &tls_key);
+    }
+}
+
 void meet_judge(struct meet_result *result, const struct meet *meet, struct bytes bytes)
 {
     struct vouch vouch;
-    struct p256_public tls_key;
     *result = (struct meet_result){.verdict = verdict_at(meet->now_s)};
     if (vouch_decode(&vouch, bytes) != STATUS_OK) {
         verdict_refuse(&result->verdict, REASON_FORMAT, "what the server answers is no evidence");
         return;
     }
-    result->root = meet->owner == NULL ? meet->root : vouch.root;
-    if ((meet->owner == NULL || judge_leader(result, meet, &vouch)) &&
-        judge_certificate(result, meet, &vouch, &tls_key)) {
-        judge_worker(result, meet, &vouch, &tls_key);
-    }
+    struct policy *policy = malloc(sizeof *policy);
+    CHECK(policy != NULL);
+    *policy = *meet->policy;
+    follow_owner(policy, meet, vouch.policy_body);
+    struct meet followed = *meet;
+    followed.policy = policy;
+    judge(result, &followed, &vouch);
+    free(policy);
 }

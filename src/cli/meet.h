@@ -15,6 +15,9 @@
  *     owner ──TERM──► leader ──its fresh evidence──► the app's root ──► the certificate presented
  *                                                                   ▲
  *     policy ──────────────────────► the worker's fresh evidence ───┘  names its key
+ *
+ * A policy that is older than the app's goes by what the owner has said since of programs that
+ * succeed others (attest/policy_succession.h).
  */
 struct meet {
     const struct policy *policy;

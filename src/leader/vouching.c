@@ -83,11 +83,13 @@ static enum status answer(struct leader *leader, const struct leader_vouching *v
         .term_body = buffer_bytes(&leader->term_body),
         .root = buffer_bytes(&leader->root),
         .leader_evidence = buffer_bytes(own),
+        .policy_body = capsule_policy_body(leader->capsule),
     };
     bool is_sized = vouch.evidence.length <= VOUCH_EVIDENCE_BYTES_MAX &&
                     vouch.leader_evidence.length > 0 &&
                     vouch.leader_evidence.length <= VOUCH_EVIDENCE_BYTES_MAX &&
-                    vouch.term_body.length <= VOUCH_TERM_BYTES_MAX;
+                    vouch.term_body.length <= VOUCH_TERM_BYTES_MAX &&
+                    vouch.policy_body.length <= VOUCH_POLICY_BYTES_MAX;
     if (channel == NULL || !is_sized) {
         return STATUS_OK;
     }

@@ -7,9 +7,9 @@
 #include "base/encoder.h"
 #include "crypto/certificate.h"
 
-enum { VOUCH_FIXED_BYTES = 4 + WRITER_ID_BYTES + 5 * 4 };
+enum { VOUCH_FIXED_BYTES = 4 + WRITER_ID_BYTES + 6 * 4 };
 
-static const uint8_t VOUCH_MAGIC[4] = {'P', 'V', 'O', '1'};
+static const uint8_t VOUCH_MAGIC[4] = {'P', 'V', 'O', '2'};
 
 static bool is_sized(const struct vouch *vouch)
 {
@@ -17,7 +17,9 @@ static bool is_sized(const struct vouch *vouch)
         vouch->term_body.length > 0 && vouch->root.length > 0 && vouch->leader_evidence.length > 0;
     bool is_alone = vouch->term_body.length == 0 && vouch->root.length == 0 &&
                     vouch->leader_evidence.length == 0;
-    return (is_whole || is_alone) && vouch->certificate.length <= CERTIFICATE_BYTES_MAX &&
+    return (is_whole || (is_alone && vouch->policy_body.length == 0)) &&
+           vouch->policy_body.length <= VOUCH_POLICY_BYTES_MAX &&
+           vouch->certificate.length <= CERTIFICATE_BYTES_MAX &&
            vouch->evidence.length <= VOUCH_EVIDENCE_BYTES_MAX &&
            vouch->term_body.length <= VOUCH_TERM_BYTES_MAX &&
            vouch->root.length <= CERTIFICATE_BYTES_MAX &&
@@ -29,7 +31,8 @@ enum status vouch_encode(struct buffer *target, const struct vouch *vouch)
     CHECK(is_sized(vouch));
     struct encoder out;
     size_t length = VOUCH_FIXED_BYTES + vouch->certificate.length + vouch->evidence.length +
-                    vouch->term_body.length + vouch->root.length + vouch->leader_evidence.length;
+                    vouch->term_body.length + vouch->root.length + vouch->leader_evidence.length +
+                    vouch->policy_body.length;
     enum status status = encoder_begin(&out, target, length);
     if (status != STATUS_OK) {
         return status;
@@ -41,6 +44,7 @@ enum status vouch_encode(struct buffer *target, const struct vouch *vouch)
     encoder_run(&out, vouch->term_body);
     encoder_run(&out, vouch->root);
     encoder_run(&out, vouch->leader_evidence);
+    encoder_run(&out, vouch->policy_body);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -56,6 +60,7 @@ enum status vouch_decode(struct vouch *vouch, struct bytes bytes)
     decoded.term_body = cursor_run(&in);
     decoded.root = cursor_run(&in);
     decoded.leader_evidence = cursor_run(&in);
+    decoded.policy_body = cursor_run(&in);
 
     if (!cursor_done(&in) || !bytes_equal(magic, bytes_of(VOUCH_MAGIC, sizeof VOUCH_MAGIC)) ||
         !is_sized(&decoded)) {

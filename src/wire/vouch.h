@@ -17,18 +17,20 @@
  * nothing else to trust the connection that it came by.
  *
  *     offset  bytes  field
- *          0      4  magic "PVO1"
+ *          0      4  magic "PVO2"
  *          4     16  writer id of the worker
  *         20      4  certificate_bytes, then the worker's TLS certificate, DER
  *         ..      4  evidence_bytes, then the worker's evidence
  *         ..      4  term_bytes, then the TERM body; 0: the leader did not answer
  *         ..      4  root_bytes, then the app's root certificate, DER; 0 likewise
  *         ..      4  leader_evidence_bytes, then the leader's evidence; 0 likewise
+ *         ..      4  policy_bytes, then the POLICY body in force; 0: the GENESIS's is, or likewise
  */
 enum {
     VOUCH_NONCE_BYTES_MAX = 64,
     VOUCH_EVIDENCE_BYTES_MAX = 512 << 10,
     VOUCH_TERM_BYTES_MAX = 1 << 20,
+    VOUCH_POLICY_BYTES_MAX = 128 << 10,
 };
 
 struct vouch {
@@ -38,6 +40,7 @@ struct vouch {
     struct bytes term_body;
     struct bytes root;
     struct bytes leader_evidence;
+    struct bytes policy_body;  // by which the owner's newer word is known
 };
 
 /* Append. Lengths respect the bounds above (CHECK). STATUS_NO_MEMORY. */

@@ -43,7 +43,7 @@ struct fixture {
     struct policy policy;
     struct hash capsule, other_capsule, leader_program, worker_program;
     struct p256_key *root_key, *other_root_key;
-    struct buffer root, other_root, term;
+    struct buffer root, other_root, term, policy_body;
     struct party leader, worker, other;
     struct vouch vouch;
     struct buffer worker_evidence, leader_evidence;
@@ -216,6 +216,7 @@ static int teardown(void **state)
     buffer_release(&f->root);
     buffer_release(&f->other_root);
     buffer_release(&f->term);
+    buffer_release(&f->policy_body);
     buffer_release(&f->worker_evidence);
     buffer_release(&f->leader_evidence);
     free(f);
@@ -341,6 +342,58 @@ static void p3_the_policy_decides_about_both_programs(void **state)
     assert_judged(f, REASON_SIMULATED_NOT_ALLOWED);
 }
 
+/* The owner's word since: in a policy of this version, the second program succeeds the first. */
+static void owner_says(struct fixture *f, uint32_t version, const struct sign_key *owner,
+                       const struct hash *older, const struct hash *newer)
+{
+    struct policy said = f->policy;
+    struct buffer text = BUFFER_EMPTY;
+    said.version = version;
+    said.successions = (struct policy_successions){.count = 1};
+    said.successions.values[0] = (struct policy_succession){
+        .older = verdict_value_of(bytes_of(older->bytes, HASH_BYTES)),
+        .newer = verdict_value_of(bytes_of(newer->bytes, HASH_BYTES)),
+    };
+    buffer_clear(&f->policy_body);
+    assert_int_equal(policy_encode(&said, &text), STATUS_OK);
+    assert_int_equal(
+        term_policy_encode(&f->policy_body, &f->capsule, version, buffer_bytes(&text), owner),
+        STATUS_OK);
+    f->vouch.policy_body = buffer_bytes(&f->policy_body);
+    buffer_release(&text);
+}
+
+static void p3_an_older_policy_goes_by_what_the_owner_said_since_of_successors(void **state)
+{
+    struct fixture *f = *state;
+    const struct hash old = f->worker_program;
+    static const struct hash next = {.bytes = {0x77}}, other = {.bytes = {0x78}};
+    f->worker_program = next;
+    worker_says(f, "nonce", &f->worker.tls_public);
+    assert_judged(f, REASON_MEASUREMENT);
+    owner_says(f, 2, f->owner, &old, &next);
+    assert_judged(f, REASON_NONE);
+    assert_int_equal(f->policy.measurements[POLICY_WORKER].count, 1);
+
+    owner_says(f, 2, f->other_owner, &old, &next);
+    assert_judged(f, REASON_MEASUREMENT);
+    owner_says(f, 2, f->owner, &other, &next);
+    assert_judged(f, REASON_MEASUREMENT);
+    owner_says(f, 2, f->owner, &next, &old);
+    assert_judged(f, REASON_MEASUREMENT);
+    owner_says(f, 2, f->owner, &f->leader_program, &next);  // in another role
+    assert_judged(f, REASON_MEASUREMENT);
+
+    owner_says(f, 2, f->owner, &old, &next);
+    f->policy.version = 2;  // the one at hand is not older
+    assert_judged(f, REASON_MEASUREMENT);
+    f->policy.version = 1;
+    assert_judged(f, REASON_NONE);
+    f->meet.owner = NULL;  // nobody knows whose word it is
+    f->meet.root = buffer_bytes(&f->root);
+    assert_judged(f, REASON_MEASUREMENT);
+}
+
 static void what_is_no_vouch_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -362,6 +415,7 @@ int main(void)
         TEST(p3_the_certificate_presented_is_the_roots_and_the_workers),
         TEST(p3_the_workers_evidence_names_the_key_of_the_connection),
         TEST(p3_the_policy_decides_about_both_programs),
+        TEST(p3_an_older_policy_goes_by_what_the_owner_said_since_of_successors),
         TEST(what_is_no_vouch_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,7 @@ raw() { python3 "$BATS_TEST_DIRNAME/raw_http.py" "$app" "$1"; }
     url=$(worker_url 0 /healthz)
     curl -sS --noproxy '*' --cacert "$app/tls-root.pem" "$url" | grep -q '"tee":"simulated"'
     url=$(worker_url 0 "/evidence?nonce=00112233445566778899aabbccddeeff")
-    [ "$(curl -sS --noproxy '*' --cacert "$app/tls-root.pem" "$url" | head -c 4)" = PVO1 ]
+    [ "$(curl -sS --noproxy '*' --cacert "$app/tls-root.pem" "$url" | head -c 4)" = PVO2 ]
 }
 
 @test "no token is 401, a wrong one 403, and a public function needs none" {

@@ -91,7 +91,7 @@ refuses() {  # REASON URL [OPTION]...
 @test "recorded evidence is refused: it does not have this nonce" {
     paranoid attest verify --url "$(worker_url 0 '')" --policy app.policy
     curl -sSk --noproxy '*' "$(worker_url 0 '/evidence?nonce=00112233445566778899aabbccddeeff')" -o recorded
-    [ "$(head -c 4 recorded)" = PVO1 ]
+    [ "$(head -c 4 recorded)" = PVO2 ]
     start_middle --replay recorded
     refuses report_data "$url"
 }

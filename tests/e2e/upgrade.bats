@@ -80,6 +80,7 @@ load_at() {  # INDEX FILE
     client known --app "$app" --function echo
     load_at 0 "$app.load0"
     load0=$!
+    paranoid policy export "$BATS_TEST_TMPDIR/before.policy" --app "$app"
 
     # The file is another one now: who is started from it is refused, until the owner says.
     mv "$next" "$program"
@@ -110,6 +111,13 @@ load_at() {  # INDEX FILE
     cat "$app.load0.out" "$app.load1.out"
     grep -q "^[1-9][0-9]* requests" "$app.load0.out"
     grep -q "^[1-9][0-9]* requests" "$app.load1.out"
+
+    # Who has nothing but a policy of before learns from the owner's statement that it is the same.
+    run "$PARANOID_BIN/paranoid" attest verify --url "https://localhost:$(worker_port 1)" \
+        --policy "$BATS_TEST_TMPDIR/before.policy" --json
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ $output == *"$new"* ]]
 
     # A leader that comes after has it from the capsule, and was told nothing else.
     kill -9 "$(enclave_pid leader 0)"

@@ -478,7 +478,7 @@ static void make_message_vouch_ask(struct buffer *target)
 
 static void make_message_vouch(struct buffer *target)
 {
-    const struct message_vouch vouch = {.request = 5, .vouch = bytes_text("PVO1")};
+    const struct message_vouch vouch = {.request = 5, .vouch = bytes_text("PVO2")};
     assert_int_equal(message_vouch_encode(target, &vouch), STATUS_OK);
 }
 
@@ -491,6 +491,7 @@ static void make_vouch(struct buffer *target)
         .term_body = bytes_text("TERM"),
         .root = bytes_text("root"),
         .leader_evidence = bytes_text("its quote"),
+        .policy_body = bytes_text("POLICY"),
     };
     assert_int_equal(vouch_encode(target, &vouch), STATUS_OK);
 }

@@ -31,6 +31,7 @@ static struct vouch whole(void)
         .term_body = bytes_text("a TERM"),
         .root = bytes_text("the root"),
         .leader_evidence = bytes_text("the leader's evidence"),
+        .policy_body = bytes_text("a POLICY"),
     };
     bodies_count(vouch.worker.bytes, WRITER_ID_BYTES, 0x70);
     return vouch;
@@ -49,6 +50,7 @@ static void comes_out_as_it_went_in(void **state)
     bodies_assert_equal(taken.term_body, sent.term_body);
     bodies_assert_equal(taken.root, sent.root);
     bodies_assert_equal(taken.leader_evidence, sent.leader_evidence);
+    bodies_assert_equal(taken.policy_body, sent.policy_body);
     bodies_refuse_other_lengths(buffer_bytes(&bytes), take);
     bytes.bytes[0] ^= 1;
     assert_int_equal(take(buffer_bytes(&bytes)), STATUS_MALFORMED);
@@ -63,12 +65,17 @@ static void the_leader_says_all_or_nothing(void **state)
     assert_int_equal(vouch_encode(&bytes, &alone), STATUS_OK);
     assert_int_equal(take(buffer_bytes(&bytes)), STATUS_OK);
 
-    // A root without a TERM and evidence of the leader's: nobody said so.
-    size_t length_at = bytes.length - 8;
-    bytes.bytes[length_at] = 1;
+    // A root, or a POLICY, without a TERM and evidence of the leader's: nobody said so.
     assert_int_equal(buffer_append(&bytes, "", 1), STATUS_OK);
-    memmove(bytes.bytes + length_at + 5, bytes.bytes + length_at + 4, 4);
-    assert_int_equal(take(buffer_bytes(&bytes)), STATUS_MALFORMED);
+    const size_t lengths_at[] = {bytes.length - 1 - 12, bytes.length - 1 - 4};
+    for (size_t i = 0; i < sizeof lengths_at / sizeof *lengths_at; i++) {
+        size_t behind = bytes.length - lengths_at[i] - 5;
+        bytes.bytes[lengths_at[i]] = 1;
+        memmove(bytes.bytes + lengths_at[i] + 5, bytes.bytes + lengths_at[i] + 4, behind);
+        assert_int_equal(take(buffer_bytes(&bytes)), STATUS_MALFORMED);
+        memmove(bytes.bytes + lengths_at[i] + 4, bytes.bytes + lengths_at[i] + 5, behind);
+        bytes.bytes[lengths_at[i]] = 0;
+    }
     buffer_release(&bytes);
 }
 
