@@ -453,8 +453,9 @@ done:
 
 static const struct command_option options[] = {
     {.name = "capsule",
-     .value = "DIR",
-     .text = "a copy of the capsule, a store's directory (default: the app's)"},
+     .value = "PATH",
+     .text = "a copy of the capsule: a store's directory, or what\n'paranoid capsule export' wrote "
+             "(default: the app's)"},
     {.name = "genesis", .value = "FILE", .text = "its GENESIS body (default: the app's)"},
     {.name = "policy",
      .value = "FILE",

@@ -693,11 +693,12 @@ done:
 
 const struct command inspect_info_command = {
     .name = "capsule info",
-    .arguments = "[DIR]",
+    .arguments = "[DIR | FILE]",
     .argument_max = 1,
     .summary = "Say what a capsule holds: records, branches, members, terms, the newest SYNC.",
     .about =
-        "DIR is a store's directory of segments (default: all of the app's). No key is needed.",
+        "DIR is a store's directory of segments (default: all of the app's), FILE what 'paranoid\n"
+        "capsule export' wrote. No key is needed.",
     .options = places,
     .option_count = PLACE_OPTIONS,
     .status = INSPECT_STATUS,
@@ -707,14 +708,16 @@ const struct command inspect_info_command = {
 
 const struct command inspect_verify_command = {
     .name = "capsule verify",
-    .arguments = "[DIR]",
+    .arguments = "[DIR | FILE]",
     .argument_max = 1,
     .summary =
         "Verify a whole capsule offline: hashes, signatures, membership, receipts, evidence.",
     .about =
         "DIR is a store's directory of segments (default: all of the app's, judged as a whole and\n"
-        "each: what it lacks, and what contradicts the others). A refusal names the record, its\n"
-        "file and offset, and what disagreed. No key is needed; --keys says more.",
+        "each: what it lacks, and what contradicts the others), FILE what 'paranoid capsule "
+        "export'\n"
+        "wrote. A refusal names the record, its file and offset, and what disagreed. No key is\n"
+        "needed; --keys says more.",
     .options = places,
     .option_count = PLACE_OPTIONS,
     .status = INSPECT_STATUS,
@@ -724,7 +727,7 @@ const struct command inspect_verify_command = {
 
 const struct command inspect_log_command = {
     .name = "capsule log",
-    .arguments = "[DIR]",
+    .arguments = "[DIR | FILE]",
     .argument_max = 1,
     .summary = "List the records, newest first: hash, type, writer, sequence, epoch, size, joins.",
     .options = places,
@@ -736,10 +739,11 @@ const struct command inspect_log_command = {
 
 const struct command inspect_export_command = {
     .name = "capsule export",
-    .arguments = "FILE [DIR]",
+    .arguments = "FILE [DIR | FILE]",
     .argument_min = 1,
     .argument_max = 2,
     .summary = "Write all records, one after the other, to a new file.",
+    .about = "'capsule verify', 'info', 'log' and 'receipt verify --capsule' read it like a store.",
     .options = places,
     .option_count = PLACE_OPTIONS,
     .status = INSPECT_STATUS,

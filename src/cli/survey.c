@@ -18,6 +18,7 @@
 #include "capsule/sync.h"
 #include "capsule/term.h"
 #include "cli/array.h"
+#include "cli/export_file.h"
 #include "cli/notary.h"
 #include "store/disk.h"
 
@@ -95,16 +96,30 @@ static enum status refuse(struct survey *survey, enum status status, const char 
     return status;
 }
 
+/* Where in a store's files, or in an exported file, something lies. */
+struct place_text {
+    char text[64];
+};
+
+static struct place_text text_of(const struct store_place *place)
+{
+    struct place_text result;
+    if (place->segment == EXPORT_FILE_SEGMENT) {
+        snprintf(result.text, sizeof result.text, "offset %" PRIu64, place->offset);
+    } else {
+        snprintf(result.text, sizeof result.text, "segment-%08" PRIu32 ", offset %" PRIu64,
+                 place->segment, place->offset);
+    }
+    return result;
+}
+
 static enum status refuse_record(struct survey *survey, enum status status,
                                  const struct record *record, const char *why)
 {
     char writer[WRITER_ID_TEXT_BYTES];
     writer_id_text(&record->writer, writer);
-    return refuse(survey, status,
-                  "record %" PRIu64 " of writer %s (%s, segment-%08" PRIu32 ", offset %" PRIu64
-                  "): %s",
-                  record->sequence, writer, record_type_text(record->type),
-                  survey->state->place.segment, survey->state->place.offset, why);
+    return refuse(survey, status, "record %" PRIu64 " of writer %s (%s, %s): %s", record->sequence,
+                  writer, record_type_text(record->type), text_of(&survey->state->place).text, why);
 }
 
 /* ---- what a record says, beyond what the capsule keeps ---- */
@@ -410,38 +425,49 @@ static struct survey_record *find_known(const struct survey *survey, const struc
 }
 
 /* Two records of one place, each signed: proof for others, if both are whole. */
-static enum status prove_fork(struct survey *survey, const struct survey_record *kept,
-                              const struct record *record)
+/* The bytes of a record that was read before. */
+static enum status read_again(const struct survey *survey, const struct survey_record *kept,
+                              struct buffer *target)
 {
-    char name[32], why[SURVEY_REASON_BYTES / 2];
+    char name[32];
     struct disk_posix *posix = NULL;
     struct disk disk;
-    struct buffer other = BUFFER_EMPTY;
-    const char *directory = survey->stores[kept->store].directory;
-    enum status status = disk_posix_open_readonly(&posix, &disk, directory);
+    const char *path = survey->stores[kept->store].directory;
+    enum status status = buffer_reserve(target, kept->bytes);
+    if (status == STATUS_OK && kept->place.segment == EXPORT_FILE_SEGMENT) {
+        return export_file_read(path, &kept->place, target->bytes, kept->bytes);
+    }
     if (status == STATUS_OK) {
-        status = buffer_reserve(&other, kept->bytes);
+        status = disk_posix_open_readonly(&posix, &disk, path);
     }
     if (status == STATUS_OK) {
         snprintf(name, sizeof name, "segment-%08" PRIu32, kept->place.segment);
         status = disk.read(disk.context, name, kept->place.offset + SURVEY_ENTRY_HEAD_BYTES,
-                           other.bytes, kept->bytes);
+                           target->bytes, kept->bytes);
     }
+    disk_posix_close(posix);
+    return status;
+}
+
+static enum status prove_fork(struct survey *survey, const struct survey_record *kept,
+                              const struct record *record)
+{
+    char why[SURVEY_REASON_BYTES / 2];
+    struct buffer other = BUFFER_EMPTY;
+    enum status status = read_again(survey, kept, &other);
     if (status == STATUS_OK && !kept->is_pruned && !record->is_pruned) {
         buffer_clear(&survey->fork);
         status =
             receipt_fork_encode(&survey->fork, bytes_of(other.bytes, kept->bytes), record->whole);
     }
     buffer_release(&other);
-    disk_posix_close(posix);
     if (status != STATUS_OK) {
         return status;
     }
     snprintf(
         why, sizeof why,
-        "its writer signed another one in the same place, which '%.200s' holds (segment-%08" PRIu32
-        ", offset %" PRIu64 "): it forked",
-        directory, kept->place.segment, kept->place.offset);
+        "its writer signed another one in the same place, which '%.200s' holds (%s): it forked",
+        survey->stores[kept->store].directory, text_of(&kept->place).text);
     return refuse_record(survey, STATUS_FORKED, record, why);
 }
 
@@ -550,9 +576,8 @@ static enum status visit(void *context, struct bytes bytes, const struct store_p
     }
     enum status status = record_decode_stored(&record, bytes.at, bytes.length);
     if (status != STATUS_OK) {
-        return refuse(survey, status,
-                      "segment-%08" PRIu32 ", offset %" PRIu64 ": what lies there is no record: %s",
-                      place->segment, place->offset, status_text(status));
+        return refuse(survey, status, "%s: what lies there is no record: %s", text_of(place).text,
+                      status_text(status));
     }
     struct survey_record *kept = find_known(survey, &record);
     if (kept != NULL) {
@@ -580,9 +605,8 @@ static enum status verify_pruned(struct survey *survey)
             !capsule_is_pruned(survey->capsule, &kept->writer_id, kept->sequence)) {
             writer_id_text(&kept->writer_id, writer);
             return refuse(survey, STATUS_DAMAGED,
-                          "segment-%08" PRIu32 ", offset %" PRIu64 ": record %s/%" PRIu64
-                          " has no body, and no PRUNE names it",
-                          kept->place.segment, kept->place.offset, writer, kept->sequence);
+                          "%s: record %s/%" PRIu64 " has no body, and no PRUNE names it",
+                          text_of(&kept->place).text, writer, kept->sequence);
         }
     }
     return STATUS_OK;
@@ -710,11 +734,10 @@ static enum status judge_all(struct survey *survey, uint64_t now_s)
             verdict_line(&verdict, line);
             writer_id_text(&record->writer_id, writer);
             return refuse(survey, STATUS_DENIED,
-                          "record %" PRIu64 " of writer %s (%s, segment-%08" PRIu32
-                          ", offset %" PRIu64 "): its evidence is not admitted: %s: %s",
+                          "record %" PRIu64
+                          " of writer %s (%s, %s): its evidence is not admitted: %s: %s",
                           record->sequence, writer, record_type_text(record->type),
-                          record->place.segment, record->place.offset,
-                          verdict_sentence(verdict.reason), line);
+                          text_of(&record->place).text, verdict_sentence(verdict.reason), line);
         }
     }
     return STATUS_OK;
@@ -784,38 +807,59 @@ static enum status verify_bare(struct survey *survey)
     return STATUS_OK;
 }
 
+static enum status walk_directory(struct survey *survey, struct survey_store *store)
+{
+    struct disk_posix *posix = NULL;
+    struct disk disk;
+    struct store_place place = {.segment = 0};
+    enum status status = disk_posix_open_readonly(&posix, &disk, store->directory);
+    if (status != STATUS_OK) {
+        return refuse(survey, status, "cannot read directory '%s': %s", store->directory,
+                      status_text(status));
+    }
+    status = store_walk(&disk, capsule_name(survey->capsule), visit, survey, &place);
+    if (status == STATUS_NOT_FOUND && survey->reason[0] == '\0') {
+        (void)refuse(survey, status, "there is no segment in '%s'", store->directory);
+    } else if (status == STATUS_DAMAGED && survey->reason[0] == '\0') {
+        describe_damage(survey, &disk, &place, store->held_count);
+    }
+    disk_posix_close(posix);
+    return status;
+}
+
+static enum status walk_file(struct survey *survey, const struct survey_store *store)
+{
+    struct store_place place;
+    enum status status = export_file_walk(store->directory, visit, survey, &place);
+    if (survey->reason[0] != '\0' || status == STATUS_OK || status == STATUS_EMPTY) {
+        return status;
+    }
+    return status == STATUS_DAMAGED
+               ? refuse(survey, status, "offset %" PRIu64 ": what lies there is no whole record",
+                        place.offset)
+               : refuse(survey, status, "cannot read '%s': %s", store->directory,
+                        status == STATUS_NOT_FOUND ? "it is empty" : status_text(status));
+}
+
 static void walk_store(struct survey *survey, uint32_t index)
 {
     struct survey_state *state = survey->state;
     struct survey_store *store = &survey->stores[index];
-    struct disk_posix *posix = NULL;
-    struct disk disk;
-    struct store_place place = {.segment = 0};
     state->store = index;
     survey->walked_count = index + 1;
     state->bare_count = 0;
     store->held_count = 0;
     survey->reason[0] = '\0';
-    store->status = disk_posix_open_readonly(&posix, &disk, store->directory);
-    if (store->status != STATUS_OK) {
-        (void)refuse(survey, store->status, "cannot read directory '%s': %s", store->directory,
-                     status_text(store->status));
-    } else {
-        store->status = store_walk(&disk, capsule_name(survey->capsule), visit, survey, &place);
-    }
+    store->status =
+        export_file_is(store->directory) ? walk_file(survey, store) : walk_directory(survey, store);
     if (store->status == STATUS_OK) {
         store->status = verify_bare(survey);
     } else if (store->status == STATUS_EMPTY) {
         store->status = state->stops[index].status;
         (void)refuse(survey, store->status, "%s", state->stops[index].reason);
-    } else if (store->status == STATUS_NOT_FOUND && survey->reason[0] == '\0') {
-        (void)refuse(survey, store->status, "there is no segment in '%s'", store->directory);
-    } else if (store->status == STATUS_DAMAGED && survey->reason[0] == '\0') {
-        describe_damage(survey, &disk, &place, store->held_count);
     }
     memcpy(store->reason, survey->reason, sizeof store->reason);
     survey->reason[0] = '\0';
-    disk_posix_close(posix);
     know_all(survey);
 }
 

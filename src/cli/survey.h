@@ -119,13 +119,13 @@ struct survey {
 };
 
 /*
- * Walk the segments in these directories, at most GENESIS_STORES_MAX. STATUS_OK: every record
- * verifies, what every SYNC and CLOSE names is there, and all evidence is admitted; of several
- * stores so many could be read to their end that nothing acknowledged is missing (survey->stores
- * tells which). STATUS_NOT_FOUND: there are no segments. STATUS_FORKED: two stores hold different
- * records for one place; survey->fork proves it. STATUS_IO, STATUS_NO_MEMORY. Any other: refused,
- * and `reason` says which record and why; then what could be read is in `survey`. Release it
- * whatever comes back.
+ * Walk the segments in these directories, or exported files (cli/export_file.h), at most
+ * GENESIS_STORES_MAX. STATUS_OK: every record verifies, what every SYNC and CLOSE names is there,
+ * and all evidence is admitted; of several stores so many could be read to their end that nothing
+ * acknowledged is missing (survey->stores tells which). STATUS_NOT_FOUND: there are no segments.
+ * STATUS_FORKED: two stores hold different records for one place; survey->fork proves it.
+ * STATUS_IO, STATUS_NO_MEMORY. Any other: refused, and `reason` says which record and why; then
+ * what could be read is in `survey`. Release it whatever comes back.
  */
 MUST_CHECK enum status survey_run(struct survey *survey, struct bytes genesis_body,
                                   const char *const *directories, uint32_t count, uint64_t now_s);

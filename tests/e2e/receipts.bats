@@ -74,6 +74,39 @@ refused() {  # REASON FILE [OPTION]...
     [ "$status" = 0 ]
 }
 
+@test "an exported file does for a copy of the capsule, and nothing that was changed in it passes" {
+    run paranoid capsule export "$BATS_TEST_TMPDIR/records" copy --genesis genesis
+    echo "$output"
+    [ "$status" = 0 ]
+    paranoid capsule verify "$BATS_TEST_TMPDIR/records" --genesis genesis
+    hashes_of() { paranoid capsule log "$1" --genesis genesis --json | grep -o '"hash":"[0-9a-f]*"'; }
+    [ "$(hashes_of copy)" = "$(hashes_of "$BATS_TEST_TMPDIR/records")" ]
+    judge_by() { run paranoid receipt verify order.receipt --capsule "$1" --genesis genesis --json; echo "$output"; }
+    judge_by "$BATS_TEST_TMPDIR/records"
+    [ "$status" = 0 ]
+    [ "$(fact verdict)" = valid ]
+
+    size=$(stat -c %s "$BATS_TEST_TMPDIR/records")
+    for at in 0 5 200 $((size / 3)) $((size / 2)) $((size - 1)); do
+        python3 - "$BATS_TEST_TMPDIR/records" "$at" "$BATS_TEST_TMPDIR/bent" <<'END'
+import sys
+records = bytearray(open(sys.argv[1], "rb").read())
+records[int(sys.argv[2])] ^= 4
+open(sys.argv[3], "wb").write(records)
+END
+        judge_by "$BATS_TEST_TMPDIR/bent"
+        [ "$status" -ne 0 ]
+        [[ $output == *"offset "* ]]
+    done
+    head -c $((size - 1)) "$BATS_TEST_TMPDIR/records" >"$BATS_TEST_TMPDIR/short"
+    judge_by "$BATS_TEST_TMPDIR/short"
+    [ "$status" -ne 0 ]
+    [[ $output == *"no whole record"* ]]
+    : >"$BATS_TEST_TMPDIR/empty"
+    judge_by "$BATS_TEST_TMPDIR/empty"
+    [ "$status" = 3 ]
+}
+
 @test "receipts of functions that read, lock, swap, hurry, write much and only answer are valid" {
     local name
     for name in swift read locked many plain; do
