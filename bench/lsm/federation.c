@@ -392,7 +392,8 @@ static struct compaction *begin_compaction(struct federation *f, uint8_t target_
 {
     const struct compaction_config config = {
         .builder = {.filter_key = table_filter_key(f->world.data_key, &f->world.name),
-                    .block_bytes = f->workload->block_bytes,
+                    .block_bytes = target_level == 0 ? f->workload->flush_block_bytes
+                                                     : f->workload->block_bytes,
                     .table_bytes = f->workload->table_bytes},
         .target_level = target_level,
         .run = floor,

@@ -11,9 +11,10 @@ struct workload {
     const char *directory;
     uint32_t key_count;
     uint32_t value_bytes;
-    uint32_t batch_puts;      // in one durable write
-    uint32_t block_bytes;     // of tables
-    uint64_t memtable_bytes;  // then it is flushed
+    uint32_t batch_puts;         // in one durable write
+    uint32_t block_bytes;        // of tables
+    uint32_t flush_block_bytes;  // of ours on level 0
+    uint64_t memtable_bytes;     // then it is flushed
     uint64_t level1_bytes;
     uint64_t table_bytes;
     uint64_t cache_bytes;  // of blocks, for warm reads

@@ -89,7 +89,10 @@ enum status compaction_new(struct compaction **compaction, const struct compacti
         return STATUS_NO_MEMORY;
     }
     made->config = *config;
-    enum status status = table_builder_new(&made->builder, &config->builder);
+    if (config->target_level == 0 && config->builder.block_bytes == 0) {
+        made->config.builder.block_bytes = TABLE_FLUSH_BLOCK_BYTES;
+    }
+    enum status status = table_builder_new(&made->builder, &made->config.builder);
     if (status != STATUS_OK) {
         free(made);
         return status;

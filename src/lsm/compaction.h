@@ -33,7 +33,8 @@ struct compaction;
 enum { COMPACTION_AHEAD = 16 };
 
 struct compaction_config {
-    struct table_builder_config builder;  // its now_ms judges expiry
+    // Its now_ms judges expiry. Of block_bytes, 0 means TABLE_FLUSH_BLOCK_BYTES for level 0.
+    struct table_builder_config builder;
     uint8_t target_level;
     uint64_t run;    // for target level 0: the floor of this flush
     uint64_t floor;  // every entry is at or below it

@@ -37,6 +37,9 @@ enum {
     TABLE_SEPARATORS_BYTES_MAX = 1 << 20,
     // Of a block: what a get of a cold key fetches, hashes and opens (docs/design/0050).
     TABLE_BLOCK_BYTES = 16 << 10,
+    // On level 0, which is a small part of a tree, and is merged soon: there a signature costs
+    // more.
+    TABLE_FLUSH_BLOCK_BYTES = 64 << 10,
     TABLE_TARGET_BYTES = 64 << 20,  // a table ends with the block that reaches this
 };
 

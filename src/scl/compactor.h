@@ -35,7 +35,7 @@ struct compactor_config {
     uint64_t tail_records;  // of log behind the MANIFEST that are worth one, too; 0: as many as
                             // COMPACTOR_TAIL_RECORDS
     struct plan_config plan;
-    uint32_t block_bytes;  // 0: TABLE_BLOCK_BYTES
+    uint32_t block_bytes;  // 0: as compaction_config says
     uint64_t table_bytes;  // 0: TABLE_TARGET_BYTES
 };
 

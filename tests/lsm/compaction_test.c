@@ -301,6 +301,36 @@ static void nothing_above_the_floor_gets_into_a_table(void **state)
     assert_null(merge_two(a, 1, a, 0, &config, STATUS_MALFORMED));
 }
 
+/* How long the first block is when there is more than enough for one. */
+static size_t first_block_bytes(uint8_t target_level)
+{
+    enum { COUNT = 200 };
+    static char keys[COUNT][8], value[1000];
+    struct entry entries[COUNT];
+    memset(value, 'v', sizeof value - 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        snprintf(keys[i], sizeof keys[i], "k%05zu", i);
+        entries[i] = make(TUPLE_PUT, keys[i], 1, 1, value);
+    }
+    struct listed list = {.entries = entries, .count = COUNT};
+    const struct compaction_source source = {.next = next_listed, .context = &list};
+    const struct compaction_config config = {.floor = 9, .target_level = target_level};
+    struct compaction *compaction;
+    assert_int_equal(compaction_new(&compaction, &config), STATUS_OK);
+    assert_int_equal(compaction_add_source(compaction, &source), STATUS_OK);
+    assert_int_equal(compaction_step(compaction, 1000), STATUS_FULL);
+    size_t bytes = compaction_body(compaction).length;
+    compaction_free(compaction);
+    return bytes;
+}
+
+static void what_is_merged_soon_lies_in_larger_blocks(void **state)
+{
+    (void)state;
+    assert_in_range(first_block_bytes(0), TABLE_FLUSH_BLOCK_BYTES - 1100, TABLE_FLUSH_BLOCK_BYTES);
+    assert_in_range(first_block_bytes(1), TABLE_BLOCK_BYTES - 1100, TABLE_BLOCK_BYTES);
+}
+
 int main(void)
 {
     crypto_init();
@@ -310,6 +340,7 @@ int main(void)
         cmocka_unit_test(p5_the_highest_version_wins_in_whatever_order_the_runs_come),
         cmocka_unit_test(an_expired_put_becomes_a_tombstone_and_ends_where_nothing_lies_below),
         cmocka_unit_test(nothing_above_the_floor_gets_into_a_table),
+        cmocka_unit_test(what_is_merged_soon_lies_in_larger_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
