@@ -7,6 +7,7 @@ KEYS=60000
 MEMORY_MIB=4
 
 setup() { make_app "$BATS_TEST_TMPDIR/app"; }
+teardown() { kill_app; }
 
 cold() { python3 "$BATS_TEST_DIRNAME/cold_keys.py" "$@" --app "$app" --keys "$KEYS" ${SEED:+--seed "$SEED"}; }
 

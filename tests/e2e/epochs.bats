@@ -8,6 +8,8 @@ setup() {
     start_app --workers 3
 }
 
+teardown() { kill_app; }
+
 epochs() { python3 "$BATS_TEST_DIRNAME/epochs.py" "$@" --app "$app" --seconds "${EPOCH_S:-10}"; }
 
 @test "an epoch on an idle app costs nothing: no record, no CPU time" {
