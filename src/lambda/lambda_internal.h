@@ -65,7 +65,7 @@ extern const struct lambda_calls lambda_limit_closed;
 /* Arm the engine's time limit, once. */
 void lambda_limit_arm(struct lambda_engine *engine);
 
-/* From now the watchdog grants what is left of the invocation's time, and its own allowance. */
+/* From now the watchdog grants what is left of the invocation's time, and its grace. */
 void lambda_limit_watch(struct lambda_engine *engine, const struct lambda_invocation *invocation);
 
 /* ---- lambda_value.c ---- */

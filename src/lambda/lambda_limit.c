@@ -21,8 +21,7 @@ extern void JSContextGroupSetExecutionTimeLimit(JSContextGroupRef group, double 
 static const double TICK_SECONDS = 0.005;
 
 enum {
-    // What the watchdog grants beyond a function's own limits.
-    WATCHDOG_TIME_MS = 1000,
+    // What the watchdog grants beyond a function's own limit.
     WATCHDOG_MEMORY_BYTES = 256 << 20,
 };
 
@@ -166,6 +165,6 @@ void lambda_limit_watch(struct lambda_engine *engine, const struct lambda_invoca
     }
     uint64_t now = lambda_limit_now_ns();
     uint64_t left_ns = invocation->deadline_ns > now ? invocation->deadline_ns - now : 0;
-    watchdog_enter(engine->seat, left_ns / 1000000 + WATCHDOG_TIME_MS,
+    watchdog_enter(engine->seat, left_ns / 1000000,
                    invocation->resident_bytes_max + WATCHDOG_MEMORY_BYTES);
 }

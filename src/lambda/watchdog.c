@@ -22,10 +22,16 @@ enum {
     TICKS_BEFORE_SLEEP = 200,
 };
 
+static const uint64_t NS_PER_MS = 1000 * 1000;
+
 struct watchdog_seat {
     struct watchdog *watchdog;
     _Atomic uint64_t deadline_ns;  // 0: nothing runs
     _Atomic uint64_t resident_bytes_max;
+    _Atomic clockid_t cpu_clock;  // of the thread that entered
+    // The watchdog's own: the deadline that it has seen passed, and the thread's CPU time then.
+    uint64_t passed_ns;
+    uint64_t passed_cpu_ns;
 };
 
 struct watchdog {
@@ -41,11 +47,39 @@ struct watchdog {
     struct watchdog_seat seats[WATCHDOG_SEAT_COUNT_MAX];
 };
 
+static uint64_t to_ns(struct timespec time)
+{
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec now;
     CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return to_ns(now);
+}
+
+// The thread's CPU time; where the system cannot tell that of another thread, time itself.
+static uint64_t cpu_ns(const struct watchdog_seat *seat)
+{
+    struct timespec spent;
+    return clock_gettime(atomic_load(&seat->cpu_clock), &spent) == 0 ? to_ns(spent) : now_ns();
+}
+
+// Whether a thread that should have ended by then has had all that it is granted.
+static bool is_beyond_grace(struct watchdog_seat *seat, uint64_t deadline_ns)
+{
+    uint64_t now = now_ns();
+    if (now <= deadline_ns) {
+        return false;
+    }
+    uint64_t cpu = cpu_ns(seat);
+    if (seat->passed_ns != deadline_ns) {
+        seat->passed_ns = deadline_ns;
+        seat->passed_cpu_ns = cpu;
+    }
+    return cpu - seat->passed_cpu_ns > WATCHDOG_GRACE_CPU_MS * NS_PER_MS ||
+           now - deadline_ns > WATCHDOG_GRACE_MS * NS_PER_MS;
 }
 
 static void stop(struct watchdog *watchdog, enum watchdog_reason reason)
@@ -67,14 +101,11 @@ static bool look(struct watchdog *watchdog)
             continue;
         }
         is_busy = true;
-        if (now_ns() > deadline_ns) {
-            stop(watchdog, WATCHDOG_TIME);
-        }
-        if (resident_bytes(watchdog->statm) > atomic_load(&seat->resident_bytes_max)) {
-            // Again the deadline: the bound may be that of an invocation which has just ended.
-            if (atomic_load(&seat->deadline_ns) == deadline_ns) {
-                stop(watchdog, WATCHDOG_MEMORY);
-            }
+        bool is_late = is_beyond_grace(seat, deadline_ns);
+        bool is_large = resident_bytes(watchdog->statm) > atomic_load(&seat->resident_bytes_max);
+        // Again the deadline: the bounds may be those of an invocation which has just ended.
+        if ((is_late || is_large) && atomic_load(&seat->deadline_ns) == deadline_ns) {
+            stop(watchdog, is_late ? WATCHDOG_TIME : WATCHDOG_MEMORY);
         }
     }
     return is_busy;
@@ -172,9 +203,12 @@ struct watchdog_seat *watchdog_seat(struct watchdog *watchdog)
 void watchdog_enter(struct watchdog_seat *seat, uint64_t time_ms, uint64_t resident_bytes_max)
 {
     struct watchdog *watchdog = seat->watchdog;
+    clockid_t cpu_clock;
+    CHECK(pthread_getcpuclockid(pthread_self(), &cpu_clock) == 0);
+    atomic_store(&seat->cpu_clock, cpu_clock);
     atomic_store(&seat->resident_bytes_max, resident_bytes_max);
     // Sequentially consistent with the store of is_asleep: one of the two sees the other.
-    atomic_store(&seat->deadline_ns, now_ns() + time_ms * 1000000u);
+    atomic_store(&seat->deadline_ns, now_ns() + time_ms * NS_PER_MS);
     if (atomic_load(&watchdog->is_asleep)) {
         pthread_mutex_lock(&watchdog->lock);
         atomic_store(&watchdog->is_asleep, false);

@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "lambda/lambda.h"
+#include "tests/support/cpu_time.h"
 
 static void wait_ms(long ms)
 {
@@ -38,10 +39,11 @@ static void count_stop(void *context, enum watchdog_reason reason)
     atomic_fetch_add(&stops->counts[reason], 1);
 }
 
+// By a thread that runs on.
 static void wait_for(_Atomic int *count)
 {
     while (atomic_load(count) == 0) {
-        wait_ms(1);
+        cpu_time_take(1);
     }
 }
 
@@ -117,6 +119,22 @@ static void says_that_time_is_up(void **state)
     watchdog_free(watchdog);
 }
 
+static void grants_cpu_time_beyond_the_deadline(void **state)
+{
+    (void)state;
+    struct stops stops = {.counts = {0}};
+    struct watchdog *watchdog = NULL;
+    assert_int_equal(watchdog_new(&watchdog, count_stop, &stops), STATUS_OK);
+    struct watchdog_seat *seat = watchdog_seat(watchdog);
+    // Of the time that a thread does not run, however long it was ready to, nothing counts.
+    watchdog_enter(seat, 1, UINT64_MAX);
+    wait_ms(WATCHDOG_GRACE_CPU_MS + 500);
+    cpu_time_take(WATCHDOG_GRACE_CPU_MS / 2);
+    watchdog_leave(seat);
+    assert_int_equal(atomic_load(&stops.counts[WATCHDOG_TIME]), 0);
+    watchdog_free(watchdog);
+}
+
 static void says_that_memory_is_up(void **state)
 {
     (void)state;
@@ -182,6 +200,7 @@ int main(void)
         cmocka_unit_test(ends_the_process_when_a_native_call_cannot_be_interrupted),
         cmocka_unit_test(ends_the_process_past_the_deadline),
         cmocka_unit_test(says_that_time_is_up),
+        cmocka_unit_test(grants_cpu_time_beyond_the_deadline),
         cmocka_unit_test(says_that_memory_is_up),
         cmocka_unit_test(wakes_for_an_invocation_after_a_long_rest),
         cmocka_unit_test(has_a_bounded_number_of_seats),
