@@ -20,7 +20,7 @@ setup_file() {
     deploy returns_much --memory-bytes 1073741824 <<<"exports.handler = () => 'x'.repeat(100 << 20);"
     deploy no_handler <<<"const x = 1;"
     deploy syntax <<<"this is not JavaScript {{{"
-    deploy sorts --time-ms 500 --memory-bytes 1073741824 <<<"exports.handler = () => { const a = new Float64Array(60e6); for (let i = 0; i < 1e6; i++) a[i] = (i * 7919) % 1e7; for (let n = 1e6; n < 60e6; n *= 2) a.copyWithin(n, 0, n); return a.sort()[0]; };"
+    deploy sorts --time-ms 2000 --memory-bytes 1073741824 <<<"exports.handler = () => { const a = new Float64Array(60e6); for (let i = 0; i < 1e6; i++) a[i] = (i * 7919) % 1e7; for (let n = 1e6; n < 60e6; n *= 2) a.copyWithin(n, 0, n); return a.sort()[0]; };"
     deploy good <<<"exports.handler = (event) => ({ got: event.body });"
     wait_for_function good
     export app up up_log
