@@ -18,10 +18,12 @@
  *
  * Invariants:
  *  1. A CLOSE names what W stores hold: whoever leads next finds it, with N - W stores lost. Only
- *     where a store shows that the writer forked the branch, W may never come to hold it.
+ *     of a branch that its writer forked W may never come to hold it, before a CLOSE says what
+ *     counts: when a store shows that, or W answer and do not come to it.
  *  2. A leader proposes one cut for a branch, when it has itself what perhaps one store alone
  *     holds below it. So that store may be lost, and what was said of the cut stays true.
  */
+enum { CLOSING_VAIN_MAX = 20 };  // proposals, LEADER_ASK_US apart, that W stores do not follow
 
 void closing_release(struct leader_closing *closing)
 {
@@ -210,31 +212,38 @@ static enum status send_tail(struct leader *leader, struct bytes tail)
  */
 static enum status propose(struct leader *leader, struct leader_closing *closing, uint64_t now_us)
 {
-    closing->holder_count = 0;
+    closing->word_count = 0;
     enum status status = send_tail(leader, buffer_bytes(&closing->tail));
     return status == STATUS_OK ? closing_fence(leader, closing, now_us) : status;
 }
 
-static bool is_held(const struct leader *leader, const struct leader_closing *closing)
+static uint32_t receipts_needed(const struct leader *leader)
 {
-    return closing->holder_count >= capsule_genesis(leader->capsule)->receipt_count;
+    return capsule_genesis(leader->capsule)->receipt_count;
 }
 
-/* Whether this store has said, since it was fenced, that it holds the branch up to the cut. */
-static void note_holder(struct leader_closing *closing, const struct writer_id *store,
-                        const struct head *head)
+static bool is_held(const struct leader *leader, const struct leader_closing *closing)
 {
-    bool is_below = head->sequence < closing->cut.sequence;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < closing->word_count; i++) {
+        count += closing->words[i].is_holder;
+    }
+    return count >= receipts_needed(leader);
+}
+
+/* What this store says, since it was fenced, of how far it holds the branch. */
+static void note_word(struct leader_closing *closing, const struct writer_id *store,
+                      const struct head *head)
+{
     bool is_other =
         head->sequence == closing->cut.sequence && !hash_equal(&head->hash, &closing->cut.hash);
-    for (uint32_t i = 0; i < closing->holder_count; i++) {
-        if (writer_id_equal(&closing->holders[i], store)) {
-            return;
-        }
+    uint32_t i = 0;
+    while (i < closing->word_count && !writer_id_equal(&closing->words[i].store, store)) {
+        i++;
     }
-    if (!is_below && !is_other) {
-        closing->holders[closing->holder_count++] = *store;
-    }
+    closing->word_count += i == closing->word_count;
+    closing->words[i] = (struct closing_word){
+        .store = *store, .is_holder = head->sequence >= closing->cut.sequence && !is_other};
 }
 
 /* R stores have answered: the cut is known, and who has it already. */
@@ -249,7 +258,7 @@ static enum status decide_cut(struct leader *leader, struct leader_closing *clos
     }
     while (closing_next_fence(&in, &fence)) {
         if (closing_fence_lists(&fence, &closing->writer, &head)) {
-            note_holder(closing, &fence.store, &head);
+            note_word(closing, &fence.store, &head);
         }
     }
     closing->next = tail_begin(leader, closing);
@@ -261,7 +270,7 @@ static enum status receive_fence(struct leader *leader, struct leader_closing *c
                                  struct bytes bytes, uint64_t now_us)
 {
     if (closing->fetch_request != 0) {
-        note_holder(closing, &fence->store, head);
+        note_word(closing, &fence->store, head);
         return closing->is_proposed && is_held(leader, closing) ? finish(leader, closing, now_us)
                                                                 : STATUS_OK;
     }
@@ -356,7 +365,9 @@ static enum status begin_again(struct leader *leader, struct leader_closing *clo
 static enum status ask_again(struct leader *leader, struct leader_closing *closing, uint64_t now_us)
 {
     if (closing->is_proposed) {
-        return propose(leader, closing, now_us);
+        closing->vain_count += closing->word_count >= receipts_needed(leader);
+        return closing->vain_count < CLOSING_VAIN_MAX ? propose(leader, closing, now_us)
+                                                      : finish(leader, closing, now_us);
     }
     if (closing->fetch_request == 0) {
         return begin_again(leader, closing, now_us);

@@ -102,10 +102,14 @@ struct leader_closing {
     uint64_t next;               // the record awaited; what came before it:
     struct hash last;
     struct buffer tail;
-    bool is_proposed;                              // all of the tail is here
-    uint64_t lamport;                              // how far the clock of the branch had gone
-    struct writer_id holders[GENESIS_STORES_MAX];  // who said that they hold it up to the cut
-    uint32_t holder_count;
+    bool is_proposed;  // all of the tail is here
+    uint64_t lamport;  // how far the clock of the branch had gone
+    struct closing_word {
+        struct writer_id store;
+        bool is_holder;           // of the branch up to the cut
+    } words[GENESIS_STORES_MAX];  // since it was asked last
+    uint32_t word_count;
+    uint32_t vain_count;  // so often W answered, and fewer had come to hold it
     uint64_t asked_us;
 };
 

@@ -106,6 +106,20 @@ static void p9_a_branch_that_was_forked_is_cut_without_the_store_that_has_the_fo
     buffer_release(&body);
 }
 
+static void p9_stores_that_do_not_come_to_a_cut_are_not_waited_for(void **state)
+{
+    struct one_worker *f = *state;
+    end_with_a_tail(f);
+    f->world.is_store_silent = true;
+    leader_world_run(&f->world, 60000000);
+    assert_false(is_closed(f));  // those that do not answer are
+    f->world.is_store_silent = false;
+    leader_world_run(&f->world, 15000000);
+    assert_false(is_closed(f));
+    leader_world_run(&f->world, 15000000);
+    assert_true(is_closed(f));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +127,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, one_worker_setup_mirrored, one_worker_teardown)
         TEST(p9_a_cut_is_written_when_w_stores_hold_it),
         TEST(p9_another_record_at_a_cut_is_not_the_cut),
+        TEST(p9_stores_that_do_not_come_to_a_cut_are_not_waited_for),
         TEST(p9_a_branch_that_was_forked_is_cut_without_the_store_that_has_the_fork),
 #undef TEST
     };
