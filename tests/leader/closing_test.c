@@ -120,6 +120,47 @@ static void p9_stores_that_do_not_come_to_a_cut_are_not_waited_for(void **state)
     assert_true(is_closed(f));
 }
 
+static void p9_a_store_that_does_not_give_what_it_named_is_asked_what_it_holds(void **state)
+{
+    struct one_worker *f = *state;
+    one_worker_write_eoe(f, 700);
+    *held(f) = f->head;
+    leader_world_send(&f->world, FRAME_GONE, 0, &f->worker.id, bytes_of(NULL, 0));
+    leader_world_run(&f->world, 500000);
+    *held(f) = (struct head){.sequence = 0};  // it has been rolled back since
+    leader_world_run(&f->world, 3000000);
+    assert_true(is_closed(f));
+    assert_int_equal(one_worker_member(f)->cut.sequence, 0);
+}
+
+/* What the store with this key promises of the worker's branch. */
+static void promise(struct one_worker *f, const struct sign_key *store, uint64_t sequence)
+{
+    struct buffer said = BUFFER_EMPTY;
+    const struct branch_head head = {
+        .writer = f->worker.id,
+        .head = {.sequence = sequence,
+                 .hash = sequence == 0 ? (struct hash){{0}} : hash_of("some record", 11)}};
+    assert_int_equal(receipt_encode(&said, RECEIPT_FENCE, &f->world.capsule, 1, &head, 1, store),
+                     STATUS_OK);
+    leader_world_send(&f->world, FRAME_FENCED, 0, &everyone, buffer_bytes(&said));
+    buffer_release(&said);
+}
+
+static void p4_a_promise_from_before_a_fence_was_repeated_does_not_count(void **state)
+{
+    struct one_worker *f = *state;
+    f->world.is_store_silent = true;
+    leader_world_send(&f->world, FRAME_GONE, 0, &f->worker.id, bytes_of(NULL, 0));
+    promise(f, f->world.store_key, 5);
+    leader_world_run(&f->world, 1500000);  // it is asked again, and may have lost its disk
+    promise(f, f->world.mirror_keys[0], 0);
+    assert_false(is_closed(f));
+    promise(f, f->world.mirror_keys[1], 0);
+    assert_true(is_closed(f));
+    assert_int_equal(one_worker_member(f)->cut.sequence, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +170,8 @@ int main(void)
         TEST(p9_another_record_at_a_cut_is_not_the_cut),
         TEST(p9_stores_that_do_not_come_to_a_cut_are_not_waited_for),
         TEST(p9_a_branch_that_was_forked_is_cut_without_the_store_that_has_the_fork),
+        TEST(p9_a_store_that_does_not_give_what_it_named_is_asked_what_it_holds),
+        TEST(p4_a_promise_from_before_a_fence_was_repeated_does_not_count),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
