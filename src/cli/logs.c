@@ -87,6 +87,8 @@ static int run(const struct command_line *line)
         }
         fflush(stdout);
         if (command_has(line, "follow")) {
+            // The lines lie in the enclaves' memory, and in no file: a worker tells them only when
+            // it is asked.
             nanosleep(&(struct timespec){.tv_nsec = LOGS_POLL_MS * 1000000L}, NULL);
         }
     } while (command_has(line, "follow"));

@@ -5,7 +5,6 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/check.h"
 #include "base/date.h"
@@ -18,10 +17,8 @@
 #include "wire/message.h"
 
 enum {
-    MEMBER_SHORT_BYTES = 4,        // of ids and hashes in tables
-    MEMBER_ORDER_MS = 60 * 1000,   // who does not join the key epoch is closed after 30 s
-    MEMBER_CLOSED_MS = 10 * 1000,  // until the files show what the leader has said
-    MEMBER_POLL_MS = 100,
+    MEMBER_SHORT_BYTES = 4,       // of ids and hashes in tables
+    MEMBER_ORDER_MS = 60 * 1000,  // who does not join the key epoch is closed after 30 s
 };
 
 struct short_text {
@@ -183,25 +180,22 @@ static int order_revoke(const struct app *app, const struct sign_key *owner,
     return result;
 }
 
-/* The leader has said that it is done: the files show it, verified, a moment later. */
-static int await_end(struct reading *reading, const struct writer_id *writer)
+/* The leader answers once W stores have signed for what it wrote, and a store signs for what its
+ * files hold: they show it now. */
+static int verify_end(struct reading *reading, const struct writer_id *writer)
 {
-    const struct timespec pause = {.tv_nsec = MEMBER_POLL_MS * 1000000L};
-    enum status status = STATUS_OK;
-    for (int waited_ms = 0; waited_ms < MEMBER_CLOSED_MS; waited_ms += MEMBER_POLL_MS) {
-        status = inspect_survey(&reading->it);
-        const struct capsule_member *member =
-            reading->it.survey.capsule == NULL
-                ? NULL
-                : capsule_member_find(reading->it.survey.capsule, writer);
-        if (member != NULL && member->is_closed && member->revoked_epoch != 0 &&
-            capsule_key_epoch(reading->it.survey.capsule) > CAPSULE_KEY_EPOCH_FIRST) {
-            return COMMAND_OK;
-        }
-        nanosleep(&pause, NULL);
+    enum status status = inspect_survey(&reading->it);
+    if (status != STATUS_OK) {
+        return inspect_refuse(&reading->it, status);
     }
-    report_error("the leader has revoked the member, and the capsule does not show it");
-    return status == STATUS_OK ? COMMAND_COULD_NOT : inspect_refuse(&reading->it, status);
+    const struct capsule *capsule = reading->it.survey.capsule;
+    const struct capsule_member *member = capsule_member_find(capsule, writer);
+    if (member == NULL || !member->is_closed || member->revoked_epoch == 0 ||
+        capsule_key_epoch(capsule) <= CAPSULE_KEY_EPOCH_FIRST) {
+        report_error("the leader has revoked the member, and the capsule does not show it");
+        return COMMAND_COULD_NOT;
+    }
+    return COMMAND_OK;
 }
 
 static void print_revoked(const struct reading *reading, const struct writer_id *writer,
@@ -259,7 +253,7 @@ static int run_revoke(const struct command_line *line)
     writer = member->id;
     result = order_revoke(&reading.it.app, owner, &writer);
     if (result == COMMAND_OK) {
-        result = await_end(&reading, &writer);
+        result = verify_end(&reading, &writer);
     }
     if (result == COMMAND_OK) {
         print_revoked(&reading, &writer, command_has(line, "json"));
