@@ -12,7 +12,7 @@ teardown() { kill_app; }
 
 # What was answered is there, now and after everything has begun anew.
 assert_all_read() {
-    python3 "$BATS_TEST_DIRNAME/p11_read.py" --app "$app"
+    python3 "$BATS_TEST_DIRNAME/p11_read.py" --app "$app" || { tail -n 50 "$up_log"; return 1; }
     kill_app
     start_app --workers 2
     python3 "$BATS_TEST_DIRNAME/p11_read.py" --app "$app"
