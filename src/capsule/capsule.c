@@ -295,10 +295,15 @@ bool capsule_has_synced(const struct capsule *capsule, const struct capsule_memb
     return sync != NULL && writer_id_equal(&sync->leader, &leader->id);
 }
 
+struct head capsule_named_head(const struct capsule *capsule, const struct capsule_member *member)
+{
+    return capsule->branches[capsule_member_index(capsule, member)].covered;
+}
+
 uint64_t capsule_covered_sequence(const struct capsule *capsule,
                                   const struct capsule_member *member)
 {
-    return capsule->branches[capsule_member_index(capsule, member)].covered.sequence;
+    return capsule_named_head(capsule, member).sequence;
 }
 
 const struct capsule_member *capsule_leader(const struct capsule *capsule)

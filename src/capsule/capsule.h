@@ -33,8 +33,9 @@
  *     that branch is here up to its cut, and those of its predecessors. So the leaders' records
  *     have one order, and every replica judges them alike.
  *  5. Nothing is accepted beyond a cut, and what is at the cut has the hash the CLOSE names.
- *  6. A branch and a SYNC that speak of the same (writer, sequence) speak of the same hash,
- *     whichever came first.
+ *  6. A branch and a SYNC or CLOSE that speak of the same (writer, sequence) speak of the same
+ * hash: a record is refused that is not the one named before. Where the record came first, its
+ * writer has forked, and what W stores hold or R stores have fenced counts (forked_sequence).
  *  7. A record's SYNC parent is known and newer than the one its branch joined before; its epoch
  *     is one more than that SYNC's. A SYNC's own epoch, time, lamport and floor do not fall;
  *     other records of a leader carry one more than the epoch of the newest SYNC (its TERM and
@@ -82,6 +83,8 @@ struct capsule_member {
     uint64_t until_s;  // of a leader that a keeper made: when its delegation ends; else 0
     bool is_void;      // of a leader: it is not in the chain of a later one, so that nothing of it
                        // counts beyond its TERM
+    uint64_t forked_sequence;  // a SYNC or CLOSE names another record than this one here: nothing
+                               // of the branch counts from here on; 0: none does
 };
 
 /* A SYNC. */
@@ -176,6 +179,9 @@ size_t capsule_member_index(const struct capsule *capsule, const struct capsule_
 uint64_t capsule_covered_sequence(const struct capsule *capsule,
                                   const struct capsule_member *member);
 
+/* The last head of this branch that a SYNC or CLOSE has named: it may not be reached here yet. */
+struct head capsule_named_head(const struct capsule *capsule, const struct capsule_member *member);
+
 /* Whether a SYNC lists this branch as closed: none will list it again. */
 bool capsule_is_listed_closed(const struct capsule *capsule, const struct capsule_member *member);
 
@@ -268,8 +274,8 @@ bool capsule_manifest_may_follow(const struct capsule *capsule, const struct bra
 
 /*
  * Whether this replica holds what does not count: some branch went beyond a cut accepted later, or
- * a leader wrote here of whom its successor does not know (is_void). The replica discards itself,
- * or what does not count.
+ * holds another record than was named later (forked_sequence), or a leader wrote here of whom its
+ * successor does not know (is_void). The replica discards itself, or what does not count.
  */
 bool capsule_is_overrun(const struct capsule *capsule);
 

@@ -50,7 +50,18 @@ static enum status statement_next(struct capsule *capsule, const struct record *
     return STATUS_OK;
 }
 
-/* Compare a head that the record names with what the branch knows of itself. */
+/* Whether another record is here than the one named. */
+static bool is_forked_at(const struct branch *branch, const struct head *named)
+{
+    struct hash here;
+    return branch_hash_at(branch, named->sequence, &here) && !hash_equal(&here, &named->hash);
+}
+
+/*
+ * Compare a head that the record names with what was named before. What a writer's own records say
+ * does not matter (note_named()): if they say otherwise, it has forked. A leader does not fork: two
+ * histories are two capsules.
+ */
 static enum status verify_head(struct capsule *capsule, const struct record *record,
                                const struct branch *branch, const struct head *named)
 {
@@ -61,15 +72,25 @@ static enum status verify_head(struct capsule *capsule, const struct record *rec
                               " named before",
                               writer.text, named->sequence, branch->covered.sequence);
     }
-    struct hash here;
-    if (branch_hash_at(branch, named->sequence, &here) && !hash_equal(&here, &named->hash)) {
+    bool is_decided =
+        named->sequence == branch->covered.sequence || branch->member.role == MEMBER_LEADER;
+    if (is_decided && is_forked_at(branch, named)) {
         return capsule_refuse(capsule, record, STATUS_FORKED,
-                              "of record %s/%" PRIu64 " it names the hash %s, here it is %s",
+                              "of record %s/%" PRIu64 " it names the hash %s, here it is another",
                               writer.text, named->sequence,
-                              capsule_digits_of(named->hash.bytes).text,
-                              capsule_digits_of(here.bytes).text);
+                              capsule_digits_of(named->hash.bytes).text);
     }
     return STATUS_OK;
+}
+
+/* What is named counts, whatever is here. */
+static void note_named(struct capsule *capsule, struct branch *branch, const struct head *named)
+{
+    if (is_forked_at(branch, named)) {
+        branch->member.forked_sequence = named->sequence;
+        capsule->is_overrun = true;
+    }
+    branch_cover(branch, named);
 }
 
 // ---- SYNC ----
@@ -272,7 +293,7 @@ static void apply_listing(struct capsule *capsule, const struct sync_head *liste
         branch_expect(branch, head, position);
         sync->unmet_count++;
     }
-    branch_cover(branch, head);
+    note_named(capsule, branch, head);
     branch->is_listed_closed = (listed->flags & SYNC_FLAG_CLOSED) != 0;
 }
 
@@ -470,7 +491,7 @@ enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *lea
     target->closed_term = body.term;
     target->closed_sequence = record->sequence;
     target->member.cut = body.cut.head;
-    branch_cover(target, &body.cut.head);
+    note_named(capsule, target, &body.cut.head);
     if (target->member.head.sequence > body.cut.head.sequence) {
         capsule->is_overrun = true;
     }

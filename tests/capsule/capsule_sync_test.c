@@ -290,7 +290,8 @@ static struct capsule *replica_behind(const struct fixture *f)
     return replica;
 }
 
-static void p8_a_sync_that_names_another_record_than_is_here_is_a_fork(void **state)
+/* W stores hold what it names: what is here counts for nothing. */
+static void p9_a_sync_that_names_another_record_than_is_here_counts(void **state)
 {
     struct fixture *f = *state;
     struct hash other;
@@ -300,8 +301,27 @@ static void p8_a_sync_that_names_another_record_than_is_here_is_a_fork(void **st
     capsule_world_plan_sync(&f->world, &plan);
     plan.heads[0].branch.head = (struct head){.sequence = 2, .hash = other};
     restate(f, &plan, 0, 2, RECEIPT_DURABLE, 1);
+    assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_OK);
+    assert_true(capsule_is_overrun(f->world.capsule));
+    const struct capsule_member *a = capsule_member_find(f->world.capsule, &f->a->id);
+    assert_int_equal(a->forked_sequence, 2);
+    struct head named = capsule_named_head(f->world.capsule, a);
+    assert_memory_equal(named.hash.bytes, other.bytes, HASH_BYTES);
+}
+
+static void p4_a_sync_that_names_another_record_than_one_before_it_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct hash other;
+    capsule_world_sync(&f->world);
+    build_fork(f, &other);
+    struct capsule_world_sync_plan plan;
+    capsule_world_plan_sync(&f->world, &plan);
+    plan.heads[0].branch.head = (struct head){.sequence = 2, .hash = other};
+    restate(f, &plan, 0, 2, RECEIPT_DURABLE, 1);
     assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_FORKED);
     assert_non_null(strstr(capsule_reason(f->world.capsule), "here it is"));
+    assert_false(capsule_is_overrun(f->world.capsule));
 }
 
 static void p8_a_record_other_than_a_sync_named_is_a_fork(void **state)
@@ -425,20 +445,29 @@ static void at_the_cut_stands_the_record_that_the_close_names(void **state)
 {
     struct fixture *f = *state;
     struct hash other;
-    build_fork(f, &other);
-    struct capsule_world_close_plan plan;
-    struct capsule_world_writer forked = *f->a;
-    forked.head.hash = other;
-    capsule_world_plan_close(&f->world, &plan, &forked);
-    assert_int_equal(capsule_world_try_close(&f->world, &plan), STATUS_FORKED);
     capsule_world_close(&f->world, f->a);
-
     struct capsule *replica = replica_behind(f);
     build_fork(f, &other);
     assert_int_equal(capsule_world_feed(replica, buffer_bytes(&f->world.tried)), STATUS_FORKED);
     assert_int_equal(capsule_world_feed(replica, capsule_world_record(&f->world, f->second_at)),
                      STATUS_OK);
     capsule_free(replica);
+}
+
+static void p9_a_close_that_names_another_record_than_is_here_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct hash other;
+    build_fork(f, &other);
+    struct capsule_world_close_plan plan;
+    struct capsule_world_writer forked = *f->a;
+    forked.head.hash = other;
+    capsule_world_plan_close(&f->world, &plan, &forked);
+    assert_int_equal(capsule_world_try_close(&f->world, &plan), STATUS_OK);
+    assert_true(capsule_is_overrun(f->world.capsule));
+    const struct capsule_member *a = capsule_member_find(f->world.capsule, &f->a->id);
+    assert_int_equal(a->forked_sequence, 2);
+    assert_memory_equal(a->cut.hash.bytes, other.bytes, HASH_BYTES);
 }
 
 static void a_closed_branch_is_listed_once_more_with_its_cut(void **state)
@@ -469,7 +498,9 @@ int main(void)
         TEST(what_is_no_receipt_is_malformed),
         TEST(the_parents_of_a_sync_are_its_heads_in_order),
         TEST(a_head_proven_before_needs_no_receipt_again),
-        TEST(p8_a_sync_that_names_another_record_than_is_here_is_a_fork),
+        TEST(p9_a_sync_that_names_another_record_than_is_here_counts),
+        TEST(p4_a_sync_that_names_another_record_than_one_before_it_is_refused),
+        TEST(p9_a_close_that_names_another_record_than_is_here_counts),
         TEST(p8_a_record_other_than_a_sync_named_is_a_fork),
         TEST(a_bent_close_is_forged),
         TEST(a_leader_closes_neither_itself_nor_a_stranger),
