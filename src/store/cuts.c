@@ -102,8 +102,23 @@ enum status cuts_save(const struct cuts *cuts, const struct disk *disk, const st
     return status;
 }
 
+static bool is_at_or_before(const struct journal_place *place, const struct cut *cut)
+{
+    return place->segment < cut->segment ||
+           (place->segment == cut->segment && place->offset <= cut->offset);
+}
+
 enum status cuts_add(struct cuts *cuts, const struct cut *cut)
 {
+    for (uint32_t i = 0; i < cuts->count; i++) {
+        struct cut *item = &cuts->items[i];
+        const struct journal_place place = {.segment = item->segment, .offset = item->offset};
+        if (writer_id_equal(&item->writer, &cut->writer) && item->sequence >= cut->sequence &&
+            is_at_or_before(&place, cut)) {
+            *item = *cut;
+            return STATUS_OK;
+        }
+    }
     if (cuts->count == CUTS_MAX) {
         return STATUS_FULL;
     }
@@ -114,12 +129,6 @@ enum status cuts_add(struct cuts *cuts, const struct cut *cut)
     items[cuts->count++] = *cut;
     cuts->items = items;
     return STATUS_OK;
-}
-
-static bool is_at_or_before(const struct journal_place *place, const struct cut *cut)
-{
-    return place->segment < cut->segment ||
-           (place->segment == cut->segment && place->offset <= cut->offset);
 }
 
 bool cuts_cover(const struct cuts *cuts, const struct record *record,

@@ -12,8 +12,9 @@
 
 /*
  * cuts: records in this store's log that do not count: they lie beyond a cut that was signed when
- * this store did not answer, and it had taken them before it heard. The log keeps them; whoever
- * reads it passes over them. The file "cuts", replaced atomically:
+ * this store did not answer, and it had taken them before it heard; or their writer forked, and
+ * they do not lead to what a SYNC or CLOSE names. The log keeps them; whoever reads it passes over
+ * them. The file "cuts", replaced atomically:
  *
  *     offset  bytes  field
  *          0      4  magic "PCC1"
@@ -49,7 +50,7 @@ MUST_CHECK enum status cuts_load(struct cuts *cuts, const struct disk *disk,
 MUST_CHECK enum status cuts_save(const struct cuts *cuts, const struct disk *disk,
                                  const struct hash *capsule);
 
-/* STATUS_FULL, STATUS_NO_MEMORY. */
+/* In place of one that says less of this writer, if there is one. STATUS_FULL, STATUS_NO_MEMORY. */
 MUST_CHECK enum status cuts_add(struct cuts *cuts, const struct cut *cut);
 
 /* Whether the record that lies there does not count. */

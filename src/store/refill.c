@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "capsule/trail.h"
 #include "store/store_internal.h"
 
 /* A branch of which a sibling holds more than this store. */
@@ -53,8 +54,11 @@ struct refill {
     // The FETCH under way.
     uint32_t fetch_request;  // 0: none
     struct writer_id fetch_writer;
-    uint64_t fetch_from;
+    uint64_t fetch_from;   // what is lacking; asked for is
+    uint64_t fetch_trail;  // from here on
     uint64_t fetch_us;
+    struct trail trail;     // that the FETCH under way is to show
+    uint64_t trail_common;  // up to here it has shown what this store holds
     struct buffer frame;
 };
 
@@ -281,6 +285,36 @@ static void ask(struct refill *refill, enum frame_kind kind, uint32_t request, u
     }
 }
 
+/*
+ * What was asked for in vain may have come, and not have followed what is here: its writer has
+ * forked. So what a SYNC or CLOSE names is asked for together with some of what is here; what comes
+ * shows by its hashes whether that leads there (capsule/trail.h). Where to begin; or go on.
+ */
+static uint64_t trail_from(struct refill *refill, const struct wish *wish)
+{
+    const struct capsule *capsule = store_capsule(refill->store);
+    const struct capsule_member *member = capsule_member_find(capsule, &wish->writer);
+    struct trail *trail = &refill->trail;
+    uint64_t held = member == NULL ? 0 : member->head.sequence;
+    if (wish->attempts == 0 || held == 0) {
+        trail->next = 0;
+        return held + 1;
+    }
+    const struct branch_head named = {.writer = wish->writer,
+                                      .head = capsule_named_head(capsule, member)};
+    bool goes_on = trail->next != 0 && writer_id_equal(&trail->named.writer, &wish->writer) &&
+                   hash_equal(&trail->named.head.hash, &named.head.hash);
+    if (!goes_on) {
+        trail->next = 0;
+    }
+    if (!goes_on && named.head.sequence > held) {
+        uint64_t from = held > REFILL_TRAIL_RECORDS ? held - REFILL_TRAIL_RECORDS : 1;
+        trail_begin(trail, &named, from);
+        refill->trail_common = from - 1;
+    }
+    return trail->next == 0 ? held + 1 : trail->next;
+}
+
 static void fetch(struct refill *refill, struct wish *wish, uint64_t to, uint64_t now_us)
 {
     struct buffer body = BUFFER_EMPTY;
@@ -289,9 +323,10 @@ static void fetch(struct refill *refill, struct wish *wish, uint64_t to, uint64_
     refill->fetch_from = held_of(refill, &wish->writer) + 1;
     refill->fetch_request = next_request(refill);
     refill->fetch_us = now_us;
+    refill->fetch_trail = trail_from(refill, wish);
     const struct frame_fetch question = {
         .writer = wish->writer,
-        .from = refill->fetch_from,
+        .from = refill->fetch_trail,
         // A leader introduces itself with its GENESIS or TERM; who else is unknown has to wait.
         .to = is_known ? to : 2,
         .max_bytes = wish->attempts == 0 ? REFILL_FETCH_BYTES : REFILL_PROBE_BYTES,
@@ -323,6 +358,18 @@ static void settle_fetch(struct refill *refill, uint64_t now_us)
         wish->attempts = 0;
         return;
     }
+    struct trail *trail = &refill->trail;
+    if (trail->next > refill->fetch_trail && trail->next <= trail->named.head.sequence) {
+        return;  // the next part of it
+    }
+    if (trail->next > 0 && trail_has_led(trail) &&
+        refill->trail_common < held_of(refill, &wish->writer) &&
+        store_leave_out(refill->store, &wish->writer, refill->trail_common) == STATUS_OK) {
+        trail->next = 0;
+        wish->attempts = 0;
+        return;
+    }
+    trail->next = 0;
     uint64_t delay_us = (uint64_t)REFILL_PATIENCE_US << (wish->attempts < 6 ? wish->attempts : 6);
     wish->attempts++;
     wish->sibling = (wish->sibling + 1) % refill->sibling_count;
@@ -346,6 +393,19 @@ void refill_end_recall(struct refill *refill, struct bytes body, uint32_t reques
     sibling->request = 0;
     if (!sibling->is_spoilt && hash_equal(&recalled.digest, &sibling->digest)) {
         sibling->answer = recalled.is_refilling != 0 ? ANSWER_REFILLING : ANSWER_WHOLE;
+    }
+}
+
+void refill_receive_record(struct refill *refill, const struct record *record, uint32_t request)
+{
+    struct trail *trail = &refill->trail;
+    if (request == 0 || request != refill->fetch_request || !trail_follow(trail, record)) {
+        return;
+    }
+    if (refill->trail_common + 1 == record->sequence &&
+        record->sequence <= held_of(refill, &record->writer) &&
+        store_holds(refill->store, record)) {
+        refill->trail_common = record->sequence;
     }
 }
 

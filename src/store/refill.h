@@ -14,7 +14,8 @@
  * refill: how a store gets from its siblings what it lacks: because it was down, stopped or slow
  * when it was written, or has lost its disk. It hears what they hold (their receipts, and what they
  * say when asked again), and what SYNC and CLOSE records name, and fetches it, one FETCH after the
- * other. Nothing it is told is believed: what comes is verified as any record is. An answer to a
+ * other. Nothing it is told is believed: what comes is verified as any record is. What leads to a
+ * named head and does not follow what is here makes the store leave its own out. An answer to a
  * RECALL counts when the sibling has signed for all of it, and for the nonce of the question.
  *
  * Sans-IO: what it hears and the time go in, frames for one sibling come out.
@@ -25,6 +26,7 @@ enum {
     REFILL_WISHES_MAX = 65536,                // branches; more are noted when they are said again
     REFILL_FETCH_BYTES = 4 << 20,             // of one answer
     REFILL_PROBE_BYTES = 64 << 10,            // where the last answer led to nothing
+    REFILL_TRAIL_RECORDS = 64,                // of its own that a store compares with what came
     REFILL_PATIENCE_US = 100 * 1000,          // what a sibling has may be under way to us
     REFILL_ANSWER_US = 2000 * 1000,           // until an unanswered question is asked again
     REFILL_DELAY_US_MAX = 4 * 1000 * 1000,    // between two questions that lead to nothing
@@ -49,6 +51,9 @@ MUST_CHECK enum status refill_receive_receipt(struct refill *refill, struct byte
 /* A FENCE in an answer. STATUS_NOT_FOUND: none is awaited; STATUS_IO: the store is dead. */
 MUST_CHECK enum status refill_receive_fence(struct refill *refill, struct bytes fence,
                                             uint32_t request);
+
+/* A record in an answer to a FETCH; the store is given it as any other. */
+void refill_receive_record(struct refill *refill, const struct record *record, uint32_t request);
 
 /* The end of an answer: the body of a RECALLED; or, after a FETCH, a FETCHED. */
 void refill_end_recall(struct refill *refill, struct bytes recalled, uint32_t request);

@@ -306,7 +306,8 @@ static enum status append_arrivals(struct server *server)
     return STATUS_OK;
 }
 
-static enum status arrival_add(struct server *server, uint64_t client, struct bytes bytes)
+static enum status arrival_add(struct server *server, uint64_t client, uint32_t request,
+                               struct bytes bytes)
 {
     if (server->arrival_count == server->arrival_capacity) {
         size_t capacity = server->arrival_capacity == 0 ? 64 : 2 * server->arrival_capacity;
@@ -330,6 +331,7 @@ static enum status arrival_add(struct server *server, uint64_t client, struct by
         refuse(server, client, 0, status, 0, "not a record");
         return STATUS_OK;
     }
+    refill_receive_record(server->refill, &arrival->record, request);
     arrival->client = client;
     arrival->number = server->arrivals_ever++;
     arrival->is_held = false;
@@ -345,7 +347,8 @@ static bool is_group_full(const struct server *server)
            server->arrival_bytes >= SERVER_GROUP_BYTES_MAX + SERVER_HELD_BYTES_MAX;
 }
 
-static enum status receive_records(struct server *server, uint64_t client, struct bytes body)
+static enum status receive_records(struct server *server, uint64_t client, uint32_t request,
+                                   struct bytes body)
 {
     while (body.length > 0) {
         size_t length = record_length(body.at, body.length);
@@ -353,7 +356,7 @@ static enum status receive_records(struct server *server, uint64_t client, struc
             refuse(server, client, 0, STATUS_MALFORMED, 0, "not a record");
             return STATUS_OK;
         }
-        enum status status = arrival_add(server, client, bytes_of(body.at, length));
+        enum status status = arrival_add(server, client, request, bytes_of(body.at, length));
         if (status == STATUS_OK && is_group_full(server)) {
             status = append_arrivals(server);
         }
@@ -531,7 +534,7 @@ enum status server_receive(struct server *server, uint64_t client, struct bytes 
     }
     switch (frame.kind) {
     case FRAME_RECORD:
-        return receive_records(server, client, frame.body);
+        return receive_records(server, client, frame.request, frame.body);
     case FRAME_FETCH:
         receive_fetch(server, client, &frame);
         return STATUS_OK;

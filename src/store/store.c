@@ -772,33 +772,38 @@ static enum status sync_journal(struct store *store)
     return STATUS_OK;
 }
 
-/*
- * A CLOSE came whose cut lies below what was taken already. Note what does not count, and read
- * the log again without it.
- */
-static enum status leave_out(struct store *store)
+/* Up to where a branch counts here; its head: all of it does. */
+static uint64_t counting_sequence(const struct capsule_member *member)
+{
+    uint64_t sequence = member->is_void ? member->admitted_sequence : member->head.sequence;
+    if (member->is_closed && member->cut.sequence < sequence) {
+        sequence = member->cut.sequence;
+    }
+    if (member->forked_sequence != 0 && member->forked_sequence - 1 < sequence) {
+        sequence = member->forked_sequence - 1;
+    }
+    return sequence;
+}
+
+/* Of this writer nothing counts beyond that sequence, of what lies in the log so far. */
+static enum status note_cut(struct store *store, const struct writer_id *writer, uint64_t sequence)
+{
+    const struct cut cut = {
+        .writer = *writer,
+        .sequence = sequence,
+        .segment = store->last_place.segment,
+        .offset = store->last_place.offset,
+    };
+    return cuts_add(&store->cuts, &cut);
+}
+
+/* Read the log without what the cuts cover, which are new. */
+static enum status read_again(struct store *store)
 {
     struct capsule *capsule = NULL;
-    uint32_t cut_count = store->cuts.count;
     enum status status = sync_journal(store);
     if (status == STATUS_OK) {
         status = checkpoint_forget(store->disk);
-    }
-    for (size_t i = 0; i < capsule_member_count(store->capsule) && status == STATUS_OK; i++) {
-        const struct capsule_member *member = capsule_member_at(store->capsule, i);
-        const struct cut cut = {
-            .writer = member->id,
-            .sequence = member->is_void ? member->admitted_sequence : member->cut.sequence,
-            .segment = store->last_place.segment,
-            .offset = store->last_place.offset,
-        };
-        if (member->is_void ||
-            (member->is_closed && member->head.sequence > member->cut.sequence)) {
-            status = cuts_add(&store->cuts, &cut);
-        }
-    }
-    if (status == STATUS_OK && store->cuts.count == cut_count) {
-        return STATUS_OK;  // nothing to leave out: a leader contradicts another
     }
     if (status == STATUS_OK) {
         status = cuts_save(&store->cuts, store->disk, capsule_name(store->capsule));
@@ -807,7 +812,7 @@ static enum status leave_out(struct store *store)
         status = capsule_new(&capsule, capsule_genesis_body(store->capsule));
     }
     if (status != STATUS_OK) {
-        return die(store, status, "cannot leave out what lies beyond a cut");
+        return die(store, status, "cannot leave out what does not count");
     }
     journal_close(store->journal);
     store->journal = NULL;
@@ -821,12 +826,65 @@ static enum status leave_out(struct store *store)
     if (status != STATUS_OK) {
         return die(store, status, "cannot read the log again");
     }
-    log_event(store->log, "records beyond a cut are left out cuts=%" PRIu32, store->cuts.count);
+    log_event(store->log, "records that do not count are left out cuts=%" PRIu32,
+              store->cuts.count);
     // What it has said of those branches no longer holds: it says all again.
     for (size_t i = 0; i < store->index.branch_count; i++) {
         store->index.branches[i].is_receipt_due = true;
     }
     return STATUS_OK;
+}
+
+/*
+ * A CLOSE came whose cut lies below what was taken already, or a CLOSE or SYNC that names another
+ * record. Note what does not count, and read the log again without it.
+ */
+static enum status leave_out_overrun(struct store *store)
+{
+    enum status status = STATUS_OK;
+    bool is_any = false;
+    for (size_t i = 0; i < capsule_member_count(store->capsule) && status == STATUS_OK; i++) {
+        const struct capsule_member *member = capsule_member_at(store->capsule, i);
+        uint64_t sequence = counting_sequence(member);
+        if (sequence < member->head.sequence) {
+            is_any = true;
+            status = note_cut(store, &member->id, sequence);
+        }
+    }
+    if (status != STATUS_OK) {
+        return die(store, status, "cannot leave out what does not count");
+    }
+    return is_any ? read_again(store) : STATUS_OK;  // else a leader contradicts another
+}
+
+bool store_holds(struct store *store, const struct record *record)
+{
+    struct journal_place place;
+    struct record here;
+    buffer_clear(&store->scratch);
+    return !store->is_dead &&
+           record_index_find(&store->index, store->disk, &record->writer, record->sequence,
+                             &place) == STATUS_OK &&
+           journal_load(store->journal, &place, &store->scratch) == STATUS_OK &&
+           record_decode_stored(&here, store->scratch.bytes, store->scratch.length) == STATUS_OK &&
+           hash_equal(&here.hash, &record->hash);
+}
+
+enum status store_leave_out(struct store *store, const struct writer_id *writer, uint64_t sequence)
+{
+    if (store->is_dead) {
+        return STATUS_IO;
+    }
+    const struct capsule_member *member = capsule_member_find(store->capsule, writer);
+    // Who fenced this branch was told of all that is here, and may rest on it.
+    const struct record other = {.writer = *writer, .sequence = sequence + 1};
+    if (member == NULL ||
+        (!has_cut(store, member) && fence_covers(&store->fence, &other, member))) {
+        return STATUS_GAP;
+    }
+    enum status status = note_cut(store, writer, sequence);
+    return status == STATUS_OK ? read_again(store)
+                               : die(store, status, "cannot leave out what does not count");
 }
 
 enum status store_commit(struct store *store, struct buffer *receipt)
@@ -835,7 +893,7 @@ enum status store_commit(struct store *store, struct buffer *receipt)
         return STATUS_IO;
     }
     if (capsule_is_overrun(store->capsule)) {
-        enum status left_out = leave_out(store);
+        enum status left_out = leave_out_overrun(store);
         if (left_out != STATUS_OK) {
             return left_out;
         }

@@ -71,10 +71,23 @@ MUST_CHECK enum status store_append(struct store *store, const struct record *re
 /*
  * Make everything appended durable and append to `receipt` the receipt for all branches that grew
  * or were asked for again; a receipt names at most RECEIPT_HEADS_MAX, so call until STATUS_EMPTY:
- * there is nothing to say. When a CLOSE has come whose cut lies below what was taken, the log is
- * read again without what lies beyond. STATUS_IO: as above; nothing may be acknowledged.
+ * there is nothing to say. When a CLOSE has come whose cut lies below what was taken, or a CLOSE or
+ * SYNC that names another record than was taken, the log is read again without what does not count.
+ * STATUS_IO: as above; nothing may be acknowledged.
  */
 MUST_CHECK enum status store_commit(struct store *store, struct buffer *receipt);
+
+/* Whether it holds this very record. */
+bool store_holds(struct store *store, const struct record *record);
+
+/*
+ * What it holds of this writer beyond `sequence` does not lead to the head that a SYNC or CLOSE
+ * names (capsule/trail.h): from now on it counts for nothing, and the log is read again without it.
+ * STATUS_GAP: the branch is fenced, and no cut of the one who fenced it is known. STATUS_IO: as
+ * above; STATUS_NO_MEMORY.
+ */
+MUST_CHECK enum status store_leave_out(struct store *store, const struct writer_id *writer,
+                                       uint64_t sequence);
 
 /*
  * What this store holds, said again: append to `receipt` the receipt for the next of all branches.
