@@ -156,7 +156,8 @@ MUST_CHECK enum status scl_open_begin(struct scl *scl, struct scl_open_job *job)
 void scl_open_run(struct scl_open_job *job);
 /*
  * Accept and apply. STATUS_CLOSED: this very enclave's branch was closed, or the replica is
- * overrun by a cut: the process must end and join anew.
+ * overrun by a cut, or holds records of a forked branch that do not count: the process must end and
+ * join anew.
  */
 MUST_CHECK enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t now_us);
 void scl_open_release(struct scl_open_job *job);

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "capsule/function.h"
 #include "capsule/keys.h"
+#include "capsule/trail.h"
 #include "lsm/tree.h"
 #include "scl/durable.h"
 #include "scl/holdback.h"
@@ -65,6 +66,9 @@ struct scl_peer {
     size_t mark_count;
     size_t mark_capacity;
     uint64_t pruned_sequence;  // the last that came without its body, uncovered by tables then
+    struct trail trail;        // what was asked for as to show whether the branch here counts
+    uint64_t trail_asked;      // from here on, the last time
+    bool is_trail_other;       // it has shown another record than the head that is here
 };
 
 struct scl_fetch {
@@ -232,6 +236,7 @@ struct scl {
     uint64_t marked_bytes;  // of DATA that a compactor has read and that no table covered then
     bool was_ready;
     bool must_rejoin;  // a body is gone that this map has not seen
+    bool is_forked;    // some branch here does not lead to what is named
 
     struct scl_frame *output;
     struct scl_frame **output_end;
@@ -389,6 +394,11 @@ bool scl_repair_is_needed(const struct scl *scl);
 
 /* Forget own records that W stores hold; the last one stays until a SYNC lists it. */
 void scl_seal_settle(struct scl *scl, const struct capsule_member *own);
+
+/* A record came, whatever becomes of it: see whether it belongs to what was asked for as a trail.
+ * `member` is its writer, NULL when it is not known. */
+void scl_repair_follow(struct scl *scl, const struct capsule_member *member,
+                       const struct record *record);
 
 /* Ask for what is missing, when it is time to. */
 void scl_repair_tick(struct scl *scl, uint64_t now_us);

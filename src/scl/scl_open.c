@@ -527,6 +527,10 @@ enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t 
         log_event(scl->log, "a body that this map has not seen was pruned: it begins anew");
         return STATUS_CLOSED;
     }
+    if (scl->is_forked) {
+        log_event(scl->log, "a writer forked, and the other one counts: this map begins anew");
+        return STATUS_CLOSED;
+    }
     if (must_end || capsule_is_overrun(scl->capsule) || (own != NULL && own->is_closed)) {
         return STATUS_CLOSED;
     }

@@ -44,6 +44,7 @@ enum status scl_receive(struct scl *scl, const struct record *record)
         }
     }
     const struct capsule_member *member = capsule_member_find(scl->capsule, &record->writer);
+    scl_repair_follow(scl, member, record);
     if (writer_id_equal(&record->writer, &scl->id) ||
         (member != NULL && record->sequence <= member->head.sequence)) {
         return STATUS_STALE;

@@ -61,6 +61,48 @@ static uint64_t longer(uint64_t delay_us)
 }
 
 /*
+ * What was asked for again and again may have come, and not have followed what is here: its writer
+ * has forked. Then it is asked for together with the head that is here (capsule/trail.h).
+ */
+static uint64_t trail_from(struct scl *scl, const struct capsule_member *member,
+                           struct scl_peer *peer)
+{
+    const struct branch_head named = {.writer = member->id,
+                                      .head = capsule_named_head(scl->capsule, member)};
+    struct trail *trail = &peer->trail;
+    if (peer->ask_delay_us <= SCL_STALL_US || member->role == MEMBER_LEADER ||
+        member->head.sequence == 0 || named.head.sequence <= member->head.sequence) {
+        trail->next = 0;
+        return member->head.sequence + 1;
+    }
+    // What came last time was a part of it, or led nowhere.
+    bool goes_on =
+        trail->next > peer->trail_asked && hash_equal(&trail->named.head.hash, &named.head.hash);
+    if (!goes_on) {
+        trail_begin(trail, &named, member->head.sequence);
+        peer->is_trail_other = false;
+    }
+    peer->trail_asked = trail->next;
+    return trail->next;
+}
+
+void scl_repair_follow(struct scl *scl, const struct capsule_member *member,
+                       const struct record *record)
+{
+    struct scl_peer *peer = member == NULL ? NULL : &scl->peers[scl_member_index(scl, member)];
+    if (peer == NULL || !trail_follow(&peer->trail, record)) {
+        return;
+    }
+    if (record->sequence == member->head.sequence) {
+        peer->is_trail_other = !hash_equal(&record->hash, &member->head.hash);
+    }
+    if (trail_has_led(&peer->trail)) {
+        peer->trail.next = 0;
+        scl->is_forked = scl->is_forked || peer->is_trail_other;
+    }
+}
+
+/*
  * A branch that still grows is not stalled: what it lacks may be under way; but a closed one grows
  * by what is fetched alone. One that does not grow by that is asked for less and less often: what
  * names it may be false.
@@ -77,6 +119,8 @@ static void fetch_known(struct scl *scl, const struct capsule_member *member, ui
                     (peer->asked_us != 0 && now_us < peer->asked_us + peer->ask_delay_us);
     if (from <= to && !is_early && !is_being_fetched(scl, &member->id) &&
         !holdback_has(scl->holdback, &member->id, from)) {
+        from = trail_from(scl, member, peer);
+        to = peer->trail.next != 0 ? peer->trail.named.head.sequence : to;
         (void)fetch_ask(scl, &member->id, from, to, false, now_us);
         peer->asked_us = now_us;
         peer->ask_delay_us = longer(peer->ask_delay_us);

@@ -1489,6 +1489,45 @@ static void what_a_cut_names_is_asked_for(void **state)
     fixture_free(f);
 }
 
+static void p9_ends_when_what_it_holds_does_not_lead_to_a_cut(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct frame_fetch fetch;
+    uint32_t request;
+    get_ready(f);
+    tick(f, 100 * MS);
+    size_t first = f->world.record_count;
+    struct capsule_world_draft draft;
+    capsule_world_draft(&f->world, &draft, f->a, RECORD_DATA);
+    capsule_world_tuple(&f->world, f->a, &draft.body, "key", "forked");
+    capsule_world_build(&f->world, &draft);
+    assert_int_equal(give(f, buffer_bytes(&f->world.tried)), STATUS_OK);
+    assert_value(f, "key", "forked");
+
+    capsule_world_put(&f->world, f->a, "key", "1");
+    capsule_world_put(&f->world, f->a, "key", "2");
+    capsule_world_close(&f->world, f->a);
+    assert_int_equal(feed(f, f->world.record_count - 1), STATUS_OK);
+    bool has_ended = false;
+    // The second one alone leads nowhere, however often it comes.
+    for (int i = 0; i < 20 && !has_ended; i++) {
+        tick(f, 1000 * MS);
+        while (take_fetch(f, &fetch, &request)) {
+            assert_true(writer_id_equal(&fetch.writer, &f->a->id));
+            has_ended = fetch.from == 1;
+            if (!has_ended) {
+                assert_int_equal(feed(f, first + 1), STATUS_OK);
+            }
+            assert_int_equal(answer_fetch(f, request, 3, 1), STATUS_OK);
+        }
+    }
+    assert_true(has_ended);
+    assert_int_equal(feed(f, first), STATUS_STALE);
+    assert_int_equal(feed(f, first + 1), STATUS_CLOSED);
+    fixture_free(f);
+}
+
 static void p6_serves_only_when_it_has_reached_what_the_leader_named(void **state)
 {
     (void)state;
@@ -1957,6 +1996,7 @@ int main(void)
         cmocka_unit_test(p5_a_gap_is_asked_for_while_other_branches_go_on),
         cmocka_unit_test(what_a_sync_lists_is_asked_for),
         cmocka_unit_test(what_a_cut_names_is_asked_for),
+        cmocka_unit_test(p9_ends_when_what_it_holds_does_not_lead_to_a_cut),
         cmocka_unit_test(p6_serves_only_when_it_has_reached_what_the_leader_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
