@@ -6,6 +6,7 @@
 #include "base/cursor.h"
 #include "capsule/function.h"
 #include "capsule/receipt.h"
+#include "capsule/trail.h"
 #include "crypto/certificate.h"
 #include "leader/leader.h"
 #include "leader/shelf.h"
@@ -125,6 +126,11 @@ struct leader_load {
     bool is_found;          // what was asked for last
     uint64_t record_count;  // that came, whatever for
     bool is_refused;        // some record did not verify
+    bool is_forked;         // some record did not follow what was loaded of its branch
+    bool is_careful;        // no record of a branch is loaded that does not lead to what is named
+    struct trail trail;     // what is asked for is to show that it does; next 0: it is loaded
+    uint64_t trail_asked;   // from here on
+    struct writer_id trail_store;
 
     // The leader whose successor this one is; term 0: none came to lead.
     struct writer_id predecessor;

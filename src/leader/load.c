@@ -27,6 +27,9 @@
  *
  * Nothing is written meanwhile. What does not verify is not taken; when what a store has signed for
  * does not come, loading begins again without that store or, when there is none to spare, is over.
+ * When a writer has forked, and what was loaded of it does not lead to what a SYNC or CLOSE names,
+ * it begins again with care: of a branch a store is asked twice for what leads there, and what
+ * comes is loaded the second time, when its hashes have shown that it does (capsule/trail.h).
  *
  * Invariants:
  *  1. A leader whose SYNC W stores hold is in the predecessor's chain: one of any R stores has
@@ -135,8 +138,10 @@ static enum status next_leader(struct leader *leader, struct leader_time time);
 enum status load_begin(struct leader *leader, struct leader_time time)
 {
     uint32_t attempts = leader->load.attempts;
+    bool is_careful = leader->load.is_careful || leader->load.is_forked;
     load_release(leader);
     leader->load.attempts = attempts;
+    leader->load.is_careful = is_careful;
     return next_leader(leader, time);
 }
 
@@ -149,6 +154,14 @@ static enum status begin_again(struct leader *leader, enum status code, const ch
         return takeover_give_up(leader, code, text);
     }
     log_event(leader->log, "loading begins again: %s", text);
+    enum status status = leader_forget(leader);
+    return status == STATUS_OK ? load_begin(leader, time) : status;
+}
+
+/* With care. Nobody is to blame: who gave what was loaded first may have held it in good faith. */
+static enum status begin_carefully(struct leader *leader, struct leader_time time)
+{
+    log_event(leader->log, "loading begins again: a writer has forked");
     enum status status = leader_forget(leader);
     return status == STATUS_OK ? load_begin(leader, time) : status;
 }
@@ -489,6 +502,7 @@ static enum status load_one(struct leader *leader, const struct record *record, 
                   record->sequence, record_type_text(record->type), status_text(status),
                   capsule_reason(leader->capsule));
         leader->load.is_refused = true;
+        leader->load.is_forked = leader->load.is_forked || status == STATUS_FORKED;
         return STATUS_CLOSED;
     }
     leader->load.is_found = true;
@@ -734,13 +748,59 @@ static bool is_empty(const struct leader *leader)
     return leader->load.predecessor_term == 0 && capsule_member_count(leader->capsule) == 0;
 }
 
+/* With care: first the hashes of what leads to the named head. */
+static void begin_trail(struct leader *leader, struct want *want)
+{
+    struct leader_load *load = &leader->load;
+    const struct capsule_member *member = capsule_member_find(leader->capsule, &want->writer);
+    load->trail.next = 0;
+    if (!load->is_careful || member == NULL || member->role == MEMBER_LEADER) {
+        return;
+    }
+    const struct branch_head named = {.writer = want->writer,
+                                      .head = capsule_named_head(leader->capsule, member)};
+    if (named.head.sequence > member->head.sequence && want->from > member->head.sequence) {
+        trail_begin(&load->trail, &named, want->from);
+        want->to = named.head.sequence;
+        load->trail_store = want->store;
+        load->trail_asked = want->from;
+    }
+}
+
+/* What came of it: the next part, the same again to be loaded, or another store is asked. */
+static enum status end_trail(struct leader *leader, struct leader_time time)
+{
+    struct leader_load *load = &leader->load;
+    struct want want = {.writer = load->trail.named.writer,
+                        .store = load->trail_store,
+                        .from = load->trail.next,
+                        .to = load->trail.named.head.sequence};
+    if (trail_has_led(&load->trail)) {
+        const struct capsule_member *member = capsule_member_find(leader->capsule, &want.writer);
+        want.from = member->head.sequence + 1;
+        load->trail.next = 0;
+        return ask(leader, &want, time.now_us);
+    }
+    if (load->trail.next > load->trail_asked && load->trail.next <= want.to) {
+        load->trail_asked = load->trail.next;
+        return ask(leader, &want, time.now_us);
+    }
+    load->trail.next = 0;
+    load->skip++;
+    return next_want(leader, time);
+}
+
 /* Ask for the next thing that is not here, until a whole round of questions leads to nothing. */
 static enum status next_want(struct leader *leader, struct leader_time time)
 {
     struct leader_load *load = &leader->load;
     struct want want;
     if (find_want(leader, load->skip, &want)) {
+        begin_trail(leader, &want);
         return ask(leader, &want, time.now_us);
+    }
+    if (load->is_forked && !load->is_careful) {
+        return begin_carefully(leader, time);
     }
     if (!is_empty(leader) && find_want(leader, 0, &want)) {
         char writer[WRITER_ID_TEXT_BYTES], store[WRITER_ID_TEXT_BYTES];
@@ -798,6 +858,10 @@ static enum status receive_old(struct leader *leader, const struct record *recor
 static enum status receive_wanted(struct leader *leader, const struct record *record)
 {
     bool is_old;
+    if (leader->load.trail.next != 0) {
+        (void)trail_follow(&leader->load.trail, record);
+        return STATUS_OK;
+    }
     enum status status = receive_old(leader, record, &is_old);
     return status == STATUS_OK && !is_old ? load_record(leader, record) : status;
 }
@@ -805,6 +869,9 @@ static enum status receive_wanted(struct leader *leader, const struct record *re
 /* A whole answer is here: what comes next follows from what it has led to. */
 static enum status end_wanted(struct leader *leader, struct leader_time time)
 {
+    if (leader->load.trail.next != 0) {
+        return end_trail(leader, time);
+    }
     enum status status = load_run(leader);
     if (status != STATUS_OK) {
         return status;
