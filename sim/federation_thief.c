@@ -79,8 +79,7 @@ void federation_thief_write(struct federation *f, size_t worker)
         }
         const struct capsule *capsule = store_capsule(f->stores[i].store);
         const struct capsule_member *member = capsule_member_find(capsule, &thief->id);
-        // Beyond its cut alone: another record in place of a true one is a fork, which is P8's.
-        if (member != NULL && member->is_closed && member->head.sequence >= member->cut.sequence) {
+        if (member != NULL && member->is_closed) {
             write_on(f, thief, capsule, member);
         }
     }
