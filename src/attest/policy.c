@@ -9,6 +9,7 @@
 
 #include "attest/policy_internal.h"
 #include "base/check.h"
+#include "base/date.h"
 #include "base/hex.h"
 #include "crypto/crypto.h"
 
@@ -238,6 +239,30 @@ static bool read_retention_s(struct policy *policy, const json_t *value, char *e
     return policy_read_integer(&policy->retention_s, "retention_s", 0, INT32_MAX, value, error);
 }
 
+static bool read_hosts(struct policy *policy, const json_t *value, char *error)
+{
+    if (!json_is_array(value) || json_array_size(value) > CERTIFICATE_HOST_COUNT_MAX) {
+        return policy_fail(error, "member 'hosts' is no list; write [ ] around at most %d names",
+                           CERTIFICATE_HOST_COUNT_MAX);
+    }
+    policy->host_count = json_array_size(value);
+    for (size_t i = 0; i < policy->host_count; i++) {
+        const json_t *item = json_array_get(value, i);
+        struct certificate_host *host = &policy->hosts[i];
+        *host = (struct certificate_host){.name = ""};
+        if (json_is_string(item) && json_string_length(item) < sizeof host->name) {
+            memcpy(host->name, json_string_value(item), json_string_length(item));
+        }
+        if (strlen(host->name) != json_string_length(item) || !certificate_host_is_sound(host)) {
+            return policy_fail(error,
+                               "member 'hosts[%zu]' is no host; write a DNS name without "
+                               "wildcards, or an IP address",
+                               i);
+        }
+    }
+    return true;
+}
+
 static bool read_max_collateral_age_days(struct policy *policy, const json_t *value, char *error)
 {
     return policy_read_integer(&policy->max_collateral_age_days, "max_collateral_age_days", 1,
@@ -261,6 +286,7 @@ static const struct member {
     {"platforms", read_platforms, false},
     {"max_collateral_age_days", read_max_collateral_age_days, false},
     {"retention_s", read_retention_s, false},
+    {"hosts", read_hosts, false},
 };
 
 enum { MEMBER_COUNT = sizeof members / sizeof *members };
@@ -424,6 +450,13 @@ static json_t *encode_policy(const struct policy *policy)
         failed |= json_object_set_new(object, "retention_s",
                                       json_integer((json_int_t)policy->retention_s));
     }
+    json_t *hosts = policy->host_count == 0 ? NULL : json_array();
+    for (size_t i = 0; i < policy->host_count; i++) {
+        failed |= json_array_append_new(hosts, json_string(policy->hosts[i].name));
+    }
+    if (policy->host_count > 0) {
+        failed |= json_object_set_new(object, "hosts", hosts);
+    }
     if (policy->platform_count > 0) {
         json_t *platforms = encode_values(policy->platforms, policy->platform_count);
         failed |= json_object_set_new(object, "platforms", platforms);
@@ -499,6 +532,15 @@ static bool is_too_old(const struct demands *demands, const struct verdict *verd
     return age_s > demands->max_collateral_age_days * SECONDS_PER_DAY;
 }
 
+uint64_t policy_collateral_until(const struct policy *policy, const struct verdict *verdict)
+{
+    const struct demands demands = demands_of(policy, verdict->tee);
+    uint64_t old_s =
+        verdict->collateral_issued_s + demands.max_collateral_age_days * SECONDS_PER_DAY;
+    bool is_dated = verdict->collateral_issued_s > 0;
+    return is_dated && old_s < verdict->valid_until_s ? old_s : verdict->valid_until_s;
+}
+
 /* Refuse for a value that no list of the policy contains. */
 static void refuse_value(struct verdict *verdict, enum reason reason, const char *what,
                          const struct verdict_value *value, const char *where)
@@ -544,10 +586,12 @@ static void judge_platform(struct verdict *judged, const struct policy *policy,
                        advisory[0] != '\0' ? advisory : "(one of too many)",
                        verdict_tee_text(judged->tee));
     } else if (is_too_old(demands, judged)) {
-        verdict_refuse(
-            judged, REASON_COLLATERAL,
-            "collateral issued at %" PRIu64 " is older than %" PRIu32 " days at %" PRIu64,
-            judged->collateral_issued_s, demands->max_collateral_age_days, judged->judged_at_s);
+        char issued[DATE_TEXT_BYTES], now[DATE_TEXT_BYTES];
+        date_text(issued, judged->collateral_issued_s);
+        date_text(now, judged->judged_at_s);
+        verdict_refuse(judged, REASON_COLLATERAL,
+                       "collateral issued at %s is older than %" PRIu32 " days at %s", issued,
+                       demands->max_collateral_age_days, now);
     } else if (policy->platform_count > 0 &&
                !is_listed(policy->platforms, policy->platform_count, &judged->platform)) {
         refuse_value(judged, REASON_PLATFORM, "platform", &judged->platform, "platforms");

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/status.h"
+#include "crypto/certificate.h"
 #include "crypto/sign.h"
 
 /*
@@ -62,6 +63,8 @@ struct policy {
     uint32_t max_collateral_age_days;
     bool has_retention;    // the owner lets bodies go that tables have made dispensable
     uint32_t retention_s;  // so long after
+    struct certificate_host hosts[CERTIFICATE_HOST_COUNT_MAX];  // that workers' certificates name
+    size_t host_count;
 };
 
 /* The strict defaults: admits nobody. Measurements are added by the caller. */
@@ -96,6 +99,12 @@ MUST_CHECK struct verdict policy_judge(const struct policy *policy, const struct
 /* The same for the report data alone. */
 MUST_CHECK struct verdict policy_judge_report_data(
     const struct verdict *verdict, const uint8_t report_data[VERDICT_REPORT_DATA_BYTES]);
+
+/*
+ * Until when the vendor's statements that a genuine verdict rests on count: one of them is no
+ * longer in force then, or the oldest is older than the policy grants.
+ */
+uint64_t policy_collateral_until(const struct policy *policy, const struct verdict *verdict);
 
 /* "leader", "worker", "compactor". Static storage, never NULL. */
 const char *policy_role_text(enum policy_role role);

@@ -354,7 +354,6 @@ static bool chain_verify(struct verdict *verdict, struct bytes quote, const stru
 static bool collateral_verify(struct verdict *verdict, struct bytes collateral,
                               const struct certificate *certificate, const struct verify_key *root)
 {
-    uint64_t now_s = verdict->judged_at_s;
     struct simulated_tcb tcb;
     enum status status = simulated_tcb_decode(&tcb, collateral, root);
     if (status != STATUS_OK) {
@@ -363,12 +362,8 @@ static bool collateral_verify(struct verdict *verdict, struct bytes collateral,
         return false;
     }
     verdict->collateral_issued_s = tcb.issued_s;
-    verdict->valid_from_s = tcb.issued_s;
-    verdict->valid_until_s = tcb.next_update_s == 0 ? 0 : tcb.next_update_s - 1;
-    if (now_s < tcb.issued_s || now_s >= tcb.next_update_s) {
-        verdict_refuse(verdict, REASON_COLLATERAL,
-                       "the TCB info is for %" PRIu64 " to %" PRIu64 ", and it is %" PRIu64,
-                       tcb.issued_s, tcb.next_update_s, now_s);
+    if (!verdict_narrow(verdict, REASON_COLLATERAL_EXPIRED, "TCB info", tcb.issued_s,
+                        tcb.next_update_s == 0 ? 0 : tcb.next_update_s - 1)) {
         return false;
     }
     if (is_revoked(&tcb, certificate->platform_id)) {

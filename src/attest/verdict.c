@@ -40,8 +40,8 @@ static const struct reason_text reason_texts[] = {
     [REASON_REVOKED] = {"revoked", "the vendor has revoked the platform",
                         "move the member to another machine"},
     [REASON_COLLATERAL] = {"collateral",
-                           "the vendor's statement about the platform is missing, forged or of "
-                           "another platform",
+                           "the vendor's statement about the platform is missing, forged, of "
+                           "another platform or older than the policy grants",
                            "fetch fresh collateral from the vendor: 'paranoid attest fetch' says "
                            "which and where"},
     [REASON_COLLATERAL_EXPIRED] = {"collateral_expired",

@@ -18,6 +18,9 @@ enum { SOON_S = 7 * 24 * 60 * 60, WHAT_BYTES = 48 };
 static const char FETCH_CURE[] =
     "put what 'paranoid attest fetch' names into host/collateral of the app's directory";
 
+static const char SIMULATED_CURE[] =
+    "check the clock; then 'paranoid up' has the simulated vendor state it anew";
+
 /* One way to run an app here. */
 struct way {
     const char *name;  // as `up --tee` has it
@@ -151,7 +154,7 @@ static const char *remedy_of(const struct verdict *verdict)
                                              : verdict_remedy(verdict->reason);
     case REASON_COLLATERAL:
     case REASON_COLLATERAL_EXPIRED:
-        return verdict->tee == TEE_SIMULATED ? verdict_remedy(verdict->reason) : FETCH_CURE;
+        return verdict->tee == TEE_SIMULATED ? SIMULATED_CURE : FETCH_CURE;
     default:
         return verdict_remedy(verdict->reason);
     }
@@ -181,8 +184,9 @@ static void show_role(struct findings *findings, const struct way *way, enum pol
     }
 }
 
-/* How long the vendor's statements hold: known once the evidence is genuine. */
-static void show_dates(struct findings *findings, const struct way *way)
+/* How long the vendor's statements count: known once the evidence is genuine. */
+static void show_dates(struct findings *findings, const struct way *way,
+                       const struct policy *policy)
 {
     const struct verdict *verdict = &way->verdicts[POLICY_LEADER];
     char what[WHAT_BYTES], until[DATE_TEXT_BYTES];
@@ -191,12 +195,18 @@ static void show_dates(struct findings *findings, const struct way *way)
     if (!is_genuine) {
         return;
     }
-    date_text(until, verdict->valid_until_s);
+    uint64_t until_s = policy_collateral_until(policy, verdict);
+    date_text(until, until_s);
     (void)snprintf(what, sizeof what, "collateral, %s", way->name);
-    if (verdict->valid_until_s < verdict->judged_at_s + SOON_S) {
-        findings_add(findings, FINDINGS_NOTED, what, FETCH_CURE, "in force only until %s", until);
+    if (until_s < verdict->judged_at_s) {
+        return;  // it is too old for the policy: that is said of each role
+    }
+    if (until_s < verdict->judged_at_s + SOON_S) {
+        findings_add(findings, FINDINGS_NOTED, what,
+                     verdict->tee == TEE_SIMULATED ? SIMULATED_CURE : FETCH_CURE,
+                     "good only until %s", until);
     } else {
-        findings_add(findings, FINDINGS_GOOD, what, NULL, "in force until %s", until);
+        findings_add(findings, FINDINGS_GOOD, what, NULL, "good until %s", until);
     }
 }
 
@@ -225,6 +235,6 @@ void doctor_tee_admission(struct findings *findings, const struct app *app,
         for (enum policy_role role = 0; role < POLICY_ROLE_COUNT; role++) {
             show_role(findings, &ways[i], role, is_open ? FINDINGS_NOTED : FINDINGS_BAD);
         }
-        show_dates(findings, &ways[i]);
+        show_dates(findings, &ways[i], policy);
     }
 }

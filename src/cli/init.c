@@ -91,6 +91,8 @@ struct choice {
     uint32_t store_count;      // N
     uint32_t receipt_count;    // W
     uint32_t tolerated_count;  // f
+    struct certificate_host hosts[CERTIFICATE_HOST_COUNT_MAX];
+    size_t host_count;
 };
 
 /* What is drawn once, and on what all else rests. */
@@ -175,7 +177,7 @@ static enum status write_platform(const struct app *app, const struct roots *roo
 }
 
 static enum status write_policy(const struct app *app, const struct roots *roots,
-                                struct buffer *text)
+                                const struct choice *choice, struct buffer *text)
 {
     struct policy *policy = malloc(sizeof *policy);
     CHECK(policy != NULL);
@@ -184,6 +186,8 @@ static enum status write_policy(const struct app *app, const struct roots *roots
     policy->allow_simulated = true;
     policy->has_simulated_root = true;
     policy->simulated_root = sign_key_public(roots->vendor);
+    memcpy(policy->hosts, choice->hosts, sizeof policy->hosts);
+    policy->host_count = choice->host_count;
     enum status status = measure_into(policy);
     if (status == STATUS_OK) {
         status = policy_encode(policy, text);
@@ -274,7 +278,7 @@ static enum status make_app(const struct app *app, const struct choice *choice,
         status = make_directory(app, APP_HOST, 0700);
     }
     if (status == STATUS_OK) {
-        status = write_policy(app, &roots, &policy);
+        status = write_policy(app, &roots, choice, &policy);
     }
     if (status == STATUS_OK) {
         status = write_roots(app, &roots);
@@ -315,6 +319,29 @@ static void report_made(const struct app *app, const struct hash *capsule, const
     printf("next: paranoid up --app %s\n", app->directory);
 }
 
+/* False, and reported: not a list of hosts. */
+static bool choose_hosts(const char *names, struct choice *choice)
+{
+    choice->host_count = 0;
+    for (const char *at = names; *at != '\0';) {
+        struct certificate_host host = {.name = ""};
+        size_t length = strcspn(at, ",");
+        if (length < sizeof host.name) {
+            memcpy(host.name, at, length);
+        }
+        if (choice->host_count == CERTIFICATE_HOST_COUNT_MAX || !certificate_host_is_sound(&host)) {
+            report_error(
+                "cannot make app '%s': --host takes at most %d DNS names without wildcards, or IP "
+                "addresses, with commas between; '%.*s' is one too many, or none",
+                choice->name, CERTIFICATE_HOST_COUNT_MAX, (int)length, at);
+            return false;
+        }
+        choice->hosts[choice->host_count++] = host;
+        at += length + (at[length] == ',' ? 1 : 0);
+    }
+    return true;
+}
+
 /*
  * Any W receipts and any R = N-W+1+f answers must have f+1 stores in common, and R stores have to
  * be there. By default any one store may be missing where there are three or more.
@@ -340,7 +367,7 @@ static bool choose(const struct command_line *line, struct choice *choice)
             choice->tolerated_count + 1, choice->store_count);
         return false;
     }
-    return true;
+    return choose_hosts(command_text(line, "host", ""), choice);
 }
 
 static int run(const struct command_line *line)
@@ -351,7 +378,7 @@ static int run(const struct command_line *line)
     char path[FILE_PATH_BYTES];
     const char *directory =
         command_argument(line, 0, command_text(line, "app", APP_DIRECTORY_DEFAULT));
-    struct choice choice;
+    struct choice choice = {.host_count = 0};
     // An empty name would be the root of the file system.
     if (directory[0] == '\0' || strlen(directory) >= sizeof app.directory) {
         report_error("cannot make app '%s': its path is %s", directory,
@@ -394,6 +421,10 @@ static const struct command_option options[] = {
      .is_number = true,
      .minimum = 1,
      .maximum = GENESIS_STORES_MAX},
+    {.name = "host",
+     .value = "NAMES",
+     .text = "DNS names and IP addresses, with commas between, by which clients will call\n"
+             "the workers; their certificates name them beside localhost (policy.json: hosts)"},
     {.name = "liars",
      .value = "f",
      .text = "stores that may lie or be rolled back (default: 0)",

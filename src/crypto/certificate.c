@@ -20,7 +20,9 @@
 enum {
     SERIAL_BYTES = 16,
     CAPSULE_DIGITS_IN_NAME = 16,
-    TEXT_BYTES_MAX = 512,  // the longest, subjectAltName, has about 300
+    // The longest, subjectAltName, has about 300, and the hosts, each behind ",DNS:" or ",IP:".
+    TEXT_BYTES_MAX = 512 + CERTIFICATE_HOST_COUNT_MAX * (CERTIFICATE_HOST_BYTES + 5),
+    LABEL_BYTES_MAX = 63,
     PEM_BYTES_MAX = 2 * CERTIFICATE_BYTES_MAX,
 };
 
@@ -144,6 +146,44 @@ static bool leaf_name_set(X509_NAME *name, const struct certificate_claims *clai
     return name_add(name, "OU", unit) && name_add(name, "CN", common_name);
 }
 
+/* Whether it is meant as an address: a name has letters, and no colon. */
+static bool is_address(const char *name)
+{
+    return strchr(name, ':') != NULL || strspn(name, "0123456789.") == strlen(name);
+}
+
+static bool is_dns_name(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+    while (true) {
+        size_t length = strspn(name, letters);
+        if (length == 0 || length > LABEL_BYTES_MAX || name[0] == '-' || name[length - 1] == '-') {
+            return false;
+        }
+        if (name[length] == '\0') {
+            return true;
+        }
+        if (name[length] != '.') {
+            return false;
+        }
+        name += length + 1;
+    }
+}
+
+bool certificate_host_is_sound(const struct certificate_host *host)
+{
+    if (memchr(host->name, '\0', sizeof host->name) == NULL || host->name[0] == '\0') {
+        return false;
+    }
+    if (!is_address(host->name)) {
+        return is_dns_name(host->name);
+    }
+    ASN1_OCTET_STRING *address = a2i_IPADDRESS(host->name);
+    ASN1_OCTET_STRING_free(address);
+    ERR_clear_error();
+    return address != NULL;
+}
+
 static void alternative_names(char text[TEXT_BYTES_MAX], const struct certificate_claims *claims)
 {
     char writer[2 * sizeof claims->writer_id + 1];
@@ -156,6 +196,13 @@ static void alternative_names(char text[TEXT_BYTES_MAX], const struct certificat
                           "DNS:localhost,IP:127.0.0.1,IP:::1,URI:%s%s,URI:%s%s,URI:%s%s",
                           URI_WRITER, writer, URI_EVIDENCE, evidence, URI_CAPSULE, capsule);
     CHECK(0 < length && length < TEXT_BYTES_MAX);
+    for (size_t i = 0; i < claims->host_count; i++) {
+        const char *name = claims->hosts[i].name;
+        size_t used = (size_t)length;
+        length += snprintf(text + used, TEXT_BYTES_MAX - used, ",%s:%s",
+                           is_address(name) ? "IP" : "DNS", name);
+        CHECK(length < TEXT_BYTES_MAX);
+    }
 }
 
 /* The same number for the same key, writer and dates; another one for any other leaf. */
@@ -178,6 +225,10 @@ enum status certificate_leaf(struct buffer *der, struct p256_key *root_key,
     CHECK(claims->not_before_s <= claims->not_after_s);
     CHECK(claims->not_after_s <= DATE_MAX_S);
     CHECK(claims->tee != NULL);
+    CHECK(claims->host_count <= CERTIFICATE_HOST_COUNT_MAX);
+    for (size_t i = 0; i < claims->host_count; i++) {
+        CHECK(certificate_host_is_sound(&claims->hosts[i]));
+    }
 
     // The key is the worker's own word: the only input here that can be wrong.
     EVP_PKEY *openssl_key = p256_public_to_openssl(leaf_key);

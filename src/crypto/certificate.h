@@ -2,6 +2,7 @@
 #ifndef CRYPTO_CERTIFICATE_H
 #define CRYPTO_CERTIFICATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +20,16 @@
  * A call that writes to a buffer replaces what that held; where it fails the
  * buffer is empty or as it was.
  */
-enum { CERTIFICATE_BYTES_MAX = 4096 };
+enum {
+    CERTIFICATE_BYTES_MAX = 4096,
+    CERTIFICATE_HOST_COUNT_MAX = 8,
+    CERTIFICATE_HOST_BYTES = 128,  // with its NUL
+};
+
+/* A DNS name (letters, digits, hyphens and dots) or an IP address, NUL-terminated. */
+struct certificate_host {
+    char name[CERTIFICATE_HOST_BYTES];
+};
 
 /* What a leaf says beside its key. */
 struct certificate_claims {
@@ -29,6 +39,8 @@ struct certificate_claims {
     uint64_t not_before_s;  // Unix time
     uint64_t not_after_s;
     const char *tee;  // "simulated", "sgx", …: part of the subject, seen by whoever looks
+    const struct certificate_host *hosts;  // named beside localhost; borrowed; not read back
+    size_t host_count;                     // at most CERTIFICATE_HOST_COUNT_MAX
 };
 
 /*
@@ -39,9 +51,12 @@ struct certificate_claims {
 MUST_CHECK enum status certificate_root(struct buffer *der, struct p256_key *root_key,
                                         const struct hash *capsule);
 
+/* Whether a host of that name can be named. Names are never taken apart again: no wildcards. */
+bool certificate_host_is_sound(const struct certificate_host *host);
+
 /*
  * Write a leaf as DER: subject CN "paranoid worker <writer id>" with OU
- * "tee=<tee>", subjectAltName DNS:localhost, IP:127.0.0.1, IP:::1,
+ * "tee=<tee>", subjectAltName DNS:localhost, IP:127.0.0.1, IP:::1, the hosts,
  * URI:paranoid:writer:<hex>, URI:paranoid:evidence:<hex>,
  * URI:paranoid:capsule:<hex>; serverAuth.
  */

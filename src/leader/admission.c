@@ -525,12 +525,18 @@ enum status admission_receive_join(struct leader *leader, const struct frame *fr
 static enum status make_leaf(struct leader *leader, const struct leader_join *join,
                              struct leader_time time, struct buffer *leaf)
 {
+    enum status status = leader_use_policy(leader);
+    if (status != STATUS_OK) {
+        return status;
+    }
     struct certificate_claims claims = {
         .capsule = *capsule_name(leader->capsule),
         .evidence_hash = join->evidence_hash,
         .not_before_s = time.unix_ms / 1000 - ADMISSION_CLOCK_SKEW_S,
         .not_after_s = time.unix_ms / 1000 + ADMISSION_LEAF_S,
         .tee = verdict_tee_text(join->tee),
+        .hosts = leader->policy.hosts,
+        .host_count = leader->policy.host_count,
     };
     struct writer_id id = writer_id_of(&join->apply.key);
     memcpy(claims.writer_id, id.bytes, sizeof claims.writer_id);

@@ -337,6 +337,47 @@ static void every_register_that_the_policy_names_has_to_have_its_value(void **st
     }
 }
 
+static void hosts_are_names_and_addresses_and_nothing_else(void **state)
+{
+    (void)state;
+    struct policy policy, again;
+    struct buffer text = BUFFER_EMPTY;
+    char error[POLICY_ERROR_BYTES_MAX];
+    parse(&policy,
+          WITH("\"hosts\": [\"a.example\", \"A-1.b.example\", \"10.1.2.3\", \"2001:db8::1\"]"));
+    assert_int_equal(policy.host_count, 4);
+    assert_int_equal(policy_encode(&policy, &text), STATUS_OK);
+    assert_int_equal(policy_parse(&again, buffer_bytes(&text), error), STATUS_OK);
+    assert_int_equal(again.host_count, 4);
+    assert_string_equal(again.hosts[3].name, "2001:db8::1");
+    buffer_release(&text);
+
+#define DNS64 DIGITS32
+    static const char *const wrong[] = {
+        WITH("\"hosts\": \"a.example\""),
+        WITH("\"hosts\": [1]"),
+        WITH("\"hosts\": [\"\"]"),
+        WITH("\"hosts\": [\"*.example\"]"),
+        WITH("\"hosts\": [\"a.example,URI:paranoid:writer:00\"]"),
+        WITH("\"hosts\": [\"a..example\"]"),
+        WITH("\"hosts\": [\"a.example.\"]"),
+        WITH("\"hosts\": [\"-a.example\"]"),
+        WITH("\"hosts\": [\"a-.example\"]"),
+        WITH("\"hosts\": [\"10.1.2\"]"),
+        WITH("\"hosts\": [\"10.1.2.256\"]"),
+        WITH("\"hosts\": [\"::1::\"]"),
+        WITH("\"hosts\": [\"" DNS64 ".example\"]"),
+        WITH("\"hosts\": [\"" DIGITS32 "." DIGITS32 "\"]"),
+        WITH("\"hosts\": [\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"]"),
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (policy_parse(&policy, bytes_text(wrong[i]), error) != STATUS_MALFORMED ||
+            strstr(error, "hosts") == NULL) {
+            fail_msg("%s: %s", wrong[i], error);
+        }
+    }
+}
+
 static void every_advisory_has_to_be_accepted(void **state)
 {
     (void)state;
@@ -372,6 +413,7 @@ int main(void)
         cmocka_unit_test(snp_may_have_a_least_version_of_each_part),
         cmocka_unit_test(statements_of_succession_are_read_again_and_admit_nobody),
         cmocka_unit_test(every_register_that_the_policy_names_has_to_have_its_value),
+        cmocka_unit_test(hosts_are_names_and_addresses_and_nothing_else),
         cmocka_unit_test(every_advisory_has_to_be_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,10 +105,10 @@ static void collateral_is_current_until_its_next_update(void **state)
     f->tcb.issued_s = FIXTURE_NOW_S - 10;
     f->tcb.next_update_s = FIXTURE_NOW_S + 10;
     fixture_evidence(f, false);
-    assert_int_equal(reason_at(f, FIXTURE_NOW_S - 11), REASON_COLLATERAL);
+    assert_int_equal(reason_at(f, FIXTURE_NOW_S - 11), REASON_COLLATERAL_EXPIRED);
     assert_int_equal(reason_at(f, FIXTURE_NOW_S - 10), REASON_NONE);
     assert_int_equal(reason_at(f, FIXTURE_NOW_S + 9), REASON_NONE);
-    assert_int_equal(reason_at(f, FIXTURE_NOW_S + 10), REASON_COLLATERAL);
+    assert_int_equal(reason_at(f, FIXTURE_NOW_S + 10), REASON_COLLATERAL_EXPIRED);
 }
 
 static void refuses_evidence_without_collateral(void **state)

@@ -397,6 +397,39 @@ static void dates_beyond_2049_come_back_whole(void **state)
     assert_int_equal(claims.not_after_s, 253402300799);
 }
 
+static void the_hosts_are_named_beside_localhost(void **state)
+{
+    struct fixture *f = *state;
+    struct p256_public key = p256_key_public(f->leaf_key);
+    struct certificate_host hosts[CERTIFICATE_HOST_COUNT_MAX];
+    memset(hosts, 0, sizeof hosts);
+    for (size_t i = 0; i < CERTIFICATE_HOST_COUNT_MAX; i++) {
+        // The longest there are: two labels, of 63 and 62 letters, behind each other.
+        memset(hosts[i].name, 'a' + (int)i, CERTIFICATE_HOST_BYTES - 1);
+        hosts[i].name[63] = '.';
+        hosts[i].name[126] = '\0';
+        assert_true(certificate_host_is_sound(&hosts[i]));
+    }
+    memcpy(hosts[0].name, "a.example", 10);
+    memcpy(hosts[1].name, "10.1.2.3", 9);
+    memcpy(hosts[2].name, "2001:db8::1", 12);
+    f->claims.hosts = hosts;
+    f->claims.host_count = CERTIFICATE_HOST_COUNT_MAX;
+    assert_int_equal(certificate_leaf(&f->leaf, f->root_key, &key, &f->claims), STATUS_OK);
+    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&f->root), NOW_S), STATUS_OK);
+    const uint8_t *at = f->leaf.bytes;
+    X509 *leaf = d2i_X509(NULL, &at, (long)f->leaf.length);
+    assert_int_equal(X509_check_host(leaf, "localhost", 0, 0, NULL), 1);
+    assert_int_equal(X509_check_host(leaf, "a.example", 0, 0, NULL), 1);
+    assert_int_equal(X509_check_host(leaf, hosts[7].name, 0, 0, NULL), 1);
+    assert_int_equal(X509_check_host(leaf, "b.example", 0, 0, NULL), 0);
+    assert_int_equal(X509_check_host(leaf, "x.a.example", 0, 0, NULL), 0);
+    assert_int_equal(X509_check_ip_asc(leaf, "10.1.2.3", 0), 1);
+    assert_int_equal(X509_check_ip_asc(leaf, "2001:db8::1", 0), 1);
+    assert_int_equal(X509_check_ip_asc(leaf, "10.1.2.4", 0), 0);
+    X509_free(leaf);
+}
+
 static void pem_comes_back_as_the_same_der(void **state)
 {
     struct fixture *f = *state;
@@ -449,6 +482,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_scalar_of_one_is_the_generator, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_to_certify_a_point_off_the_curve, setup, teardown),
         cmocka_unit_test_setup_teardown(dates_beyond_2049_come_back_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_hosts_are_named_beside_localhost, setup, teardown),
         cmocka_unit_test_setup_teardown(pem_comes_back_as_the_same_der, setup, teardown),
     };
     crypto_init();

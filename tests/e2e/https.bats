@@ -148,3 +148,30 @@ raw() { python3 "$BATS_TEST_DIRNAME/raw_http.py" "$app" "$1"; }
 @test "what can be read in two ways is refused" {
     raw ambiguous
 }
+
+@test "certificates name the hosts that the owner names, from the next one on" {
+    local app=$BATS_TEST_TMPDIR/app up=  # another than this file's
+    paranoid init "$app" --name hosts --host paranoid.example,127.8.9.1 >/dev/null
+    for wrong in '*.example' 'a,,b' 'a..b' '1.2.3'; do
+        run paranoid init "$BATS_TEST_TMPDIR/wrong" --host "$wrong"
+        [ "$status" = 2 ]
+    done
+    up_log=$app.log
+    start_app --workers 1
+    ask() { curl -sS --noproxy '*' --cacert "$app/tls-root.pem" --resolve "$1:$2:127.0.0.1" "https://$1:$2/healthz"; }
+    ask paranoid.example "$(worker_port 0)"
+    ask localhost "$(worker_port 0)"
+    run ask other.example "$(worker_port 0)"
+    [ "$status" -ne 0 ]
+    # A worker that joins after the policy was published has a certificate by the new one.
+    sed -i 's/"paranoid.example"/"other.example"/' "$app/policy.json"
+    paranoid policy publish --app "$app"
+    before=$(enclave_pid worker 0)
+    kill -9 "$before"
+    is_replaced() { enclaves | grep -q "^worker 0 ready" && [ "$(enclave_pid worker 0)" != "$before" ]; }
+    until_true 30 is_replaced
+    ask other.example "$(worker_port 0)"
+    run ask paranoid.example "$(worker_port 0)"
+    [ "$status" -ne 0 ]
+    kill_app
+}

@@ -74,13 +74,39 @@ for f in json.load(open(sys.argv[1])):
     [ "$status" = 0 ]
     grep -q '^note tee: simulated: no /dev/attestation' <<<"$output"
     grep -q '^ok worker, simulated: would be admitted: tee=simulated UpToDate' <<<"$output"
-    grep -q '^ok collateral, simulated: in force until 20' <<<"$output"
+    grep -q '^ok collateral, simulated: good until 20' <<<"$output"
     for tee in tdx sev-snp sgx; do
         run findings "$tee"
         echo "$output"
         grep -q "^ok tee: $tee, by " <<<"$output"
         grep -q '^note worker, hardware: would be refused (chain): .*| remedy' <<<"$output"
     done
+}
+
+@test "doctor says when the collateral is about to end, and what then would be refused" {
+    # The vendor's statement is an hour old, and the policy takes it for 30 days.
+    ahead() {  # DAYS: what doctor says then
+        LD_PRELOAD="$tools/clock.so" PARANOID_CLOCK_AHEAD_S=$(($1 * 86400)) run paranoid doctor --app "$app"
+        echo "$output"
+    }
+    ahead 20
+    [ "$status" = 0 ]
+    [[ $output == *"ok    collateral, simulated"*"good until"* ]]
+    ahead 24
+    [ "$status" = 0 ]
+    [[ $output == *"note  collateral, simulated"*"good only until"* ]]
+    [[ $output == *"'paranoid up' has the simulated vendor state it anew"* ]]
+    ahead 31
+    [ "$status" = 1 ]
+    [[ $output == *"bad   leader, simulated"*"would be refused (collateral)"*"older than 30 days"* ]]
+    ahead 400
+    [ "$status" = 1 ]
+    [[ $output == *"bad   worker, simulated"*"would be refused (collateral_expired)"* ]]
+    # A policy that takes it for longer is asked for longer.
+    sed -i 's/"max_collateral_age_days": 30/"max_collateral_age_days": 300/' "$app/policy.json"
+    ahead 31
+    [ "$status" = 0 ]
+    [[ $output == *"ok    collateral, simulated"*"good until"* ]]
 }
 
 @test "doctor says what is bad when no way is open, with a remedy each" {
