@@ -1,11 +1,13 @@
 #include "bench/e2e/running.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -13,7 +15,7 @@
 
 #include "base/check.h"
 
-enum { READY_MS_MAX = 120 * 1000 };
+enum { READY_MS_MAX = 120 * 1000, KILLED_MAX = 16 };
 
 extern char **environ;
 
@@ -119,8 +121,25 @@ void running_down(struct running *running)
     service_release(&running->service);
 }
 
+/* ---- its sudden end ---- */
+
+struct killed {
+    int fds[KILLED_MAX];
+    size_t count;
+};
+
+static void kill_one(struct killed *killed, pid_t pid)
+{
+    CHECK(pid > 1 && killed->count < KILLED_MAX);
+    int fd = pidfd_open(pid, 0);
+    if (fd >= 0) {
+        (void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
+        killed->fds[killed->count++] = fd;
+    }
+}
+
 /* Kill what a list in GET /status names. */
-static void kill_listed(const json_t *status, const char *list)
+static void kill_listed(struct killed *killed, const json_t *status, const char *list)
 {
     size_t index;
     json_t *process;
@@ -128,23 +147,34 @@ static void kill_listed(const json_t *status, const char *list)
     {
         pid_t pid = (pid_t)json_integer_value(json_object_get(process, "pid"));
         if (pid > 1) {
-            kill(pid, SIGKILL);
+            kill_one(killed, pid);
         }
+    }
+}
+
+/* Until they are gone, and their locks with them. */
+static void await_killed(struct killed *killed)
+{
+    for (size_t i = 0; i < killed->count; i++) {
+        struct pollfd end = {.fd = killed->fds[i], .events = POLLIN};
+        CHECK(poll(&end, 1, READY_MS_MAX) == 1);
+        close(killed->fds[i]);
     }
 }
 
 void running_kill(struct running *running)
 {
+    struct killed killed = {.count = 0};
     char path[RUNNING_PATH_BYTES];
     int how;
     json_t *status = service_host_page(running->service.ports, "/status");
-    pid_t host = (pid_t)json_integer_value(json_object_get(running->service.ports, "pid"));
-    CHECK(status != NULL && host > 1);
-    kill(running->up, SIGKILL);
-    kill(host, SIGKILL);
-    kill_listed(status, "stores");
-    kill_listed(status, "enclaves");
+    CHECK(status != NULL);
+    kill_one(&killed, running->up);
+    kill_one(&killed, (pid_t)json_integer_value(json_object_get(running->service.ports, "pid")));
+    kill_listed(&killed, status, "stores");
+    kill_listed(&killed, status, "enclaves");
     CHECK(waitpid(running->up, &how, 0) == running->up);
+    await_killed(&killed);
     json_decref(status);
     service_release(&running->service);
     // It would speak of ports that nobody listens at.
