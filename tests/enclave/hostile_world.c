@@ -561,7 +561,7 @@ void hostile_ask(struct hostile_world *world, struct hostile_client *client, con
              "%s %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
              "Content-Length: %zu\r\n\r\n",
              method, path, world->token, body_bytes);
-    uint64_t end_ms = now_ms() + 10000;
+    uint64_t end_ms = now_ms() + HOSTILE_LOST_MS;
     while (SSL_do_handshake(client->ssl) != 1 && !client->is_closed && now_ms() < end_ms &&
            world->guests[HOSTILE_WORKER].is_alive) {
         if (!hostile_pump(world)) {
