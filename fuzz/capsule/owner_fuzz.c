@@ -1,8 +1,8 @@
 /* fuzz/capsule/owner_fuzz.c */
 
 /*
- * What the owner signs: GENESIS, TERM, POLICY, FUNCTION and REVOKE. The first byte
- * chooses; then JSON up to a NUL, then the payload. Signed with a key of the
+ * What the owner signs: GENESIS, TERM, POLICY, FUNCTION, REVOKE, and its words on keepers and
+ * stores. The first byte chooses; then JSON up to a NUL, then the payload. Signed with a key of the
  * fuzzer's, so that the JSON is read; what is read encodes to something that
  * reads the same and encodes to the same bytes.
  */
@@ -14,6 +14,7 @@
 #include "capsule/function.h"
 #include "capsule/genesis.h"
 #include "capsule/revoke.h"
+#include "capsule/stores.h"
 #include "capsule/term.h"
 #include "crypto/crypto.h"
 
@@ -83,13 +84,25 @@ static enum status again_delegation(struct buffer *again, struct bytes body)
     return status == STATUS_OK ? delegation_encode(again, &delegation, owner) : status;
 }
 
+static enum status again_stores(struct buffer *again, struct bytes body)
+{
+    struct genesis genesis = {.owner = owner_public, .capsule = CAPSULE};
+    struct stores stores;
+    enum status status = stores_decode(&stores, body, &genesis);
+    return status == STATUS_OK ? stores_encode(again, &stores, owner) : status;
+}
+
 static const struct {
     enum record_type type;
     enum status (*again)(struct buffer *again, struct bytes body);
 } KINDS[] = {
-    {RECORD_GENESIS, again_genesis}, {RECORD_TERM, again_term},
-    {RECORD_POLICY, again_policy},   {RECORD_FUNCTION, again_function},
-    {RECORD_REVOKE, again_revoke},   {(enum record_type)DELEGATION_TYPE, again_delegation},
+    {RECORD_GENESIS, again_genesis},
+    {RECORD_TERM, again_term},
+    {RECORD_POLICY, again_policy},
+    {RECORD_FUNCTION, again_function},
+    {RECORD_REVOKE, again_revoke},
+    {(enum record_type)DELEGATION_TYPE, again_delegation},
+    {(enum record_type)STORES_TYPE, again_stores},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)

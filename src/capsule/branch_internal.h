@@ -75,6 +75,7 @@ struct branch {
     // beyond closing its predecessors.
     uint64_t term_sequence;
     bool has_begun;
+    uint16_t statement;  // on the stores: its number among the capsule's, from 1; 0: the GENESIS's
 
     // While one SYNC is examined: which, and the stores that hold the head it lists.
     uint64_t examined_by;

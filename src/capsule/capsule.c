@@ -57,6 +57,7 @@ enum status capsule_new(struct capsule **capsule, struct bytes genesis_body)
         capsule_free(made);
         return status;
     }
+    stores_of_genesis(&made->first_stores, &made->genesis);
     made->policy_version = 1;
     *capsule = made;
     return STATUS_OK;
@@ -71,6 +72,7 @@ void capsule_free(struct capsule *capsule)
         branch_release(&capsule->branches[i]);
     }
     free(capsule->branches);
+    capsule_stores_release(capsule);
     free(capsule->gone);
     lookup_release(&capsule->gone_by_id);
     free(capsule->syncs);

@@ -11,6 +11,7 @@
 #include "capsule/genesis.h"
 #include "capsule/member.h"
 #include "capsule/record.h"
+#include "capsule/stores.h"
 #include "capsule/sync.h"
 #include "capsule/term.h"
 #include "capsule/writer.h"
@@ -40,7 +41,9 @@
  *     is one more than that SYNC's. A SYNC's own epoch, time, lamport and floor do not fall;
  *     other records of a leader carry one more than the epoch of the newest SYNC (its TERM and
  *     the CLOSE of its predecessor: at least one more than the epoch its TERM names).
- *  8. What a SYNC lists, W stores have signed to hold; what a CLOSE cuts, R stores have fenced.
+ *  8. What a SYNC lists, W stores have signed to hold; what a CLOSE cuts, R stores have fenced: of
+ *     those that the TERM of its leader names, and a branch of an earlier term also of those
+ *     before. A leader follows one whose stores are among these, and no newer word of the owner's.
  *  9. The MANIFEST that SYNCs name is one that W stores hold, and it only moves on: along the
  * branch of one compactor, then to a compactor admitted later.
  * 10. A PRUNE rests on the MANIFEST in effect, names only what a SYNC or a CLOSE has named before,
@@ -208,6 +211,9 @@ uint64_t capsule_policy_version(const struct capsule *capsule);
 struct bytes capsule_policy(const struct capsule *capsule);  // the policy in force; owned
 /* The body of the POLICY record it is from; empty while the GENESIS's is in force. Owned. */
 struct bytes capsule_policy_body(const struct capsule *capsule);
+
+/* The stores that count in the highest term. Valid until the next capsule_accept…(). */
+const struct stores *capsule_stores(const struct capsule *capsule);
 
 /* The key epoch in force after the newest SYNC; 1 before the first. */
 uint32_t capsule_key_epoch(const struct capsule *capsule);

@@ -10,6 +10,7 @@
 #include "capsule/branch_internal.h"
 #include "capsule/capsule.h"
 #include "capsule/lookup_internal.h"
+#include "capsule/stores.h"
 
 /* The GENESIS record, until its leader's TERM says whose it is. */
 struct capsule_pending {
@@ -19,9 +20,20 @@ struct capsule_pending {
     struct signature signature;
 };
 
+/* What the owner says in TERMs of the stores that count. */
+struct capsule_statement {
+    struct buffer bytes;
+    struct stores stores;
+};
+
+enum { CAPSULE_STATEMENTS_MAX = 4096 };
+
 struct capsule {
     struct buffer genesis_body;
     struct genesis genesis;  // borrows from genesis_body
+    struct stores first_stores;
+    struct capsule_statement **statements;  // each different one once
+    size_t statement_count;
     struct capsule_pending pending;
 
     struct branch *branches;
@@ -97,6 +109,16 @@ bool capsule_term_is_begun_by(const struct capsule *capsule, const struct branch
 /* Whether the leader may write this now: its predecessors are complete, its epoch is right. */
 MUST_CHECK enum status capsule_term_verify(struct capsule *capsule, const struct branch *leader,
                                            const struct record *record);
+
+/* capsule_stores.c: the stores that count for what this leader writes. */
+const struct stores *capsule_stores_of(const struct capsule *capsule, const struct branch *leader);
+/*
+ * The number of these bytes of a TERM among the statements; 0: they are none. STATUS_MALFORMED,
+ * STATUS_FORGED: not the owner's; STATUS_FULL, STATUS_NO_MEMORY. On failure nothing changed.
+ */
+MUST_CHECK enum status capsule_stores_add(struct capsule *capsule, struct bytes bytes,
+                                          uint16_t *statement);
+void capsule_stores_release(struct capsule *capsule);
 
 /*
  * Handlers: judge a record by its content, after its place and its signature

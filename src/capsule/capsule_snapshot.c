@@ -11,7 +11,7 @@
 #include "capsule/writer_internal.h"
 
 /* The layout: docs/format/snapshot.md. */
-#define SNAPSHOT_MAGIC 0x324e5350u
+#define SNAPSHOT_MAGIC 0x334e5350u
 
 enum {
     KIND_WHOLE = 1,
@@ -80,12 +80,12 @@ static size_t first_sync(const struct capsule *capsule, bool is_whole)
 }
 
 static enum status encode_header(struct buffer *target, const struct capsule *capsule, uint8_t kind,
-                                 size_t sync_count, uint64_t forgotten_epoch)
+                                 uint64_t forgotten_epoch)
 {
     struct encoder out;
     struct bytes policy = capsule_policy_body(capsule);
     enum status status = encoder_begin(
-        &out, target, HEADER_BYTES + 8 + 4 + policy.length + 8 + 8 + 8 + 2 * BRANCH_HEAD_BYTES + 4);
+        &out, target, HEADER_BYTES + 8 + 4 + policy.length + 8 + 8 + 8 + 2 * BRANCH_HEAD_BYTES);
     if (status != STATUS_OK) {
         return status;
     }
@@ -99,7 +99,38 @@ static enum status encode_header(struct buffer *target, const struct capsule *ca
     encoder_u64(&out, capsule->revoke_epoch);
     writer_head_encode(&out, &capsule->manifest);
     writer_head_encode(&out, &capsule->manifest_before);
-    encoder_u32(&out, (uint32_t)sync_count);
+    encoder_finish(&out, target);
+    return STATUS_OK;
+}
+
+static enum status encode_count(struct buffer *target, size_t count)
+{
+    struct encoder out;
+    enum status status = encoder_begin(&out, target, 4);
+    if (status == STATUS_OK) {
+        encoder_u32(&out, (uint32_t)count);
+        encoder_finish(&out, target);
+    }
+    return status;
+}
+
+static enum status encode_statements(struct buffer *target, const struct capsule *capsule)
+{
+    size_t bytes = 4;
+    for (size_t i = 0; i < capsule->statement_count; i++) {
+        bytes += 4 + capsule->statements[i]->bytes.length;
+    }
+    struct encoder out;
+    enum status status = encoder_begin(&out, target, bytes);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    encoder_u32(&out, (uint32_t)capsule->statement_count);
+    for (size_t i = 0; i < capsule->statement_count; i++) {
+        struct bytes statement = buffer_bytes(&capsule->statements[i]->bytes);
+        encoder_u32(&out, (uint32_t)statement.length);
+        encoder_bytes(&out, statement.at, statement.length);
+    }
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -145,7 +176,7 @@ static enum status encode_branch(struct buffer *target, const struct capsule *ca
     encoder_bytes(&out, member->key.bytes, sizeof member->key.bytes);
     encoder_u8(&out, (uint8_t)member->role);
     encoder_u8(&out, (uint8_t)flags);
-    encoder_u16(&out, 0);
+    encoder_u16(&out, branch->statement);
     encoder_u64(&out, member->term);
     encoder_bytes(&out, member->admitted_by.bytes, HASH_BYTES);
     encoder_u64(&out, member->admitted_sequence);
@@ -295,18 +326,19 @@ static enum status encode(struct buffer *target, const struct capsule *capsule, 
     for (size_t i = 0; i < capsule->branch_count; i++) {
         kept += is_kept(capsule, &capsule->branches[i], is_whole, more) ? 1 : 0;
     }
-    enum status status = encode_header(target, capsule, is_whole ? KIND_WHOLE : KIND_JOINED,
-                                       capsule->sync_count - first, forgotten_epoch);
+    enum status status =
+        encode_header(target, capsule, is_whole ? KIND_WHOLE : KIND_JOINED, forgotten_epoch);
+    if (status == STATUS_OK) {
+        status = encode_statements(target, capsule);
+    }
+    if (status == STATUS_OK) {
+        status = encode_count(target, capsule->sync_count - first);
+    }
     for (size_t i = first; i < capsule->sync_count && status == STATUS_OK; i++) {
         status = encode_sync(target, &capsule->syncs[i]);
     }
-    struct encoder out;
     if (status == STATUS_OK) {
-        status = encoder_begin(&out, target, 4);
-    }
-    if (status == STATUS_OK) {
-        encoder_u32(&out, kept);
-        encoder_finish(&out, target);
+        status = encode_count(target, kept);
     }
     for (size_t i = 0; i < capsule->branch_count && status == STATUS_OK; i++) {
         const struct branch *branch = &capsule->branches[i];
@@ -386,6 +418,23 @@ static enum status decode_header(struct capsule *capsule, struct cursor *in, boo
     bool is_named =
         capsule->policy_version == policy_version && (policy_version == 1) == (policy.length == 0);
     return status == STATUS_OK && !is_named ? STATUS_MALFORMED : status;
+}
+
+/* What the owner says of the stores: believed for its signature alone, each different one once. */
+static enum status decode_statements(struct capsule *capsule, struct cursor *in)
+{
+    uint32_t count = cursor_u32(in);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t length = cursor_u32(in);
+        struct bytes bytes = cursor_bytes(in, length);
+        uint16_t statement = 0;
+        enum status status =
+            in->failed ? STATUS_MALFORMED : capsule_stores_add(capsule, bytes, &statement);
+        if (status != STATUS_OK || statement != i + 1) {
+            return status == STATUS_NO_MEMORY ? status : STATUS_MALFORMED;
+        }
+    }
+    return in->failed ? STATUS_MALFORMED : STATUS_OK;
 }
 
 /* Epochs rise; time, lamport and floor do not fall. */
@@ -565,7 +614,7 @@ static enum status decode_branch(struct capsule *capsule, struct cursor *in, boo
     cursor_copy(in, member->key.bytes, sizeof member->key.bytes);
     member->role = (enum member_role)cursor_u8(in);
     uint8_t flags = cursor_u8(in);
-    uint16_t reserved = cursor_u16(in);
+    read.statement = cursor_u16(in);
     member->term = cursor_u64(in);
     cursor_copy(in, member->admitted_by.bytes, HASH_BYTES);
     member->admitted_sequence = cursor_u64(in);
@@ -592,7 +641,8 @@ static enum status decode_branch(struct capsule *capsule, struct cursor *in, boo
         read.covered_joined_epoch = BRANCH_JOINED_UNKNOWN;
     }
     member->id = writer_id_of(&member->key);
-    if (in->failed || flags > FLAGS_ALL || reserved != 0 ||
+    if (in->failed || flags > FLAGS_ALL || read.statement > capsule->statement_count ||
+        (read.statement > 0 && member->role != MEMBER_LEADER) ||
         !branch_is_sound(capsule, &read, is_whole) ||
         capsule_branch_find(capsule, &member->id) != NULL) {
         return STATUS_MALFORMED;
@@ -756,6 +806,9 @@ enum status capsule_snapshot_restore(struct capsule **restored, struct capsule_s
     *snapshot = (struct capsule_snapshot){.is_whole = false};
     struct cursor in = cursor_over(bytes.at, bytes.length);
     status = decode_header(capsule, &in, &snapshot->is_whole);
+    if (status == STATUS_OK) {
+        status = decode_statements(capsule, &in);
+    }
     if (status == STATUS_OK) {
         status = decode_syncs(capsule, &in);
     }

@@ -7,26 +7,40 @@
 #include "base/cursor.h"
 #include "capsule/receipt.h"
 
-/* Stores are counted as bits. */
-_Static_assert(GENESIS_STORES_MAX <= 32, "a mask has one bit for each store");
+/* Stores are counted as bits: those that count now, and above them those that did before. */
+_Static_assert(2 * GENESIS_STORES_MAX <= 32, "a mask has two bits for each store");
 
-static uint32_t mask_of(const struct genesis *genesis, const struct genesis_store *store)
+/* NULL: it is none of these. */
+static const struct genesis_store *store_find(const struct stores *stores,
+                                              const struct writer_id *id, uint32_t *mask)
 {
-    return (uint32_t)1 << (store - genesis->stores);
+    const struct genesis_store *now = genesis_store_find(&stores->now, id);
+    const struct genesis_store *former =
+        stores->has_former ? genesis_store_find(&stores->former, id) : NULL;
+    *mask = now == NULL ? 0 : (uint32_t)1 << (now - stores->now.stores);
+    if (former != NULL) {
+        *mask |= (uint32_t)1 << (GENESIS_STORES_MAX + (former - stores->former.stores));
+    }
+    return now != NULL ? now : former;
 }
 
 static uint32_t mask_count(uint32_t mask)
 {
-    return (uint32_t)__builtin_popcount(mask);
+    return (uint32_t)__builtin_popcount(mask & (((uint32_t)1 << GENESIS_STORES_MAX) - 1));
+}
+
+static uint32_t mask_count_former(uint32_t mask)
+{
+    return (uint32_t)__builtin_popcount(mask >> GENESIS_STORES_MAX);
 }
 
 /*
  * The next length-prefixed statement of a known store, its signature verified.
  * STATUS_EMPTY: there are no more.
  */
-static enum status statement_next(struct capsule *capsule, const struct record *record,
-                                  struct cursor *in, enum receipt_kind kind,
-                                  struct receipt *statement, uint32_t *mask)
+static enum status statement_next(struct capsule *capsule, const struct stores *stores,
+                                  const struct record *record, struct cursor *in,
+                                  enum receipt_kind kind, struct receipt *statement, uint32_t *mask)
 {
     if (cursor_done(in)) {
         return STATUS_EMPTY;
@@ -36,17 +50,15 @@ static enum status statement_next(struct capsule *capsule, const struct record *
     if (in->failed || receipt_decode(statement, bytes) != STATUS_OK) {
         return capsule_refuse(capsule, record, STATUS_MALFORMED, "it holds what is no receipt");
     }
-    const struct genesis *genesis = &capsule->genesis;
-    const struct genesis_store *store = genesis_store_find(genesis, &statement->store);
+    const struct genesis_store *store = store_find(stores, &statement->store, mask);
     if (store == NULL) {
         return capsule_refuse(capsule, record, STATUS_FORGED, "it rests on the unknown store %s",
                               capsule_digits_of(statement->store.bytes).text);
     }
-    if (receipt_verify(statement, kind, &genesis->capsule, &store->key) != STATUS_OK) {
+    if (receipt_verify(statement, kind, &capsule->genesis.capsule, &store->key) != STATUS_OK) {
         return capsule_refuse(capsule, record, STATUS_FORGED,
                               "the signature of store '%s' does not verify", store->name);
     }
-    *mask = mask_of(genesis, store);
     return STATUS_OK;
 }
 
@@ -223,14 +235,15 @@ static void note_receipt(struct capsule *capsule, const struct branch_head *held
     }
 }
 
-static enum status note_receipts(struct capsule *capsule, const struct record *record,
-                                 const struct sync_body *body)
+static enum status note_receipts(struct capsule *capsule, const struct stores *stores,
+                                 const struct record *record, const struct sync_body *body)
 {
     struct cursor in = cursor_over(body->receipts.at, body->receipts.length);
     for (;;) {
         struct receipt receipt;
         uint32_t mask;
-        enum status status = statement_next(capsule, record, &in, RECEIPT_DURABLE, &receipt, &mask);
+        enum status status =
+            statement_next(capsule, stores, record, &in, RECEIPT_DURABLE, &receipt, &mask);
         if (status != STATUS_OK) {
             return status == STATUS_EMPTY ? STATUS_OK : status;
         }
@@ -246,22 +259,23 @@ static enum status note_receipts(struct capsule *capsule, const struct record *r
 }
 
 /* Every listed head is held by W stores. */
-static enum status verify_receipts(struct capsule *capsule, const struct record *record,
-                                   const struct sync_body *body)
+static enum status verify_receipts(struct capsule *capsule, const struct branch *leader,
+                                   const struct record *record, const struct sync_body *body)
 {
-    enum status status = note_receipts(capsule, record, body);
+    const struct stores *stores = capsule_stores_of(capsule, leader);
+    enum status status = note_receipts(capsule, stores, record, body);
     for (uint32_t i = 0; i < body->head_count && status == STATUS_OK; i++) {
         struct sync_head listed = sync_head_at(body, i);
         const struct branch *branch = capsule_branch_find(capsule, &listed.branch.writer);
         // What an earlier SYNC or a CLOSE named, receipts or fences have proven already.
         bool is_proven = listed.branch.head.sequence == branch->covered.sequence;
         uint32_t store_count = mask_count(branch->examined_stores);
-        if (!is_proven && store_count < capsule->genesis.receipt_count) {
+        if (!is_proven && store_count < stores->now.receipt_count) {
             status = capsule_refuse(capsule, record, STATUS_FORGED,
                                     "receipts of %" PRIu32 " stores cover %s/%" PRIu64 ", %" PRIu32
                                     " must",
                                     store_count, capsule_digits_of(branch->member.id.bytes).text,
-                                    listed.branch.head.sequence, capsule->genesis.receipt_count);
+                                    listed.branch.head.sequence, stores->now.receipt_count);
         }
     }
     return status;
@@ -316,7 +330,7 @@ enum status capsule_sync_apply(struct capsule *capsule, struct branch *leader,
         status = verify_listings(capsule, leader, record, &body);
     }
     if (status == STATUS_OK) {
-        status = verify_receipts(capsule, record, &body);
+        status = verify_receipts(capsule, leader, record, &body);
     }
     if (status == STATUS_OK) {
         status = capsule_prune_verify_manifest(capsule, record, &body.manifest);
@@ -395,15 +409,18 @@ static enum status verify_fence(struct capsule *capsule, const struct record *re
 
 /* R stores take nothing more: any R and any W stores, less the f that may lie, have one in common.
  */
-static enum status verify_fences(struct capsule *capsule, const struct record *record,
+static enum status verify_fences(struct capsule *capsule, const struct branch *leader,
+                                 const struct branch *target, const struct record *record,
                                  const struct sync_close *body)
 {
+    const struct stores *stores = capsule_stores_of(capsule, leader);
     struct cursor in = cursor_over(body->fences.at, body->fences.length);
-    uint32_t stores = 0;
+    uint32_t fenced = 0;
     for (;;) {
         struct receipt fence;
         uint32_t mask;
-        enum status status = statement_next(capsule, record, &in, RECEIPT_FENCE, &fence, &mask);
+        enum status status =
+            statement_next(capsule, stores, record, &in, RECEIPT_FENCE, &fence, &mask);
         if (status == STATUS_EMPTY) {
             break;
         }
@@ -413,14 +430,24 @@ static enum status verify_fences(struct capsule *capsule, const struct record *r
         if (status != STATUS_OK) {
             return status;
         }
-        stores |= mask;
+        fenced |= mask;
     }
-    const struct genesis *genesis = &capsule->genesis;
-    uint32_t needed = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
-    if (mask_count(stores) < needed) {
+    uint32_t needed = genesis_answer_count(&stores->now);
+    if (mask_count(fenced) < needed) {
         return capsule_refuse(capsule, record, STATUS_FORGED,
                               "%" PRIu32 " stores have fenced the branch, %" PRIu32 " must",
-                              mask_count(stores), needed);
+                              mask_count(fenced), needed);
+    }
+    // What a branch of an earlier term wrote may have counted by the stores before.
+    if (stores->has_former && target->member.term < leader->member.term) {
+        needed = genesis_answer_count(&stores->former);
+        if (mask_count_former(fenced) < needed) {
+            return capsule_refuse(capsule, record, STATUS_FORGED,
+                                  "%" PRIu32
+                                  " stores of the former set have fenced the branch, "
+                                  "%" PRIu32 " must",
+                                  mask_count_former(fenced), needed);
+        }
     }
     return STATUS_OK;
 }
@@ -450,6 +477,11 @@ static enum status verify_target(struct capsule *capsule, const struct branch *l
     if (member->role == MEMBER_LEADER && member->term >= leader->member.term) {
         return capsule_refuse(capsule, record, STATUS_DENIED,
                               "the leader %s is no predecessor of this one", writer.text);
+    }
+    if (member->role == MEMBER_LEADER && !stores_may_follow(capsule_stores_of(capsule, leader),
+                                                            capsule_stores_of(capsule, target))) {
+        return capsule_refuse(capsule, record, STATUS_DENIED,
+                              "the stores of its term do not follow those of %s", writer.text);
     }
     if (reason == SYNC_CLOSE_REVOKED && member->revoked_epoch == 0) {
         return capsule_refuse(capsule, record, STATUS_FORGED, "the owner has not revoked %s",
@@ -482,7 +514,7 @@ enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *lea
         status = verify_head(capsule, record, target, &body.cut.head);
     }
     if (status == STATUS_OK) {
-        status = verify_fences(capsule, record, &body);
+        status = verify_fences(capsule, leader, target, record, &body);
     }
     if (status != STATUS_OK) {
         return status;

@@ -114,11 +114,18 @@ enum status capsule_term_accept(struct capsule *capsule, const struct record *re
                               record->epoch, term.sync_epoch);
     }
 
+    uint16_t statement;
+    status = capsule_stores_add(capsule, term.stores, &statement);
+    if (status != STATUS_OK) {
+        return capsule_refuse(capsule, record, status,
+                              "what it says of the stores is not the owner's word");
+    }
     struct branch *branch;
     status = capsule_branch_add(capsule, &branch, &leader);
     if (status != STATUS_OK) {
         return capsule_refuse(capsule, record, status, "no room for another leader");
     }
+    branch->statement = statement;
     branch->member.key = term.leader;
     branch->member.role = MEMBER_LEADER;
     branch->member.term = term.number;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "capsule/owner_internal.h"
+#include "capsule/genesis_internal.h"
 
 static const char GENESIS_SUITE[] = "paranoid-1";
 enum { GENESIS_VERSION = 1 };
@@ -29,7 +29,7 @@ static bool stores_are_distinct(const struct genesis *genesis)
     return true;
 }
 
-static bool is_sound(const struct genesis *genesis)
+bool genesis_is_sound(const struct genesis *genesis)
 {
     if (!name_is_valid(genesis->app) || genesis->store_count < 1 ||
         genesis->store_count > GENESIS_STORES_MAX) {
@@ -46,7 +46,7 @@ static bool is_sound(const struct genesis *genesis)
            genesis->tolerated_count < genesis->receipt_count;
 }
 
-static json_t *stores_to_json(const struct genesis *genesis)
+json_t *genesis_stores_to_json(const struct genesis *genesis)
 {
     json_t *stores = json_array();
     for (uint32_t i = 0; stores != NULL && i < genesis->store_count; i++) {
@@ -65,16 +65,16 @@ static json_t *stores_to_json(const struct genesis *genesis)
 enum status genesis_encode(struct buffer *body, const struct genesis *genesis, struct bytes policy,
                            const struct sign_key *owner)
 {
-    CHECK(is_sound(genesis));
+    CHECK(genesis_is_sound(genesis));
     json_t *object = json_pack(
         "{s:s, s:o, s:i, s:o, s:s, s:i, s:i}", "app", genesis->app, "owner",
         owner_json_from_hex(genesis->owner.bytes, sizeof genesis->owner.bytes), "receipts",
-        (int)genesis->receipt_count, "stores", stores_to_json(genesis), "suite", GENESIS_SUITE,
-        "tolerated", (int)genesis->tolerated_count, "version", GENESIS_VERSION);
+        (int)genesis->receipt_count, "stores", genesis_stores_to_json(genesis), "suite",
+        GENESIS_SUITE, "tolerated", (int)genesis->tolerated_count, "version", GENESIS_VERSION);
     return owner_encode_json(body, RECORD_GENESIS, object, policy, owner);
 }
 
-/* Copy a name that is short enough; an empty one is refused by is_sound(). */
+/* Copy a name that is short enough; an empty one is refused by genesis_is_sound(). */
 static void name_copy(char target[GENESIS_NAME_BYTES_MAX], const char *name)
 {
     size_t length = strlen(name);
@@ -92,7 +92,7 @@ static bool store_from_json(struct genesis_store *store, json_t *object)
     return owner_json_done(&in);
 }
 
-static bool stores_from_json(struct genesis *genesis, json_t *stores)
+bool genesis_stores_from_json(struct genesis *genesis, json_t *stores)
 {
     size_t count = json_array_size(stores);  // 0 for what is no array
     if (count < 1 || count > GENESIS_STORES_MAX) {
@@ -107,9 +107,10 @@ static bool stores_from_json(struct genesis *genesis, json_t *stores)
     return true;
 }
 
-/* Values that do not fit are refused by is_sound(): none of them exceeds the number of stores. */
-static uint32_t count_from(uint64_t value)
+uint32_t genesis_count_from_json(struct owner_json *in, const char *name)
 {
+    uint64_t value = owner_json_u64(in, name);
+    // None that is sound exceeds the number of stores.
     return value > GENESIS_STORES_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
@@ -118,13 +119,14 @@ static bool genesis_from_json(struct genesis *genesis, json_t *object)
     struct owner_json in = owner_json_over(object);
     name_copy(genesis->app, owner_json_text(&in, "app"));
     owner_json_hex(&in, "owner", genesis->owner.bytes, sizeof genesis->owner.bytes);
-    genesis->receipt_count = count_from(owner_json_u64(&in, "receipts"));
-    genesis->tolerated_count = count_from(owner_json_u64(&in, "tolerated"));
+    genesis->receipt_count = genesis_count_from_json(&in, "receipts");
+    genesis->tolerated_count = genesis_count_from_json(&in, "tolerated");
     const char *suite = owner_json_text(&in, "suite");
     uint64_t version = owner_json_u64(&in, "version");
     json_t *stores = owner_json_member(&in, "stores");
     return owner_json_done(&in) && strcmp(suite, GENESIS_SUITE) == 0 &&
-           version == GENESIS_VERSION && stores_from_json(genesis, stores) && is_sound(genesis);
+           version == GENESIS_VERSION && genesis_stores_from_json(genesis, stores) &&
+           genesis_is_sound(genesis);
 }
 
 enum status genesis_decode(struct genesis *genesis, struct bytes body)
@@ -152,9 +154,14 @@ enum status genesis_decode(struct genesis *genesis, struct bytes body)
     return STATUS_OK;
 }
 
+uint32_t genesis_answer_count(const struct genesis *genesis)
+{
+    return genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+}
+
 uint32_t genesis_refill_count(const struct genesis *genesis)
 {
-    uint32_t count = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+    uint32_t count = genesis_answer_count(genesis);
     uint32_t other_count = genesis->store_count - 1;
     count = count < genesis->receipt_count ? genesis->receipt_count : count;
     return count < other_count ? count : other_count;

@@ -44,6 +44,9 @@ MUST_CHECK enum status genesis_encode(struct buffer *body, const struct genesis 
  */
 MUST_CHECK enum status genesis_decode(struct genesis *genesis, struct bytes body);
 
+/* R = N - W + 1 + f: so many stores have to answer to end a branch, or a term. */
+uint32_t genesis_answer_count(const struct genesis *genesis);
+
 /*
  * How many others must say what they hold before a store that lost its disk knows again what it may
  * have signed: of W stores that hold a record and it was one of, one of any N-W+1+f others is one,

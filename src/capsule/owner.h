@@ -11,7 +11,7 @@
 #include "crypto/sign.h"
 
 /*
- * What the owner signs (GENESIS, TERM, POLICY, FUNCTION, REVOKE):
+ * What the owner signs (GENESIS, TERM, POLICY, FUNCTION, REVOKE, and words that stand in a TERM):
  *
  *     4   json_bytes, at most 64 KiB
  *         JSON, an object

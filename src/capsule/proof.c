@@ -31,12 +31,13 @@ static enum status runs_append(struct buffer *target, const struct bytes *runs, 
 
 /* What one store has signed about one branch. */
 struct statement {
-    uint32_t store;  // index in the GENESIS
+    uint32_t store;  // index among those that count
     uint64_t term;
     struct head head;
 };
 
-/* Read and verify the next statement of this kind. STATUS_EMPTY: it does not name the branch. */
+/* Read and verify the next statement of this kind. STATUS_EMPTY: it does not name the branch;
+ * STATUS_NOT_FOUND: no store that counts has signed it. */
 static enum status statement_next(struct statement *statement, struct cursor *in,
                                   enum receipt_kind kind, const struct genesis *genesis,
                                   const struct writer_id *writer)
@@ -48,7 +49,7 @@ static enum status statement_next(struct statement *statement, struct cursor *in
     }
     const struct genesis_store *store = genesis_store_find(genesis, &receipt.store);
     if (store == NULL) {
-        return STATUS_FORGED;
+        return STATUS_NOT_FOUND;
     }
     status = receipt_verify(&receipt, kind, &genesis->capsule, &store->key);
     for (uint32_t i = 0; status == STATUS_OK && i < receipt.head_count; i++) {
@@ -81,9 +82,9 @@ static bool holds_sync(const struct head *head, const struct record *sync)
 }
 
 /* W different stores, each up to the SYNC or further. */
-static enum status verify_receipts(struct proof_warrant *warrant, struct bytes receipts,
-                                   const struct genesis *genesis)
+static enum status verify_receipts(struct proof_warrant *warrant, struct bytes receipts)
 {
+    const struct genesis *genesis = &warrant->stores.now;
     uint32_t count = 0;
     struct cursor in = cursor_over(receipts.at, receipts.length);
     while (in.left > 0) {
@@ -94,7 +95,7 @@ static enum status verify_receipts(struct proof_warrant *warrant, struct bytes r
             continue;
         }
         if (status != STATUS_OK) {
-            return status;
+            return status == STATUS_NOT_FOUND ? STATUS_FORGED : status;
         }
         if (!holds_sync(&held.head, &warrant->sync)) {
             return STATUS_FORGED;
@@ -119,6 +120,9 @@ enum status proof_warrant_verify(struct proof_warrant *warrant, struct bytes byt
     }
     enum status status = term_decode(&warrant->term, term_body, &genesis->owner, &genesis->capsule);
     if (status == STATUS_OK) {
+        status = stores_of_term(&warrant->stores, &warrant->term, genesis);
+    }
+    if (status == STATUS_OK) {
         status = record_decode(&warrant->sync, sync_record.at, sync_record.length);
     }
     if (status != STATUS_OK) {
@@ -131,7 +135,7 @@ enum status proof_warrant_verify(struct proof_warrant *warrant, struct bytes byt
         record_verify(sync, &warrant->term.leader) != STATUS_OK) {
         return STATUS_FORGED;
     }
-    return verify_receipts(warrant, receipts, genesis);
+    return verify_receipts(warrant, receipts);
 }
 
 /* ---- proofs ---- */
@@ -193,15 +197,18 @@ static enum status verify_fork(struct proof *proof, struct cursor *in)
 /* R different stores, asked in one later term, each of which holds less than the SYNC. */
 static enum status verify_fences(struct proof *proof, struct bytes fences)
 {
-    const struct genesis *genesis = &proof->genesis;
+    const struct genesis *genesis = &proof->warrant.stores.now;
     const struct record *sync = &proof->warrant.sync;
-    uint32_t needed = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+    uint32_t needed = genesis_answer_count(genesis);
     struct cursor in = cursor_over(fences.at, fences.length);
     while (in.left > 0) {
         struct statement denial;
         enum status status = statement_next(&denial, &in, RECEIPT_FENCE, genesis, &proof->writer);
+        if (status == STATUS_NOT_FOUND) {
+            continue;  // other stores may count by now: what they say is beside the point
+        }
         if (status != STATUS_OK) {
-            return status == STATUS_EMPTY ? STATUS_FORGED : status;
+            return status == STATUS_MALFORMED ? status : STATUS_FORGED;
         }
         bool is_of_term = proof->denied_count == 0 || proof->term == denial.term;
         if (!is_of_term || denial.term <= proof->warrant.term.number ||

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "capsule/genesis.h"
 #include "capsule/record.h"
+#include "capsule/stores.h"
 #include "capsule/term.h"
 #include "capsule/writer.h"
 
@@ -37,8 +38,9 @@ enum proof_kind { PROOF_FORK = 1, PROOF_ROLLBACK = 2 };
 
 struct proof_warrant {
     struct term term;                       // of the leader that wrote the SYNC
+    struct stores stores;                   // that counted in that term
     struct record sync;                     // the record; verified
-    uint64_t terms[GENESIS_STORES_MAX];     // of each store of the GENESIS: the term it obeyed
+    uint64_t terms[GENESIS_STORES_MAX];     // of each of those: the term it obeyed
     struct head heads[GENESIS_STORES_MAX];  // what it signed to hold; sequence 0: nothing here
 };
 

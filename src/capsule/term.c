@@ -11,14 +11,34 @@ enum { LENGTH_BYTES = 4 };
 static enum status payload_encode(struct buffer *payload, const struct term *term)
 {
     struct encoder out;
-    size_t length = LENGTH_BYTES + term->delegation.length + term->evidence.length;
-    enum status status = encoder_begin(&out, payload, length);
-    if (status == STATUS_OK) {
-        encoder_run(&out, term->delegation);
-        encoder_bytes(&out, term->evidence.at, term->evidence.length);
-        encoder_finish(&out, payload);
+    size_t length = term->stores.length + term->evidence.length;
+    if (term->delegation.length > 0) {
+        length += LENGTH_BYTES + term->delegation.length;
     }
-    return status;
+    enum status status = encoder_begin(&out, payload, length);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (term->delegation.length > 0) {
+        encoder_run(&out, term->delegation);
+    }
+    encoder_bytes(&out, term->stores.at, term->stores.length);
+    encoder_bytes(&out, term->evidence.at, term->evidence.length);
+    encoder_finish(&out, payload);
+    return STATUS_OK;
+}
+
+/* What only some terms say. */
+static bool add_more(json_t *object, const struct term *term)
+{
+    bool is_added =
+        term->lost_epoch == 0 ||
+        (json_object_set_new(object, "lost", owner_json_from_hex(term->lost.bytes, HASH_BYTES)) ==
+             0 &&
+         json_object_set_new(object, "lost_epoch", owner_json_from_u64(term->lost_epoch)) == 0);
+    return is_added &&
+           (term->stores.length == 0 ||
+            json_object_set_new(object, "stores", owner_json_from_u64(term->stores.length)) == 0);
 }
 
 enum status term_encode(struct buffer *body, const struct term *term, const struct sign_key *signer)
@@ -26,8 +46,7 @@ enum status term_encode(struct buffer *body, const struct term *term, const stru
     CHECK(term->number >= 1);
     CHECK(term->lost_epoch == 0 || term->lost_epoch > term->sync_epoch);
     struct buffer payload = BUFFER_EMPTY;
-    bool is_keepers = term->delegation.length > 0;
-    enum status status = is_keepers ? payload_encode(&payload, term) : STATUS_OK;
+    enum status status = payload_encode(&payload, term);
     if (status != STATUS_OK) {
         return status;
     }
@@ -40,15 +59,11 @@ enum status term_encode(struct buffer *body, const struct term *term, const stru
                   "sync", owner_json_from_hex(term->sync.bytes, HASH_BYTES),             //
                   "sync_epoch", owner_json_from_u64(term->sync_epoch),                   //
                   "version", owner_json_from_u64(term->number));
-    if (term->lost_epoch > 0 && object != NULL &&
-        (json_object_set_new(object, "lost", owner_json_from_hex(term->lost.bytes, HASH_BYTES)) !=
-             0 ||
-         json_object_set_new(object, "lost_epoch", owner_json_from_u64(term->lost_epoch)) != 0)) {
+    if (object != NULL && !add_more(object, term)) {
         json_decref(object);
         object = NULL;
     }
-    status = owner_encode_json(body, RECORD_TERM, object,
-                               is_keepers ? buffer_bytes(&payload) : term->evidence, signer);
+    status = owner_encode_json(body, RECORD_TERM, object, buffer_bytes(&payload), signer);
     buffer_release(&payload);
     return status;
 }
@@ -77,6 +92,17 @@ static enum status term_open(json_t **object, struct term *term, struct bytes bo
         return STATUS_FORGED;
     }
     return owner_decode_json(object, &owner_body, RECORD_TERM, body, &term->keeper.keeper);
+}
+
+/* The owner's word on the stores stands before the evidence. */
+static bool take_stores(struct term *term, uint64_t length)
+{
+    if (length == 0 || length > term->evidence.length) {
+        return false;
+    }
+    term->stores = bytes_of(term->evidence.at, (size_t)length);
+    term->evidence = bytes_of(term->evidence.at + length, term->evidence.length - (size_t)length);
+    return true;
 }
 
 static bool is_within_delegation(const struct term *term)
@@ -108,7 +134,9 @@ enum status term_decode(struct term *term, struct bytes body, const struct verif
         owner_json_hex(&in, "lost", decoded.lost.bytes, HASH_BYTES);
         decoded.lost_epoch = owner_json_u64(&in, "lost_epoch");
     }
-    bool is_read = owner_json_done(&in) && decoded.number >= 1 &&
+    bool has_stores = json_object_get(object, "stores") != NULL;
+    bool is_whole = !has_stores || take_stores(&decoded, owner_json_u64(&in, "stores"));
+    bool is_read = owner_json_done(&in) && is_whole && decoded.number >= 1 &&
                    (!gives_up || decoded.lost_epoch > decoded.sync_epoch);
     json_decref(object);
     if (!is_read) {

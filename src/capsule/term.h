@@ -22,8 +22,12 @@
  * and no keeper, may go on from an older one and says what it gives up: then there are also
  *   "lost":"<hex hash of the newest SYNC that is given up>","lost_epoch":L, above E.
  *
- * Of a keeper's TERM the payload is u32 length ‖ delegation (capsule/delegation.h) ‖ evidence, and
+ * Of a keeper's TERM the payload begins with u32 length ‖ delegation (capsule/delegation.h), and
  * the keeper's key has signed it.
+ *
+ * When other stores than those of the GENESIS count from this term on, there is also
+ *   "stores":<length>
+ * and so many bytes before the evidence are the owner's word on that (capsule/stores.h).
  */
 struct term {
     struct hash capsule;
@@ -34,6 +38,7 @@ struct term {
     struct hash lost;
     uint64_t lost_epoch;       // 0: nothing is given up
     struct bytes evidence;     // borrowed
+    struct bytes stores;       // borrowed, unread; empty: those of the GENESIS count
     struct bytes delegation;   // borrowed; empty: the owner's own
     struct delegation keeper;  // what the delegation says; filled by term_decode()
 };

@@ -13,7 +13,7 @@ enum { EXHIBIT_BYTES_MAX = 64 << 20 };
 
 static void describe_stores(const struct proof *proof, FILE *target)
 {
-    const struct genesis *genesis = &proof->genesis;
+    const struct genesis *genesis = &proof->warrant.stores.now;
     for (uint32_t i = 0; i < genesis->store_count; i++) {
         const struct head *held = &proof->warrant.heads[i];
         fprintf(target, "  %-12s ", genesis->stores[i].name);
@@ -48,8 +48,9 @@ static void describe(const struct proof *proof, FILE *target)
             " of the leader of term %" PRIu64
             "\n"
             "  asked by the leader of term %" PRIu64 ", %" PRIu32 " stores hold less:\n",
-            capsule, proof->genesis.app, proof->genesis.receipt_count, proof->warrant.sync.epoch,
-            proof->sequence, proof->warrant.term.number, proof->term, proof->denied_count);
+            capsule, proof->genesis.app, proof->warrant.stores.now.receipt_count,
+            proof->warrant.sync.epoch, proof->sequence, proof->warrant.term.number, proof->term,
+            proof->denied_count);
     describe_stores(proof, target);
 }
 
@@ -61,9 +62,10 @@ void exhibit_note(const struct proof *proof)
 static json_t *json_of_stores(const struct proof *proof)
 {
     json_t *stores = json_array();
-    for (uint32_t i = 0; proof->kind == PROOF_ROLLBACK && i < proof->genesis.store_count; i++) {
-        json_t *store = json_pack("{s:s, s:b}", "name", proof->genesis.stores[i].name, "to_blame",
-                                  proof->is_blamed[i]);
+    for (uint32_t i = 0; proof->kind == PROOF_ROLLBACK && i < proof->warrant.stores.now.store_count;
+         i++) {
+        json_t *store = json_pack("{s:s, s:b}", "name", proof->warrant.stores.now.stores[i].name,
+                                  "to_blame", proof->is_blamed[i]);
         if (proof->warrant.heads[i].sequence > 0) {
             json_object_set_new(store, "signed",
                                 json_integer((json_int_t)proof->warrant.heads[i].sequence));

@@ -904,15 +904,30 @@ static enum status pass(struct survey *survey, struct bytes genesis_body)
     return STATUS_OK;
 }
 
+/* R of those that count; and of those before as long as they have to answer, whoever is missing. */
+static uint32_t needed_count(const struct survey *survey)
+{
+    const struct stores *stores = capsule_stores(survey->capsule);
+    uint32_t needed = genesis_answer_count(&stores->now);
+    if (stores->has_former) {
+        const struct genesis *sets[] = {&stores->now, &stores->former};
+        for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+            uint32_t spared = sets[i]->store_count - genesis_answer_count(sets[i]);
+            uint32_t count = survey->store_count > spared ? survey->store_count - spared : 1;
+            needed = count > needed ? count : needed;
+        }
+    }
+    return needed;
+}
+
 /*
  * Whether enough stores could be read for the whole: of W that hold what was acknowledged, one of
  * any N-W+1+f is one, and true. One store alone is judged by itself.
  */
 static enum status judge_stores(struct survey *survey)
 {
-    const struct genesis *genesis = capsule_genesis(survey->capsule);
     const struct survey_store *worst = NULL;
-    uint32_t needed = genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+    uint32_t needed = needed_count(survey);
     uint32_t whole_count = 0;
     for (uint32_t i = 0; i < survey->store_count; i++) {
         const struct survey_store *store = &survey->stores[i];

@@ -166,6 +166,21 @@ static void the_term_is_of_that_capsule_and_owner(void **state)
     buffer_release(&body);
 }
 
+static void the_word_on_the_stores_is_the_owners(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer body = hex_of("owner.md", "hex stores");
+    struct stores stores;
+    assert_int_equal(stores_decode(&stores, buffer_bytes(&body), &f->genesis), STATUS_OK);
+    assert_int_equal(stores.version, 1);
+    assert_int_equal(stores.now.store_count, 2);
+    assert_int_equal(stores.now.receipt_count, 2);
+    assert_string_equal(stores.now.stores[1].name, "store-2");
+    assert_true(stores.has_former && stores_are_same(&stores.former, &f->genesis));
+    assert_json("json stores", &body);
+    buffer_release(&body);
+}
+
 static void the_revocation_is_the_owners(void **state)
 {
     struct fixture *f = *state;
@@ -389,6 +404,7 @@ int main(void)
         cmocka_unit_test(the_snapshot_goes_on_from_what_is_told_and_is_written_so_again),
         cmocka_unit_test(the_term_is_of_that_capsule_and_owner),
         cmocka_unit_test(the_policy_and_the_function_are_the_owners),
+        cmocka_unit_test(the_word_on_the_stores_is_the_owners),
         cmocka_unit_test(the_revocation_is_the_owners),
         cmocka_unit_test(the_record_is_the_members_and_holds_the_eoe),
         cmocka_unit_test(the_sync_and_the_close_rest_on_the_stores_statements),

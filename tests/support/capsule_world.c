@@ -64,7 +64,7 @@ void capsule_world_release(struct capsule_world *world)
         sign_key_free(world->writers[i].key);
         aead_key_free(world->writers[i].body_key);
     }
-    for (uint32_t i = 0; i < world->genesis.store_count; i++) {
+    for (uint32_t i = 0; i < GENESIS_STORES_MAX; i++) {
         sign_key_free(world->store_keys[i]);
     }
     sign_key_free(world->owner);
@@ -184,6 +184,7 @@ static void append_term(struct capsule_world *world, uint64_t number)
         .sync = world->sync,
         .sync_epoch = world->sync_epoch,
         .evidence = world->evidence,
+        .stores = world->term_stores,
     };
     world->leader->term = number;
     capsule_world_draft(world, &draft, world->leader, RECORD_TERM);

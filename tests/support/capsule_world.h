@@ -57,7 +57,8 @@ struct capsule_world {
     struct sign_key *store_keys[GENESIS_STORES_MAX];
     struct genesis genesis;
     struct buffer genesis_body;
-    struct bytes evidence;  // of every enclave; borrowed
+    struct bytes evidence;     // of every enclave; borrowed
+    struct bytes term_stores;  // what the next TERMs say of the stores; borrowed, empty at first
     struct hash name;
     struct secret *data_key;  // of key epoch 0
 
