@@ -186,12 +186,12 @@ static void open_all(struct history *history, const char *directory)
     must(app_seed(&history->app, &history->seed));
     app_path(&history->app, APP_HOST, state);
     must(home_open(&history->home, state, error));
-    must(home_path(path, state, HOST_FILE_CAPSULE));
+    must(home_path(path, state, "capsule"));
     must(disk_posix_open(&history->posix, &history->disk, path));
     const struct store_config config = {
         .disk = &history->disk,
         .genesis = buffer_bytes(&history->app.genesis_body),
-        .key = history->home.store_keys[0],
+        .key = history->home.places->key,
     };
     must(store_open(&history->store, &config));
     history->capsule = *capsule_name(store_capsule(history->store));

@@ -88,10 +88,10 @@ static double store_ms(const struct running *app)
     struct store *store;
     snprintf(state, sizeof state, "%s/host", app->app);
     CHECK(home_open(&home, state, error) == STATUS_OK);
-    CHECK(home_path(path, state, HOST_FILE_CAPSULE) == STATUS_OK);
+    CHECK(home_path(path, state, "capsule") == STATUS_OK);
     CHECK(disk_posix_open(&posix, &disk, path) == STATUS_OK);
     const struct store_config config = {
-        .disk = &disk, .genesis = buffer_bytes(&home.genesis), .key = home.store_keys[0]};
+        .disk = &disk, .genesis = buffer_bytes(&home.genesis), .key = home.places->key};
     double begun_us = running_now_us();
     CHECK(store_open(&store, &config) == STATUS_OK);
     double ms = ms_since(begun_us);

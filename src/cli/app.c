@@ -22,13 +22,31 @@ void app_path(const struct app *app, const char *name, char path[FILE_PATH_BYTES
 
 uint32_t app_stores(const struct app *app, char directories[GENESIS_STORES_MAX][FILE_PATH_BYTES])
 {
-    for (uint32_t i = 0; i < app->genesis.store_count; i++) {
+    const struct genesis_store *store;
+    uint32_t count = 0;
+    while (count < GENESIS_STORES_MAX && (store = app_store(app, count)) != NULL) {
         char host[FILE_PATH_BYTES], path[HOME_PATH_BYTES_MAX];
         app_path(app, APP_HOST, host);
-        CHECK(home_store_path(path, host, i) == STATUS_OK);  // the app's own path is short enough
-        snprintf(directories[i], FILE_PATH_BYTES, "%s", path);
+        // The app's own path is short enough.
+        CHECK(home_store_path(path, host, &app->genesis, store) == STATUS_OK);
+        snprintf(directories[count++], FILE_PATH_BYTES, "%s", path);
     }
-    return app->genesis.store_count;
+    return count;
+}
+
+const struct genesis_store *app_store(const struct app *app, uint32_t index)
+{
+    const struct genesis *now = &app->stores.now, *former = &app->stores.former;
+    if (index < now->store_count) {
+        return &now->stores[index];
+    }
+    index -= now->store_count;
+    for (uint32_t i = 0; app->stores.has_former && i < former->store_count; i++) {
+        if (genesis_store_find(now, &former->stores[i].id) == NULL && index-- == 0) {
+            return &former->stores[i];
+        }
+    }
+    return NULL;
 }
 
 enum status app_read(const struct app *app, const char *name, struct buffer *target)
@@ -51,6 +69,46 @@ enum status app_write(const struct app *app, const char *name, struct bytes byte
         report_error("cannot write '%s': %s", path, file_reason(status));
     }
     return status;
+}
+
+enum status app_read_stores(struct app *app)
+{
+    char path[FILE_PATH_BYTES];
+    struct buffer word = BUFFER_EMPTY;
+    struct stores stores;
+    app_path(app, APP_STORES, path);
+    enum status status = file_read(&word, path, APP_FILE_BYTES_MAX);
+    if (status == STATUS_OK) {
+        status = stores_decode(&stores, buffer_bytes(&word), &app->genesis);
+    } else if (status == STATUS_NOT_FOUND) {
+        stores_of_genesis(&stores, &app->genesis);
+        status = STATUS_OK;
+    }
+    if (status != STATUS_OK) {
+        report_error("cannot use '%s': %s; put back the file as it was", path, file_reason(status));
+        buffer_release(&word);
+        return status;
+    }
+    buffer_release(&app->stores_word);
+    app->stores_word = word;
+    app->stores = stores;
+    return STATUS_OK;
+}
+
+enum status app_write_stores(struct app *app, const struct stores *stores,
+                             const struct sign_key *owner)
+{
+    struct buffer word = BUFFER_EMPTY;
+    enum status status = stores_encode(&word, stores, owner);
+    // The owner's own first: what the host does not know yet, it is told again.
+    if (status == STATUS_OK) {
+        status = app_write(app, APP_STORES, buffer_bytes(&word), 0644);
+    }
+    if (status == STATUS_OK) {
+        status = app_write(app, APP_HOST "/" HOST_FILE_STORES, buffer_bytes(&word), 0644);
+    }
+    buffer_release(&word);
+    return status == STATUS_OK ? app_read_stores(app) : status;
 }
 
 static bool is_app(const char *directory)
@@ -87,13 +145,15 @@ enum status app_open(struct app *app, const struct command_line *line)
     if (status != STATUS_OK) {
         report_error("cannot use app '%s': its file 'genesis' is %s", directory,
                      status_text(status));
+        return status;
     }
-    return status;
+    return app_read_stores(app);
 }
 
 void app_release(struct app *app)
 {
     buffer_release(&app->genesis_body);
+    buffer_release(&app->stores_word);
 }
 
 /* ---- secrets ---- */

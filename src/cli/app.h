@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/status.h"
 #include "capsule/genesis.h"
+#include "capsule/stores.h"
 #include "cli/command.h"
 #include "cli/file.h"
 #include "crypto/secret.h"
@@ -26,6 +27,7 @@
  *       sync            the newest SYNC known: "EPOCH HASH"
  *     policy.json       whom the owner admits
  *     genesis           the owner-signed body
+ *     stores            the owner's word on which stores count; none: those of the GENESIS
  *     tls-root.pem      what clients verify the workers by
  *     capsule.name      hex
  *     host/             what the untrusted host sees (host/host.h)
@@ -41,6 +43,7 @@
 #define APP_SYNC "owner/sync"
 #define APP_POLICY "policy.json"
 #define APP_GENESIS "genesis"
+#define APP_STORES "stores"
 #define APP_TLS_ROOT "tls-root.pem"
 #define APP_CAPSULE_NAME "capsule.name"
 #define APP_HOST "host"
@@ -50,6 +53,8 @@ struct app {
     char directory[FILE_PATH_BYTES / 2];
     struct buffer genesis_body;
     struct genesis genesis;  // borrows from the body
+    struct buffer stores_word;
+    struct stores stores;  // what that says
 };
 
 /* Find the app that the line means. Release it whatever comes back. */
@@ -59,7 +64,17 @@ void app_release(struct app *app);
 /* DIRECTORY/NAME */
 void app_path(const struct app *app, const char *name, char path[FILE_PATH_BYTES]);
 
-/* The directories of its stores, as many as the GENESIS names: how many. */
+/* Read the owner's word on the stores again. */
+MUST_CHECK enum status app_read_stores(struct app *app);
+
+/* Give another word, for this app and its host. */
+MUST_CHECK enum status app_write_stores(struct app *app, const struct stores *stores,
+                                        const struct sign_key *owner);
+
+/* Store number `index` of those that count, then of those that did before; NULL: no more. */
+const struct genesis_store *app_store(const struct app *app, uint32_t index);
+
+/* The directories of its stores: how many. */
 uint32_t app_stores(const struct app *app, char directories[GENESIS_STORES_MAX][FILE_PATH_BYTES]);
 
 /* Read and replace a file of the app. */

@@ -105,7 +105,7 @@ static void look_at_stores(struct findings *findings, const struct app *app)
     char directories[GENESIS_STORES_MAX][FILE_PATH_BYTES];
     uint32_t count = app_stores(app, directories);
     for (uint32_t i = 0; i < count; i++) {
-        look_at_aside(findings, directories[i], app->genesis.stores[i].name);
+        look_at_aside(findings, directories[i], app_store(app, i)->name);
     }
 }
 

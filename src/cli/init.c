@@ -18,6 +18,7 @@
 #include "host/host.h"
 
 enum {
+    INIT_SUFFIX_BYTES = 16,
     DAY_S = 24 * 3600,
     TCB_LEVEL = 1,
     TCB_AGE_S_MAX = 20 * DAY_S,
@@ -130,12 +131,12 @@ static void roots_release(struct roots *roots)
 /* A store's key, and its directory, which is not to be opened by others. */
 static enum status write_store(const struct app *app, const struct roots *roots, uint32_t index)
 {
-    char key[FILE_PATH_BYTES] = APP_HOST "/" HOST_FILE_STORE_KEY;
-    char directory[FILE_PATH_BYTES] = APP_HOST "/" HOST_FILE_CAPSULE;
+    char key[FILE_PATH_BYTES], directory[FILE_PATH_BYTES], suffix[INIT_SUFFIX_BYTES] = "";
     if (index > 0) {
-        snprintf(key, sizeof key, APP_HOST "/" HOST_FILE_STORE_KEY_OTHER, index + 1);
-        snprintf(directory, sizeof directory, APP_HOST "/" HOST_FILE_CAPSULE_OTHER, index + 1);
+        snprintf(suffix, sizeof suffix, "-%u", index + 1);
     }
+    snprintf(key, sizeof key, APP_HOST "/" HOST_FILE_STORE_KEY, suffix);
+    snprintf(directory, sizeof directory, APP_HOST "/" HOST_FILE_CAPSULE, suffix);
     enum status status = make_directory(app, directory, 0700);
     return status != STATUS_OK
                ? status

@@ -257,7 +257,8 @@ static size_t scarce_count(const struct survey *survey)
 {
     size_t count = 0;
     for (size_t i = 0; i < survey->record_count; i++) {
-        count += survey->records[i].holder_count < capsule_genesis(survey->capsule)->receipt_count;
+        count +=
+            survey->records[i].holder_count < capsule_stores(survey->capsule)->now.receipt_count;
     }
     return count;
 }
@@ -302,6 +303,7 @@ static json_t *losses_json(const struct survey *survey)
 static json_t *facts_of(const struct survey *survey)
 {
     const struct genesis *genesis = capsule_genesis(survey->capsule);
+    const struct genesis *stores = &capsule_stores(survey->capsule)->now;
     const struct capsule_sync *sync = capsule_newest_sync(survey->capsule);
     json_t *types = json_object(), *members = json_array();
     uint64_t bytes = 0;
@@ -320,7 +322,7 @@ static json_t *facts_of(const struct survey *survey)
                   (json_int_t)survey->record_count, "bytes", (json_int_t)bytes, "types", types,
                   "members", members, "term", (json_int_t)capsule_term(survey->capsule), "policy",
                   (json_int_t)capsule_policy_version(survey->capsule), "stores",
-                  (int)genesis->store_count, "receipts", (int)genesis->receipt_count);
+                  (int)stores->store_count, "receipts", (int)stores->receipt_count);
     if (sync != NULL) {
         json_object_set_new(
             facts, "sync",
@@ -355,7 +357,7 @@ static void print_stores(const struct survey *survey)
     }
     if (survey->store_count > 1 && scarce_count(survey) > 0) {
         printf("scarce    %zu records are held by fewer than %" PRIu32 " stores\n",
-               scarce_count(survey), capsule_genesis(survey->capsule)->receipt_count);
+               scarce_count(survey), capsule_stores(survey->capsule)->now.receipt_count);
     }
 }
 

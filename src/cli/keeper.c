@@ -72,7 +72,7 @@ static enum status copy_files(const struct app *from, const struct app *to)
     } files[] = {
         {APP_GENESIS, 0644, true},      {APP_POLICY, 0644, true},     {APP_TLS_ROOT, 0644, true},
         {APP_CAPSULE_NAME, 0644, true}, {APP_SEED, 0600, true},       {APP_TERM, 0600, false},
-        {APP_SYNC, 0600, false},        {KNOWN_WARRANT, 0600, false},
+        {APP_SYNC, 0600, false},        {KNOWN_WARRANT, 0600, false}, {APP_STORES, 0644, false},
     };
     enum status status = STATUS_OK;
     for (size_t i = 0; i < sizeof files / sizeof *files && status == STATUS_OK; i++) {

@@ -30,6 +30,7 @@
 #include "cli/secret_store.h"
 #include "cli/show.h"
 #include "cli/simulate.h"
+#include "cli/store_set.h"
 #include "cli/succession.h"
 #include "cli/token.h"
 #include "cli/up.h"
@@ -74,6 +75,9 @@ static const struct command *const commands[] = {
     &member_revoke_command,
     &member_keys_command,
     &member_rotate_command,
+    &store_set_list_command,
+    &store_set_add_command,
+    &store_set_remove_command,
     &doctor_command,
     &token_command,
     &simulate_command,

@@ -59,7 +59,7 @@ static void say_store(struct recovery *it, uint32_t index)
 {
     const struct survey *survey = &it->look.survey;
     const struct survey_store *store = &survey->stores[index];
-    const char *name = it->tenure.app->genesis.stores[index].name;
+    const char *name = app_store(it->tenure.app, index)->name;
     size_t lacking = survey->record_count - store->held_count;
     if (store->status == STATUS_OK && lacking == 0) {
         say(it, "%s: %zu records, all well", name, store->held_count);

@@ -12,6 +12,7 @@
 #include "cli/keeper.h"
 #include "cli/publication.h"
 #include "cli/report.h"
+#include "cli/store_set.h"
 
 enum {
     TENURE_STEP_MS_MAX = 10 * 1000,  // of one step of a leader's handshake
@@ -23,7 +24,7 @@ long long tenure_elapsed_ms(const struct tenure *tenure)
     return (long long)(clock_now_ms() - tenure->started_ms);
 }
 
-static enum status read_files(struct tenure *tenure, const struct app *app, const char *key_name)
+static enum status read_files(struct tenure *tenure, struct app *app, const char *key_name)
 {
     *tenure = (struct tenure){
         .app = app,
@@ -59,14 +60,14 @@ static void begin(struct tenure *tenure)
     session_init(&tenure->session, &config);
 }
 
-enum status tenure_open(struct tenure *tenure, const struct app *app)
+enum status tenure_open(struct tenure *tenure, struct app *app)
 {
     enum status status = read_files(tenure, app, APP_OWNER_KEY);
     begin(tenure);
     return status;
 }
 
-enum status tenure_open_as_keeper(struct tenure *tenure, const struct app *app)
+enum status tenure_open_as_keeper(struct tenure *tenure, struct app *app)
 {
     enum status status = read_files(tenure, app, KEEPER_KEY);
     if (status == STATUS_OK) {
@@ -150,9 +151,13 @@ static enum status sign_term(struct tenure *tenure, struct buffer *body)
     if (status == STATUS_OK) {
         status = app_raise(tenure->app, APP_TERM, tenure->term);
     }
+    if (status == STATUS_OK) {
+        status = app_read_stores(tenure->app);
+    }
     if (status != STATUS_OK) {
         return status;
     }
+    tenure->stores_version = tenure->app->stores.version;
     const struct app_sync *known = &tenure->known.sync;
     struct term term = {
         .capsule = tenure->app->genesis.capsule,
@@ -161,6 +166,7 @@ static enum status sign_term(struct tenure *tenure, struct buffer *body)
         .sync = known->hash,
         .sync_epoch = known->epoch,
         .evidence = buffer_bytes(&tenure->session.evidence),
+        .stores = buffer_bytes(&tenure->app->stores_word),
         .delegation = buffer_bytes(&tenure->delegation),
     };
     if (tenure->accepts_loss) {
@@ -261,7 +267,18 @@ static enum tenure_event take_refusal(struct tenure *tenure, const struct messag
     return TENURE_FAILED;
 }
 
-static enum tenure_event take_answer(struct tenure *tenure, const struct message_answer *answer)
+/* The stores that its TERM names are those that count. A keeper leaves it to the owner. */
+static enum status settle_stores(struct tenure *tenure, struct post *post)
+{
+    bool is_owner = tenure->delegation.length == 0;
+    return is_owner && tenure->app->stores.has_former &&
+                   tenure->app->stores.version == tenure->stores_version
+               ? store_set_settle(tenure->app, tenure->signer, post)
+               : STATUS_OK;
+}
+
+static enum tenure_event take_answer(struct tenure *tenure, struct post *post,
+                                     const struct message_answer *answer)
 {
     if (answer->request != 0) {
         return TENURE_NOTHING;
@@ -284,6 +301,9 @@ static enum tenure_event take_answer(struct tenure *tenure, const struct message
         status = publication_note(tenure->app, buffer_bytes(&tenure->policy_text));
         buffer_release(&tenure->policy_text);
     }
+    if (status == STATUS_OK) {
+        status = settle_stores(tenure, post);
+    }
     return status == STATUS_OK ? TENURE_LEADS : TENURE_BROKEN;
 }
 
@@ -305,7 +325,7 @@ enum tenure_event tenure_receive(struct tenure *tenure, struct post *post,
     switch (status) {
     case STATUS_OK:
         if (was_trusted) {
-            return take_answer(tenure, &answer);
+            return take_answer(tenure, post, &answer);
         }
         return send_seed(tenure, post) == STATUS_OK ? TENURE_NOTHING : TENURE_BROKEN;
     case STATUS_EMPTY:

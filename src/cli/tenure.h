@@ -19,7 +19,7 @@
  * `up`, `recover` and `keeper` have in common.
  */
 struct tenure {
-    const struct app *app;     // borrowed
+    struct app *app;           // borrowed; what it says of the stores is read anew
     struct sign_key *signer;   // the owner's key, or a keeper's
     struct buffer delegation;  // the keeper's; empty: it is the owner
     struct delegation keeper;  // what that says
@@ -31,8 +31,9 @@ struct tenure {
     struct known known;
     bool accepts_loss;  // go on from `loss_from`, and give up what is known beyond
     struct app_sync loss_from;
-    uint64_t term;        // the last one given
-    uint64_t sync_epoch;  // that its leader leads from
+    uint64_t term;            // the last one given
+    uint64_t stores_version;  // of the word on the stores in it
+    uint64_t sync_epoch;      // that its leader leads from
     bool is_leading;
     int64_t due_ms;      // of the handshake's step; INT64_MAX: none is under way
     int64_t started_ms;  // when this began, for what is said to people
@@ -53,9 +54,9 @@ enum tenure_event {
  * Read what signing terms needs; the app is borrowed. Says on stderr why it failed. Release it
  * whatever comes back.
  */
-MUST_CHECK enum status tenure_open(struct tenure *tenure, const struct app *app);
+MUST_CHECK enum status tenure_open(struct tenure *tenure, struct app *app);
 /* The same for a keeper: with its own key and the owner's delegation (cli/keeper.h). */
-MUST_CHECK enum status tenure_open_as_keeper(struct tenure *tenure, const struct app *app);
+MUST_CHECK enum status tenure_open_as_keeper(struct tenure *tenure, struct app *app);
 void tenure_release(struct tenure *tenure);
 
 /*

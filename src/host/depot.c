@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/check.h"
+#include "base/encoder.h"
 #include "store/aside.h"
 #include "store/post.h"
 #include "wire/frame.h"
@@ -53,7 +54,9 @@ struct shelf {
     uint32_t index;
     struct writer_id id;
     const struct sign_key *key;
+    char name[GENESIS_NAME_BYTES_MAX];
     char directory[DIRECTORY_BYTES_MAX];
+    bool is_removed;
     struct life *life;  // NULL: none
     uv_timer_t restart;
     uint32_t quick_end_count;
@@ -70,9 +73,10 @@ struct depot {
     const struct log *log;
     char program[DIRECTORY_BYTES_MAX];
     struct buffer genesis;
+    struct buffer stores;
     uv_prepare_t before_sleep;
     uv_timer_t stop;
-    struct shelf shelves[GENESIS_STORES_MAX];
+    struct shelf shelves[DEPOT_PLACES_MAX];
     uint32_t count;
     uint32_t refill_count;
     uint32_t turn;  // which one is asked next
@@ -84,6 +88,7 @@ static void depot_free_if_closed(struct depot *depot)
 {
     if (depot->is_closing && depot->handle_count == 0) {
         buffer_release(&depot->genesis);
+        buffer_release(&depot->stores);
         free(depot);
     }
 }
@@ -134,7 +139,8 @@ static void flush(struct life *life)
         return;
     }
     if (life->out.length == 0) {
-        if (life->shelf->depot->is_closing && uv_is_writable((uv_stream_t *)&life->pipe)) {
+        if ((life->shelf->depot->is_closing || life->shelf->is_removed) &&
+            uv_is_writable((uv_stream_t *)&life->pipe)) {
             (void)uv_shutdown(&life->shutdown, (uv_stream_t *)&life->pipe, on_shut_down);
         }
         return;
@@ -151,6 +157,9 @@ static void flush(struct life *life)
 static bool put(struct shelf *shelf, enum post_kind kind, uint64_t client, struct bytes rest)
 {
     struct life *life = shelf->life;
+    if (shelf->is_removed) {
+        return true;  // it lacks nothing any more
+    }
     bool is_taken =
         life != NULL && !life->is_silent &&
         life->out.length + life->written.length + rest.length <= DEPOT_QUEUE_BYTES_MAX &&
@@ -223,8 +232,8 @@ static bool can_be_refilled(const struct shelf *shelf)
     uint32_t whole_count = 0;
     for (uint32_t i = 0; i < depot->count; i++) {
         const struct shelf *other = &depot->shelves[i];
-        whole_count += other != shelf && other->life != NULL && other->life->is_open &&
-                       !other->is_damaged && !other->counters.is_refilling;
+        whole_count += other != shelf && !other->is_removed && other->life != NULL &&
+                       other->life->is_open && !other->is_damaged && !other->counters.is_refilling;
     }
     return depot->count > 1 && whole_count >= depot->refill_count;
 }
@@ -298,7 +307,7 @@ static enum status life_start(struct shelf *shelf);
 static void on_restart(uv_timer_t *timer)
 {
     struct shelf *shelf = timer->data;
-    if (shelf->depot->is_closing || shelf->life != NULL) {
+    if (shelf->depot->is_closing || shelf->is_removed || shelf->life != NULL) {
         return;
     }
     if (life_start(shelf) != STATUS_OK) {
@@ -349,6 +358,9 @@ static void life_end(struct life *life)
     }
     log_event(depot->log, "store=%u ended status=%d signal=%d", shelf->index + 1, (int)exit_status,
               signal);
+    if (shelf->is_removed) {
+        return;
+    }
     shelf->quick_end_count = was_quick ? shelf->quick_end_count + 1 : 0;
     start_later(shelf);
     if (signal == 0 && exit_status != 0) {
@@ -417,7 +429,13 @@ static bool put_begin(struct shelf *shelf)
 {
     struct buffer rest = BUFFER_EMPTY;
     struct bytes genesis = buffer_bytes(&shelf->depot->genesis);
+    struct bytes stores = buffer_bytes(&shelf->depot->stores);
+    uint8_t length[4];
+    struct encoder out = encoder_over(length, sizeof length);
+    encoder_u32(&out, (uint32_t)stores.length);
     bool is_put = buffer_append(&rest, sign_key_seed(shelf->key), SIGN_SEED_BYTES) == STATUS_OK &&
+                  buffer_append(&rest, length, sizeof length) == STATUS_OK &&
+                  buffer_append(&rest, stores.at, stores.length) == STATUS_OK &&
                   buffer_append(&rest, genesis.at, genesis.length) == STATUS_OK &&
                   put(shelf, POST_BEGIN, 0, buffer_bytes(&rest));
     buffer_release(&rest);
@@ -503,7 +521,8 @@ static struct shelf *choose(struct depot *depot)
     for (uint32_t i = 0; i < depot->count; i++) {
         struct shelf *shelf = &depot->shelves[(depot->turn + i) % depot->count];
         const struct life *life = shelf->life;
-        if (life != NULL && life->is_open && life->out.length + life->written.length == 0) {
+        if (!shelf->is_removed && life != NULL && life->is_open &&
+            life->out.length + life->written.length == 0) {
             return shelf;
         }
     }
@@ -518,7 +537,7 @@ enum status depot_put(struct depot *depot, uint64_t client, struct bytes bytes)
     }
     if (frame.kind == FRAME_FETCH) {
         struct shelf *shelf = shelf_find(depot, &frame.peer);
-        shelf = shelf == NULL ? choose(depot) : shelf;
+        shelf = shelf == NULL || shelf->is_removed ? choose(depot) : shelf;
         return put(shelf, POST_FRAME, client, bytes) ? STATUS_OK : STATUS_FULL;
     }
     enum status status = STATUS_OK;
@@ -535,6 +554,9 @@ struct depot_view depot_view(const struct depot *depot, uint32_t index)
     CHECK(index < depot->count);
     const struct shelf *shelf = &depot->shelves[index];
     return (struct depot_view){
+        .name = shelf->name,
+        .directory = shelf->directory,
+        .is_removed = shelf->is_removed,
         .is_open = shelf->life != NULL && shelf->life->is_open,
         .has_failed = shelf->has_failed,
         .is_damaged = shelf->is_damaged,
@@ -553,7 +575,7 @@ uint32_t depot_usable_count(const struct depot *depot)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < depot->count; i++) {
-        count += !depot->shelves[i].has_failed;
+        count += !depot->shelves[i].has_failed && !depot->shelves[i].is_removed;
     }
     return count;
 }
@@ -567,6 +589,8 @@ static void shelf_init(struct depot *depot, uint32_t index, const struct depot_p
     shelf->id = writer_store_id_of(&key);
     shelf->key = place->key;
     CHECK(strlen(place->directory) < sizeof shelf->directory);
+    CHECK(strlen(place->name) < sizeof shelf->name);
+    memcpy(shelf->name, place->name, strlen(place->name) + 1);
     memcpy(shelf->directory, place->directory, strlen(place->directory) + 1);
     CHECK(uv_timer_init(depot->loop, &shelf->restart) == 0);
     shelf->restart.data = shelf;
@@ -579,7 +603,11 @@ enum status depot_open(struct depot **made, const struct depot_config *config)
     *made = NULL;
     struct depot *depot = calloc(1, sizeof *depot);
     if (depot == NULL ||
-        buffer_append(&depot->genesis, config->genesis.at, config->genesis.length) != STATUS_OK) {
+        buffer_append(&depot->genesis, config->genesis.at, config->genesis.length) != STATUS_OK ||
+        buffer_append(&depot->stores, config->stores.at, config->stores.length) != STATUS_OK) {
+        if (depot != NULL) {
+            buffer_release(&depot->genesis);
+        }
         free(depot);
         return STATUS_NO_MEMORY;
     }
@@ -610,6 +638,57 @@ enum status depot_open(struct depot **made, const struct depot_config *config)
     }
     *made = depot;
     return STATUS_OK;
+}
+
+/* What it has been told it still takes; then its socket closes, and it ends. */
+static void shelf_remove(struct shelf *shelf)
+{
+    shelf->is_removed = true;
+    uv_timer_stop(&shelf->restart);
+    if (shelf->life != NULL) {
+        flush(shelf->life);
+    }
+}
+
+static bool is_among(const struct shelf *shelf, const struct depot_config *config)
+{
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct verify_key key = sign_key_public(config->places[i].key);
+        const struct writer_id id = writer_store_id_of(&key);
+        if (writer_id_equal(&shelf->id, &id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum status depot_change(struct depot *depot, const struct depot_config *config)
+{
+    buffer_clear(&depot->stores);
+    enum status status = buffer_append(&depot->stores, config->stores.at, config->stores.length);
+    depot->refill_count = config->refill_count;
+    for (uint32_t i = 0; i < config->count && status == STATUS_OK; i++) {
+        const struct verify_key key = sign_key_public(config->places[i].key);
+        const struct writer_id id = writer_store_id_of(&key);
+        if (shelf_find(depot, &id) != NULL) {
+            continue;
+        }
+        if (depot->count == DEPOT_PLACES_MAX) {
+            return STATUS_FULL;
+        }
+        shelf_init(depot, depot->count, &config->places[i]);
+        struct shelf *shelf = &depot->shelves[depot->count - 1];
+        status = life_start(shelf);
+        if (status == STATUS_IO) {
+            start_later(shelf);
+        }
+    }
+    for (uint32_t i = 0; i < depot->count; i++) {
+        if (!depot->shelves[i].is_removed && !is_among(&depot->shelves[i], config)) {
+            shelf_remove(&depot->shelves[i]);
+        }
+    }
+    return status;
 }
 
 static void on_stop_timeout(uv_timer_t *timer)

@@ -43,17 +43,22 @@ struct depot_events {
 };
 
 struct depot_place {
+    const char *name;
     const char *directory;
     const struct sign_key *key;  // borrowed until depot_close()
 };
 
+/* As many as can count at a time, and as many that did before. */
+enum { DEPOT_PLACES_MAX = 2 * GENESIS_STORES_MAX };
+
 struct depot_config {
     uv_loop_t *loop;
-    const char *program;                            // paranoid-store
-    struct depot_place places[GENESIS_STORES_MAX];  // directories are copied
+    const char *program;                          // paranoid-store
+    struct depot_place places[DEPOT_PLACES_MAX];  // names and directories are copied
     uint32_t count;
     uint32_t refill_count;  // siblings that have to be whole before a damaged store is set aside
     struct bytes genesis;   // copied
+    struct bytes stores;    // the owner's word on the stores, empty: none; copied
     struct depot_events events;
     const struct log *log;  // borrowed; called in the loop's thread only
 };
@@ -61,6 +66,14 @@ struct depot_config {
 /* Start all; the caller ignores SIGPIPE. STATUS_IO: the program cannot be started, errno says why.
  * STATUS_NO_MEMORY. */
 MUST_CHECK enum status depot_open(struct depot **depot, const struct depot_config *config);
+
+/*
+ * Other stores: those of config->places that are new are started, those that are not among them are
+ * told to end, the others go on; `stores` and `refill_count` are taken over, all else is as it was.
+ * STATUS_FULL: too many were there in this depot's life; STATUS_NO_MEMORY; STATUS_IO: one cannot be
+ * started yet, and is tried again.
+ */
+MUST_CHECK enum status depot_change(struct depot *depot, const struct depot_config *config);
 
 /*
  * Hand over one frame: a FETCH to the store that its peer names, or to one that answers; all else
@@ -72,6 +85,9 @@ MUST_CHECK enum status depot_put(struct depot *depot, uint64_t client, struct by
 
 /* What is known of store number `index`, as of its last commit. */
 struct depot_view {
+    const char *name;
+    const char *directory;
+    bool is_removed;  // and ends, or has ended
     bool is_open;
     bool has_failed;
     bool is_damaged;  // and not yet set aside
@@ -81,7 +97,7 @@ struct depot_view {
 };
 struct depot_view depot_view(const struct depot *depot, uint32_t index);
 uint32_t depot_count(const struct depot *depot);
-/* How many stores have not failed. */
+/* How many stores have not failed, of those that are not removed. */
 uint32_t depot_usable_count(const struct depot *depot);
 
 /*

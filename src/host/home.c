@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -13,7 +14,7 @@
 
 enum {
     GENESIS_BYTES_MAX = 1 << 20,  // the frame START carries it
-    HOME_NAME_BYTES_MAX = 32,
+    HOME_NAME_BYTES_MAX = GENESIS_NAME_BYTES_MAX + 16,
 };
 
 enum status home_path(char path[HOME_PATH_BYTES_MAX], const char *directory, const char *name)
@@ -89,48 +90,147 @@ static enum status lock(struct home *home, const char *directory, char error[HOS
     return STATUS_OK;
 }
 
-enum status home_store_path(char path[HOME_PATH_BYTES_MAX], const char *directory, uint32_t index)
+void home_store_suffix(char suffix[GENESIS_NAME_BYTES_MAX + 1], const struct genesis *genesis,
+                       const struct genesis_store *store)
 {
-    char name[HOME_NAME_BYTES_MAX] = HOST_FILE_CAPSULE;
-    if (index > 0) {
-        (void)snprintf(name, sizeof name, HOST_FILE_CAPSULE_OTHER, index + 1);
+    static const char prefix[] = "store-";
+    const struct genesis_store *first = genesis_store_find(genesis, &store->id);
+    if (first == genesis->stores) {
+        suffix[0] = '\0';
+    } else if (first != NULL) {
+        (void)snprintf(suffix, GENESIS_NAME_BYTES_MAX + 1, "-%u",
+                       (unsigned)(first - genesis->stores) + 1);
+    } else {
+        bool is_prefixed = strncmp(store->name, prefix, sizeof prefix - 1) == 0;
+        (void)snprintf(suffix, GENESIS_NAME_BYTES_MAX + 1, "-%s",
+                       is_prefixed ? store->name + sizeof prefix - 1 : store->name);
     }
+}
+
+enum status home_store_path(char path[HOME_PATH_BYTES_MAX], const char *directory,
+                            const struct genesis *genesis, const struct genesis_store *store)
+{
+    char suffix[GENESIS_NAME_BYTES_MAX + 1], name[HOME_NAME_BYTES_MAX];
+    home_store_suffix(suffix, genesis, store);
+    (void)snprintf(name, sizeof name, HOST_FILE_CAPSULE, suffix);
     return home_path(path, directory, name);
 }
 
-/* The key of one store; it is the one that the GENESIS names. */
-static enum status read_store_key(struct home *home, uint32_t index, const char *directory,
+/* The key of one store; it is the one that the GENESIS or the owner's word names. */
+static enum status read_store_key(const struct home *home, struct sign_key **key,
+                                  const struct genesis_store *store, const char *directory,
                                   char error[HOST_ERROR_BYTES_MAX])
 {
-    char name[HOME_NAME_BYTES_MAX] = HOST_FILE_STORE_KEY;
+    char suffix[GENESIS_NAME_BYTES_MAX + 1], name[HOME_NAME_BYTES_MAX];
     struct buffer seed = BUFFER_EMPTY;
-    if (index > 0) {
-        (void)snprintf(name, sizeof name, HOST_FILE_STORE_KEY_OTHER, index + 1);
-    }
+    home_store_suffix(suffix, &home->content, store);
+    (void)snprintf(name, sizeof name, HOST_FILE_STORE_KEY, suffix);
     enum status status = read_file(&seed, home, directory, name, SIGN_SEED_BYTES, true, error);
     if (status == STATUS_OK && seed.length != SIGN_SEED_BYTES) {
         say(error, directory, name, "it does not have 32 bytes; restore it");
         status = STATUS_MALFORMED;
     }
     if (status == STATUS_OK) {
-        home->store_keys[index] = sign_key_new_from_seed(seed.bytes);
+        *key = sign_key_new_from_seed(seed.bytes);
     }
     buffer_release(&seed);
     return status;
 }
 
-static enum status read_store_keys(struct home *home, const char *directory,
-                                   char error[HOST_ERROR_BYTES_MAX])
+static struct home_store *place_find(const struct home *home, const struct writer_id *id)
+{
+    struct home_store *place = home->places;
+    while (place != NULL && !writer_id_equal(&place->store.id, id)) {
+        place = place->next;
+    }
+    return place;
+}
+
+static enum status add_place(struct home *home, const struct genesis_store *store,
+                             const char *directory, char error[HOST_ERROR_BYTES_MAX])
+{
+    char path[HOME_PATH_BYTES_MAX];
+    struct sign_key *key = NULL;
+    struct home_store *place = NULL;
+    enum status status = home_store_path(path, directory, &home->content, store);
+    if (status == STATUS_OK) {
+        status = read_store_key(home, &key, store, directory, error);
+    }
+    if (status == STATUS_OK) {
+        place = malloc(sizeof *place + strlen(path) + 1);
+        status = place == NULL ? STATUS_NO_MEMORY : STATUS_OK;
+    }
+    if (status != STATUS_OK) {
+        sign_key_free(key);
+        return status;
+    }
+    *place = (struct home_store){.store = *store, .key = key};
+    memcpy(place->directory, path, strlen(path) + 1);
+    struct home_store **end = &home->places;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = place;
+    return STATUS_OK;
+}
+
+/* Each one gets a place, once. */
+static enum status add_places(struct home *home, const struct genesis *set, const char *directory,
+                              char error[HOST_ERROR_BYTES_MAX])
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < set->store_count && status == STATUS_OK; i++) {
+        if (place_find(home, &set->stores[i].id) == NULL) {
+            status = add_place(home, &set->stores[i], directory, error);
+        }
+    }
+    return status;
+}
+
+enum status home_read_stores(struct home *home, const char *directory,
+                             char error[HOST_ERROR_BYTES_MAX])
+{
+    struct buffer word = BUFFER_EMPTY;
+    struct stores stores;
+    stores_of_genesis(&stores, &home->content);
+    enum status status =
+        read_file(&word, home, directory, HOST_FILE_STORES, GENESIS_BYTES_MAX, false, error);
+    if (status == STATUS_OK) {
+        status = stores_decode(&stores, buffer_bytes(&word), &home->content);
+        if (status != STATUS_OK) {
+            say(error, directory, HOST_FILE_STORES, "it is not the owner's word; restore it");
+        }
+    } else if (status == STATUS_NOT_FOUND) {
+        status = STATUS_OK;
+    }
+    if (status == STATUS_OK) {
+        status = add_places(home, &stores.now, directory, error);
+    }
+    if (status == STATUS_OK && stores.has_former) {
+        status = add_places(home, &stores.former, directory, error);
+    }
+    if (status != STATUS_OK) {
+        buffer_release(&word);
+        return status;
+    }
+    buffer_release(&home->stores_word);
+    home->stores_word = word;
+    home->stores = stores;
+    for (struct home_store *place = home->places; place != NULL; place = place->next) {
+        place->is_wanted = stores_find(&stores, &place->store.id) != NULL;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_genesis(struct home *home, const char *directory,
+                                char error[HOST_ERROR_BYTES_MAX])
 {
     enum status status = genesis_decode(&home->content, buffer_bytes(&home->genesis));
     if (status != STATUS_OK) {
         say(error, directory, HOST_FILE_GENESIS, "it is no GENESIS; restore it");
         return STATUS_MALFORMED;
     }
-    for (uint32_t i = 0; i < home->content.store_count && status == STATUS_OK; i++) {
-        status = read_store_key(home, i, directory, error);
-    }
-    return status;
+    return home_read_stores(home, directory, error);
 }
 
 static enum status read_platform(struct home *home, const char *directory,
@@ -159,7 +259,7 @@ enum status home_open(struct home *home, const char *directory, char error[HOST_
     }
     if (status == STATUS_OK) {
         home->capsule = hash_of(home->genesis.bytes, home->genesis.length);
-        status = read_store_keys(home, directory, error);
+        status = read_genesis(home, directory, error);
     }
     if (status == STATUS_OK) {
         status = read_platform(home, directory, error);
@@ -178,8 +278,12 @@ void home_close(struct home *home)
 {
     buffer_release(&home->genesis);
     buffer_release(&home->tcb);
-    for (size_t i = 0; i < GENESIS_STORES_MAX; i++) {
-        sign_key_free(home->store_keys[i]);
+    buffer_release(&home->stores_word);
+    while (home->places != NULL) {
+        struct home_store *place = home->places;
+        home->places = place->next;
+        sign_key_free(place->key);
+        free(place);
     }
     simulated_platform_free(home->platform);
     if (home->lock_fd >= 0) {

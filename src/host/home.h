@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/status.h"
 #include "capsule/genesis.h"
+#include "capsule/stores.h"
 #include "crypto/hash.h"
 #include "crypto/sign.h"
 #include "host/host.h"
@@ -14,11 +15,22 @@
 struct home {
     int lock_fd;
     struct buffer genesis;
-    struct hash capsule;                              // its name
-    struct genesis content;                           // of it
-    struct sign_key *store_keys[GENESIS_STORES_MAX];  // as many as it names
+    struct hash capsule;        // its name
+    struct genesis content;     // of it
+    struct buffer stores_word;  // the owner's on the stores; empty: none, the GENESIS's count
+    struct stores stores;       // that count, and did before
+    struct home_store *places;  // a key and a place for each; the next one in `next`
     struct simulated_platform *platform;
     struct buffer tcb;
+};
+
+/* A store of this machine's; there until home_close(). */
+struct home_store {
+    struct home_store *next;
+    struct genesis_store store;
+    struct sign_key *key;
+    bool is_wanted;    // it counts, or did before
+    char directory[];  // its path
 };
 
 #define HOME_NONE ((struct home){.lock_fd = -1})
@@ -38,9 +50,22 @@ void home_close(struct home *home);
 MUST_CHECK enum status home_path(char path[HOME_PATH_BYTES_MAX], const char *directory,
                                  const char *name);
 
-/* The directory of store number `index`. STATUS_MALFORMED: too long. */
+/*
+ * What follows "capsule" and "store" in the names of a store's directory and key: nothing for the
+ * first one of the GENESIS, "-2" for the second; for one that came later what follows "store" in
+ * its own name.
+ */
+void home_store_suffix(char suffix[GENESIS_NAME_BYTES_MAX + 1], const struct genesis *genesis,
+                       const struct genesis_store *store);
+
+/* The directory of a store. STATUS_MALFORMED: too long. */
 MUST_CHECK enum status home_store_path(char path[HOME_PATH_BYTES_MAX], const char *directory,
-                                       uint32_t index);
+                                       const struct genesis *genesis,
+                                       const struct genesis_store *store);
+
+/* Read again which stores there are. On failure nothing changed; `error` says what to do. */
+MUST_CHECK enum status home_read_stores(struct home *home, const char *directory,
+                                        char error[HOST_ERROR_BYTES_MAX]);
 
 /* Put a file there, whole or not at all, readable by this user only. STATUS_IO: errno says why. */
 MUST_CHECK enum status home_write(const char *directory, const char *name, struct bytes content);

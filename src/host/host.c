@@ -416,12 +416,13 @@ static void on_store_broadcast(void *context, struct bytes bytes)
 static void on_store_failed(void *context, uint32_t index, enum status status, const char *why)
 {
     struct host *host = context;
-    char directory[HOME_PATH_BYTES_MAX] = "";
-    if (host->is_stopping || depot_usable_count(host->depot) >= host->home.content.receipt_count) {
+    if (host->is_stopping ||
+        depot_usable_count(host->depot) >= host->home.stores.now.receipt_count) {
         return;
     }
     host->status = status;
-    (void)!home_store_path(directory, host->config->state_directory, index);
+    const struct depot_view view = depot_view(host->depot, index);
+    const char *directory = view.directory;
     if (status == STATUS_DAMAGED) {
         (void)snprintf(
             host->error, HOST_ERROR_BYTES_MAX,
@@ -440,6 +441,37 @@ static void on_store_failed(void *context, uint32_t index, enum status status, c
 }
 
 // ---- the owner's command line ----
+
+/* Those that count, and those that did before, while they have to answer. */
+static void list_stores(const struct host *host, struct depot_config *config)
+{
+    config->stores = buffer_bytes(&host->home.stores_word);
+    config->refill_count = genesis_refill_count(&host->home.stores.now);
+    for (const struct home_store *place = host->home.places; place != NULL; place = place->next) {
+        if (place->is_wanted) {
+            config->places[config->count++] = (struct depot_place){
+                .name = place->store.name, .directory = place->directory, .key = place->key};
+        }
+    }
+}
+
+/* What cannot be done is logged; the owner sees by the stores that run what was. */
+static void change_stores(struct host *host, bool ends_leader)
+{
+    char error[HOST_ERROR_BYTES_MAX] = "";
+    struct depot_config config = {.count = 0};
+    enum status status = home_read_stores(&host->home, host->config->state_directory, error);
+    if (status == STATUS_OK) {
+        list_stores(host, &config);
+        status = depot_change(host->depot, &config);
+    }
+    log_event(host->config->log, "stores read again version=%llu count=%u status=\"%s\" %s",
+              (unsigned long long)host->home.stores.version, config.count, status_text(status),
+              error);
+    if (status == STATUS_OK && ends_leader) {
+        guest_send(leader_of(host), FRAME_STOP, 0, &nobody, bytes_of(NULL, 0));
+    }
+}
 
 static void on_client_joined(void *context, uint32_t client, const struct writer_id *id)
 {
@@ -490,7 +522,11 @@ static void on_client_frame(void *context, uint32_t client, struct bytes bytes)
         refuse_without_leader(host, client, frame.request);
         break;
     case ROUTE_TO_HOST:
-        stop(host, "command");
+        if (frame.kind == FRAME_STORES) {
+            change_stores(host, frame.request == 1);
+        } else {
+            stop(host, "command");
+        }
         break;
     default:
         host->client_malformed_count++;
@@ -589,13 +625,11 @@ static enum status find_programs(struct host *host)
 static enum status open_stores(struct host *host)
 {
     static const char *const why = "is paranoid installed whole?";
-    char directories[GENESIS_STORES_MAX][HOME_PATH_BYTES_MAX];
     char program[HOME_PATH_BYTES_MAX];
     struct depot_config config = {
         .loop = &host->loop,
         .program = program,
         .genesis = buffer_bytes(&host->home.genesis),
-        .refill_count = genesis_refill_count(&host->home.content),
         .events = {.answer = on_store_answer,
                    .broadcast = on_store_broadcast,
                    .failed = on_store_failed,
@@ -604,14 +638,8 @@ static enum status open_stores(struct host *host)
     };
     enum status status = home_path(program, host->config->program_directory, HOST_PROGRAM_STORE);
     errno = ENAMETOOLONG;
-    for (; config.count < host->home.content.store_count && status == STATUS_OK; config.count++) {
-        struct depot_place *place = &config.places[config.count];
-        place->directory = directories[config.count];
-        place->key = host->home.store_keys[config.count];
-        status =
-            home_store_path(directories[config.count], host->config->state_directory, config.count);
-    }
     if (status == STATUS_OK) {
+        list_stores(host, &config);
         status = depot_open(&host->depot, &config);
     }
     if (status != STATUS_OK) {

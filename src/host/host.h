@@ -19,6 +19,7 @@
  * The state directory, as `paranoid init` makes it:
  *
  *     genesis     the GENESIS body
+ *     stores      the owner's word on which stores count (capsule/stores.h); none: the GENESIS's
  *     store.key   32-byte seed of the first store's key, 0600; store-2.key … of the others
  *     platform    simulated_platform_encode(), 0600
  *     tcb         the simulated TEE's collateral
@@ -36,13 +37,12 @@
  * ready, P+1+i goes to worker i, P+1+N answers /metrics, /status and /healthz.
  */
 #define HOST_FILE_GENESIS "genesis"
-#define HOST_FILE_STORE_KEY "store.key"
+#define HOST_FILE_STORES "stores"
 #define HOST_FILE_PLATFORM "platform"
 #define HOST_FILE_TCB "tcb"
-#define HOST_FILE_CAPSULE "capsule"
 #define HOST_FILE_COLLATERAL "collateral"
-#define HOST_FILE_STORE_KEY_OTHER "store-%u.key"
-#define HOST_FILE_CAPSULE_OTHER "capsule-%u"
+#define HOST_FILE_STORE_KEY "store%s.key"  // home_store_suffix()
+#define HOST_FILE_CAPSULE "capsule%s"
 #define HOST_FILE_SOCKET "host.sock"
 #define HOST_FILE_STATUS "host.json"
 

@@ -118,8 +118,11 @@ static void put_stores(struct page *page, const struct host *host)
         put(page, "# TYPE %s %s\n", family->name, type_of(family->name));
         for (uint32_t index = 0; index < depot_count(host->depot); index++) {
             struct depot_view view = depot_view(host->depot, index);
-            put(page, "%s{store=\"%s\"} %llu\n", family->name,
-                host->home.content.stores[index].name, (unsigned long long)family->value(&view));
+            if (view.is_removed) {
+                continue;
+            }
+            put(page, "%s{store=\"%s\"} %llu\n", family->name, view.name,
+                (unsigned long long)family->value(&view));
         }
     }
 }
@@ -350,18 +353,20 @@ static json_t *json_of_stores(const struct host *host)
     json_t *stores = json_array();
     for (uint32_t i = 0; i < depot_count(host->depot); i++) {
         struct depot_view view = depot_view(host->depot, i);
+        if (view.is_removed) {
+            continue;
+        }
         const struct store_counters *counters = &view.counters.store;
         json_array_append_new(
             stores,
-            json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "name",
-                      host->home.content.stores[i].name, "state", store_state_text(&view), "pid",
-                      view.pid > 0 ? json_integer(view.pid) : json_null(), "records",
-                      (json_int_t)counters->record_count, "bytes",
-                      (json_int_t)counters->record_bytes, "commits",
-                      (json_int_t)counters->commit_count, "refused",
-                      (json_int_t)counters->refused_count, "segments",
-                      (json_int_t)counters->segment_count, "dropped",
-                      (json_int_t)view.dropped_count, "set_aside", (int)view.counters.aside_count));
+            json_pack(
+                "{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "name", view.name, "state",
+                store_state_text(&view), "pid", view.pid > 0 ? json_integer(view.pid) : json_null(),
+                "records", (json_int_t)counters->record_count, "bytes",
+                (json_int_t)counters->record_bytes, "commits", (json_int_t)counters->commit_count,
+                "refused", (json_int_t)counters->refused_count, "segments",
+                (json_int_t)counters->segment_count, "dropped", (json_int_t)view.dropped_count,
+                "set_aside", (int)view.counters.aside_count));
     }
     return stores;
 }

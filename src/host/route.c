@@ -61,6 +61,7 @@ static enum route_action from_client(const struct route *route, uint32_t source,
         return route_is_there(route, ROUTE_LEADER) ? to_peer(route, source, frame, end)
                                                    : ROUTE_TO_NO_LEADER;
     case FRAME_STOP:
+    case FRAME_STORES:
         return ROUTE_TO_HOST;
     default:
         return ROUTE_DROP;

@@ -166,6 +166,15 @@ static enum status receive_seed(struct leader *leader, struct leader_session *se
         return leader_answer(leader, &session->peer, 0, STATUS_DENIED,
                              "the keeper's delegation has ended; the owner can give it another");
     }
+    status = stores_of_term(&leader->stores, &term, genesis);
+    if (status != STATUS_OK) {
+        return leader_answer(leader, &session->peer, 0, status,
+                             "what the TERM says of the stores is not the owner's word");
+    }
+    status = leader_forget(leader);  // nothing is known yet; receipts are of these stores from now
+    if (status != STATUS_OK) {
+        return status;
+    }
     leader->term = term.number;
     leader->seeder = session->peer;
     leader->known_sync = seed->sync;

@@ -219,7 +219,7 @@ static enum status propose(struct leader *leader, struct leader_closing *closing
 
 static uint32_t receipts_needed(const struct leader *leader)
 {
-    return capsule_genesis(leader->capsule)->receipt_count;
+    return leader->stores.now.receipt_count;
 }
 
 static bool is_held(const struct leader *leader, const struct leader_closing *closing)
@@ -281,9 +281,7 @@ static enum status receive_fence(struct leader *leader, struct leader_closing *c
         closing->cut = *head;
         closing->cut_store = fence->store;
     }
-    return closing->answer_count >= leader_answers_needed(leader)
-               ? decide_cut(leader, closing, now_us)
-               : STATUS_OK;
+    return leader_is_answered(leader, closing) ? decide_cut(leader, closing, now_us) : STATUS_OK;
 }
 
 enum status closing_receive_fence(struct leader *leader, const struct receipt *fence,

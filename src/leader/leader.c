@@ -32,7 +32,8 @@ enum status leader_new(struct leader **leader, const struct leader_config *confi
 
     enum status status = capsule_new(&made->capsule, config->genesis);
     if (status == STATUS_OK) {
-        status = durable_new(&made->durable, capsule_genesis(made->capsule));
+        stores_of_genesis(&made->stores, capsule_genesis(made->capsule));
+        status = durable_new(&made->durable, &made->stores.now);
     }
     if (status != STATUS_OK) {
         leader_free(made);
@@ -70,7 +71,7 @@ enum status leader_forget(struct leader *leader)
     struct durable *durable = NULL;
     enum status status = capsule_new(&capsule, capsule_genesis_body(leader->capsule));
     if (status == STATUS_OK) {
-        status = durable_new(&durable, capsule_genesis(capsule));
+        status = durable_new(&durable, &leader->stores.now);
     }
     if (status != STATUS_OK) {
         capsule_free(capsule);
@@ -370,10 +371,10 @@ enum status leader_answer(struct leader *leader, const struct writer_id *session
     return status;
 }
 
-uint32_t leader_answers_needed(const struct leader *leader)
+bool leader_is_answered(const struct leader *leader, const struct leader_closing *closing)
 {
-    const struct genesis *genesis = capsule_genesis(leader->capsule);
-    return genesis->store_count - genesis->receipt_count + 1 + genesis->tolerated_count;
+    return stores_have_answered(&leader->stores, leader->stage != LEADER_LEADING, closing->answered,
+                                closing->answer_count);
 }
 
 enum status leader_fetch(struct leader *leader, const struct frame_fetch *fetch,

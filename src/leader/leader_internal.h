@@ -94,7 +94,7 @@ struct leader_closing {
     struct writer_id writer;
     enum sync_close_reason reason;
     struct buffer fences;  // verified, each behind its length
-    struct writer_id answered[GENESIS_STORES_MAX];
+    struct writer_id answered[2 * GENESIS_STORES_MAX];
     uint32_t answer_count;
     struct head cut;
     struct writer_id cut_store;  // who holds it
@@ -206,6 +206,7 @@ struct leader_frame {
 
 struct leader {
     struct capsule *capsule;
+    struct stores stores;  // that count in its term
     struct durable *durable;
     struct outbox outbox;
     const struct sign_key *key;
@@ -322,8 +323,11 @@ struct leader_peer *leader_peer_of(struct leader *leader, const struct capsule_m
 MUST_CHECK enum status leader_grow_peers(struct leader *leader);
 uint32_t leader_next_request(struct leader *leader);
 
-/* R: how many stores must answer, so that every durable record is among what they tell. */
-uint32_t leader_answers_needed(const struct leader *leader);
+/*
+ * Whether R stores have answered, so that every durable record is among what they tell; before it
+ * leads, R of the stores before, too.
+ */
+bool leader_is_answered(const struct leader *leader, const struct leader_closing *closing);
 
 /* Ask one store for records; `*request` receives the number that the answer carries. */
 MUST_CHECK enum status leader_fetch(struct leader *leader, const struct frame_fetch *fetch,

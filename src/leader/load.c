@@ -110,13 +110,24 @@ static bool fence_at(const struct leader *leader, uint32_t index, struct receipt
     return false;
 }
 
+static bool is_answered_without(const struct leader *leader, const struct writer_id *store)
+{
+    struct leader_closing others = {.is_used = true};
+    for (uint32_t i = 0; i < leader->all.answer_count; i++) {
+        if (!writer_id_equal(&leader->all.answered[i], store)) {
+            others.answered[others.answer_count++] = leader->all.answered[i];
+        }
+    }
+    return leader_is_answered(leader, &others);
+}
+
 /* Whether that store's answer can be done without; then it is. */
 static bool drop_fence(struct leader *leader, const struct writer_id *store)
 {
     struct leader_closing *all = &leader->all;
     struct buffer fences = all->fences;
     struct cursor in = cursor_over(fences.bytes, fences.length);
-    if (all->answer_count <= leader_answers_needed(leader)) {
+    if (!is_answered_without(leader, store)) {
         return false;
     }
     all->fences = BUFFER_EMPTY;
@@ -130,7 +141,7 @@ static bool drop_fence(struct leader *leader, const struct writer_id *store)
         }
     }
     buffer_release(&fences);
-    return all->answer_count >= leader_answers_needed(leader);
+    return leader_is_answered(leader, all);
 }
 
 static enum status next_leader(struct leader *leader, struct leader_time time);

@@ -66,10 +66,12 @@ enum status takeover_receive_fenced(struct leader *leader, struct bytes bytes,
         fence.term != leader->term) {
         return STATUS_OK;
     }
-    const struct genesis *genesis = capsule_genesis(leader->capsule);
-    const struct genesis_store *store = genesis_store_find(genesis, &fence.store);
-    if (store == NULL ||
-        receipt_verify(&fence, RECEIPT_FENCE, &genesis->capsule, &store->key) != STATUS_OK) {
+    // Those before have a say in what earlier terms left, and in nothing else.
+    const struct genesis_store *store = leader->stage == LEADER_LEADING
+                                            ? genesis_store_find(&leader->stores.now, &fence.store)
+                                            : stores_find(&leader->stores, &fence.store);
+    if (store == NULL || receipt_verify(&fence, RECEIPT_FENCE, capsule_name(leader->capsule),
+                                        &store->key) != STATUS_OK) {
         log_event(leader->log, "fence refused: no store of this capsule signed it");
         return STATUS_OK;
     }
@@ -82,8 +84,7 @@ enum status takeover_receive_fenced(struct leader *leader, struct bytes bytes,
     }
     // One that comes late may yet stand in for one that does not keep its word.
     bool is_new = closing_keep_fence(leader, &leader->all, &fence, bytes);
-    if (is_new && leader->stage == LEADER_FENCING &&
-        leader->all.answer_count >= leader_answers_needed(leader)) {
+    if (is_new && leader->stage == LEADER_FENCING && leader_is_answered(leader, &leader->all)) {
         leader->stage = LEADER_LOADING;
         return load_begin(leader, time);
     }
@@ -208,7 +209,7 @@ static enum status ask_for_denials(struct leader *leader, uint64_t now_us)
 
 static bool has_heard_all(const struct leader *leader, const struct leader_closing *asked)
 {
-    return asked->answer_count == capsule_genesis(leader->capsule)->store_count;
+    return asked->answer_count == stores_count(&leader->stores);
 }
 
 /* R answers prove it; those of the others may come within a moment. */
@@ -216,7 +217,7 @@ static enum status tick_refusing(struct leader *leader, uint64_t now_us)
 {
     struct leader_closing *asked = &leader->closings[0];
     uint64_t waited_us = now_us - leader->rollback_us;
-    bool is_enough = asked->answer_count >= leader_answers_needed(leader);
+    bool is_enough = leader_is_answered(leader, asked);
     if (has_heard_all(leader, asked) || waited_us >= TAKEOVER_SILENCE_US ||
         (is_enough && waited_us >= TAKEOVER_LATE_US)) {
         return refuse_rolled_back(leader);
@@ -288,6 +289,32 @@ static enum status recall(struct leader *leader, uint64_t now_us)
                        bytes_of(nonce, sizeof nonce));
 }
 
+/*
+ * Where other stores count than before: whether W of them lack some of what those held. Branches
+ * that ended long ago are in no SYNC to come, so that nobody else would notice.
+ */
+static bool lacks_history(struct leader *leader)
+{
+    const struct capsule *capsule = leader->capsule;
+    if (!leader->stores.has_former) {
+        return false;
+    }
+    for (size_t i = 0; i < capsule_member_count(capsule); i++) {
+        const struct capsule_member *member = capsule_member_at(capsule, i);
+        if (member->is_closed && !member->is_void &&
+            !durable_covers(leader->durable, &member->id, member->cut.sequence)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < capsule_gone_count(capsule); i++) {
+        const struct capsule_gone *gone = capsule_gone_at(capsule, i);
+        if (!durable_covers(leader->durable, &gone->id, gone->cut)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The first SYNC waits for the cuts it names, and the role for that SYNC. */
 static enum status finish(struct leader *leader, struct leader_time time)
 {
@@ -305,7 +332,7 @@ static enum status finish(struct leader *leader, struct leader_time time)
     if (is_written) {
         return STATUS_OK;
     }
-    if (epoch_lacks_cut(leader)) {
+    if (epoch_lacks_cut(leader) || lacks_history(leader)) {
         return recall(leader, time.now_us);
     }
     enum status status = epoch_write_sync(leader, time);

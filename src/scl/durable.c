@@ -6,6 +6,7 @@
 
 #include "base/encoder.h"
 #include "capsule/receipt.h"
+#include "capsule/stores.h"
 
 enum { DURABLE_BRANCHES_MAX = 1 << 16, DURABLE_SLOTS_MIN = 64 };
 
@@ -31,7 +32,7 @@ struct durable_branch {
 };
 
 struct durable {
-    const struct genesis *genesis;
+    struct genesis genesis;
     struct durable_branch *branches;
     size_t branch_count;
     size_t branch_capacity;
@@ -57,6 +58,14 @@ static void claim_set(struct durable_claim *claim, uint64_t sequence,
     }
     receipt_drop(claim->receipt);
     *claim = (struct durable_claim){.sequence = sequence, .receipt = receipt};
+}
+
+static void claims_drop(struct durable_claim *claims, uint32_t store_count)
+{
+    for (uint32_t i = 0; claims != NULL && i < 2 * store_count; i++) {
+        receipt_drop(claims[i].receipt);
+    }
+    free(claims);
 }
 
 // Ids are hashes already: any eight bytes spread well.
@@ -127,15 +136,14 @@ static enum status branch_add(struct durable *durable, const struct writer_id *w
             return status;
         }
     }
-    struct durable_claim *claims =
-        calloc(2 * (size_t)durable->genesis->store_count, sizeof *claims);
+    struct durable_claim *claims = calloc(2 * (size_t)durable->genesis.store_count, sizeof *claims);
     if (claims == NULL) {
         return STATUS_NO_MEMORY;
     }
     durable->branches[durable->branch_count] = (struct durable_branch){
         .writer = *writer,
         .verified = claims,
-        .claimed = claims + durable->genesis->store_count,
+        .claimed = claims + durable->genesis.store_count,
     };
     slots_insert(durable->slots, durable->slot_count, writer, durable->branch_count);
     durable->branch_count++;
@@ -152,7 +160,8 @@ enum status durable_new(struct durable **durable, const struct genesis *genesis)
         *durable = NULL;
         return STATUS_NO_MEMORY;
     }
-    made->genesis = genesis;
+    made->genesis = *genesis;
+    made->genesis.policy = bytes_of(NULL, 0);
     made->slots = slots;
     made->slot_count = DURABLE_SLOTS_MIN;
     *durable = made;
@@ -166,15 +175,59 @@ void durable_free(struct durable *durable)
     }
     durable_collect_begin(durable);
     for (size_t i = 0; i < durable->branch_count; i++) {
-        for (uint32_t store = 0; store < durable->genesis->store_count; store++) {
-            receipt_drop(durable->branches[i].verified[store].receipt);
-            receipt_drop(durable->branches[i].claimed[store].receipt);
-        }
-        free(durable->branches[i].verified);
+        claims_drop(durable->branches[i].verified, durable->genesis.store_count);
     }
     free(durable->branches);
     free(durable->slots);
     free(durable);
+}
+
+/* The same claims, each at its store's place among `stores`. */
+static struct durable_claim *claims_for(const struct durable *durable,
+                                        const struct durable_branch *branch,
+                                        const struct genesis *stores)
+{
+    struct durable_claim *claims = calloc(2 * (size_t)stores->store_count, sizeof *claims);
+    for (uint32_t i = 0; claims != NULL && i < durable->genesis.store_count; i++) {
+        const struct genesis_store *kept =
+            genesis_store_find(stores, &durable->genesis.stores[i].id);
+        if (kept != NULL) {
+            size_t place = (size_t)(kept - stores->stores);
+            claim_set(&claims[place], branch->verified[i].sequence, branch->verified[i].receipt);
+            claim_set(&claims[stores->store_count + place], branch->claimed[i].sequence,
+                      branch->claimed[i].receipt);
+        }
+    }
+    return claims;
+}
+
+enum status durable_use(struct durable *durable, const struct genesis *stores)
+{
+    if (stores_are_same(&durable->genesis, stores)) {
+        return STATUS_OK;
+    }
+    struct durable_claim **claims = calloc(durable->branch_count + 1, sizeof(*claims));
+    bool is_made = claims != NULL;
+    for (size_t i = 0; is_made && i < durable->branch_count; i++) {
+        claims[i] = claims_for(durable, &durable->branches[i], stores);
+        is_made = claims[i] != NULL;
+    }
+    for (size_t i = 0; claims != NULL && i < durable->branch_count; i++) {
+        if (is_made) {
+            claims_drop(durable->branches[i].verified, durable->genesis.store_count);
+            durable->branches[i].verified = claims[i];
+            durable->branches[i].claimed = claims[i] + stores->store_count;
+        } else {
+            claims_drop(claims[i], stores->store_count);
+        }
+    }
+    free(claims);
+    if (!is_made) {
+        return STATUS_NO_MEMORY;
+    }
+    durable->genesis = *stores;
+    durable->genesis.policy = bytes_of(NULL, 0);
+    return STATUS_OK;
 }
 
 static enum status receipt_check(struct durable *durable, struct durable_receipt *kept)
@@ -187,11 +240,11 @@ static enum status receipt_check(struct durable *durable, struct durable_receipt
     if (status != STATUS_OK) {
         return status;
     }
-    const struct genesis_store *store = genesis_store_find(durable->genesis, &receipt.store);
+    const struct genesis_store *store = genesis_store_find(&durable->genesis, &receipt.store);
     if (store == NULL) {
         return STATUS_DENIED;
     }
-    status = receipt_verify(&receipt, RECEIPT_DURABLE, &durable->genesis->capsule, &store->key);
+    status = receipt_verify(&receipt, RECEIPT_DURABLE, &durable->genesis.capsule, &store->key);
     if (status == STATUS_OK) {
         kept->is_verified = true;
         durable->verified_count++;
@@ -215,11 +268,11 @@ static void claim_settle(struct durable *durable, struct durable_branch *branch,
 static enum status keep_claims(struct durable *durable, const struct receipt *receipt,
                                struct durable_receipt *kept)
 {
-    const struct genesis_store *from = genesis_store_find(durable->genesis, &receipt->store);
+    const struct genesis_store *from = genesis_store_find(&durable->genesis, &receipt->store);
     if (from == NULL) {
         return STATUS_DENIED;
     }
-    size_t store = (size_t)(from - durable->genesis->stores);
+    size_t store = (size_t)(from - durable->genesis.stores);
     for (uint32_t i = 0; i < receipt->head_count; i++) {
         struct branch_head head = receipt_head(receipt, i);
         struct durable_branch *branch = branch_find(durable, &head.writer);
@@ -278,7 +331,7 @@ bool durable_covers(struct durable *durable, const struct writer_id *writer, uin
     if (branch == NULL) {
         return false;
     }
-    const struct genesis *genesis = durable->genesis;
+    const struct genesis *genesis = &durable->genesis;
     uint32_t holding_count = 0;
     for (uint32_t i = 0; i < genesis->store_count; i++) {
         holding_count += branch->verified[i].sequence >= sequence;
@@ -301,7 +354,7 @@ static uint64_t claimed_by(const struct durable_branch *branch, uint32_t store)
 uint64_t durable_claimed(const struct durable *durable, const struct writer_id *writer)
 {
     const struct durable_branch *branch = branch_find(durable, writer);
-    const struct genesis *genesis = durable->genesis;
+    const struct genesis *genesis = &durable->genesis;
     uint64_t sequence = 0;
     // The greatest claim that W stores make.
     for (uint32_t i = 0; branch != NULL && i < genesis->store_count; i++) {
@@ -380,7 +433,7 @@ enum status durable_collect(struct durable *durable, const struct writer_id *wri
 {
     struct durable_receipt *receipts[GENESIS_STORES_MAX];
     struct durable_branch *branch = branch_find(durable, writer);
-    const struct genesis *genesis = durable->genesis;
+    const struct genesis *genesis = &durable->genesis;
     uint32_t needed = head->sequence == 0 ? 0 : genesis->receipt_count, count = 0;
     for (uint32_t i = 0; branch != NULL && i < genesis->store_count && count < needed; i++) {
         if (is_held_by(durable, branch, i, head)) {

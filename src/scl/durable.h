@@ -18,8 +18,14 @@
  */
 struct durable;
 
-/* `genesis` is borrowed until durable_free(). */
+/* Of this GENESIS's stores and W; copied. */
 MUST_CHECK enum status durable_new(struct durable **durable, const struct genesis *genesis);
+
+/*
+ * From now on these stores and this W count; copied. What other stores have claimed is forgotten.
+ * STATUS_NO_MEMORY: nothing changed.
+ */
+MUST_CHECK enum status durable_use(struct durable *durable, const struct genesis *stores);
 void durable_free(struct durable *durable);
 
 /*

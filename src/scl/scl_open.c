@@ -396,6 +396,9 @@ static enum status finish_one(struct scl *scl, const struct scl_open_job *job, s
     case RECORD_LOCK:
         status = scl_tag_note_lock(scl, record);
         break;
+    case RECORD_TERM:
+        status = durable_use(scl->durable, &capsule_stores(scl->capsule)->now);
+        break;
     case RECORD_CLOSE:
         note_close(scl, record);
         break;

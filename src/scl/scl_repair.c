@@ -22,8 +22,8 @@ static bool is_being_fetched(const struct scl *scl, const struct writer_id *writ
 /* The stores take turns: one may be down, or behind. */
 static const struct writer_id *store_at(const struct scl *scl, uint32_t turn)
 {
-    const struct genesis *genesis = capsule_genesis(scl->capsule);
-    return &genesis->stores[turn % genesis->store_count].id;
+    const struct genesis *stores = &capsule_stores(scl->capsule)->now;
+    return &stores->stores[turn % stores->store_count].id;
 }
 
 /* Returns NULL when there is no room for one more. */
@@ -269,7 +269,7 @@ void scl_repair_tick(struct scl *scl, uint64_t now_us)
         struct scl_fetch *fetch = &scl->fetches[i];
         if (fetch->request != 0 && fetch->deadline_us <= now_us) {
             fetch->request = 0;
-            if (fetch->is_log && capsule_genesis(scl->capsule)->store_count > 1) {
+            if (fetch->is_log && capsule_stores(scl->capsule)->now.store_count > 1) {
                 // Each store has an order of its own.
                 scl->log_store++;
                 scl->log_next = 1;

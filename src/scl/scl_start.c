@@ -169,6 +169,9 @@ static enum status restore(struct scl *scl, struct bytes plain)
     if (status == STATUS_OK) {
         capsule_exchange(scl->capsule, capsule);
         newest = capsule_newest_sync(scl->capsule);
+        status = durable_use(scl->durable, &capsule_stores(scl->capsule)->now);
+    }
+    if (status == STATUS_OK) {
         status = peers_restore(scl);
     }
     if (status == STATUS_OK && scl->is_compactor) {

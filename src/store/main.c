@@ -22,6 +22,7 @@
 
 #include "base/buffer.h"
 #include "base/check.h"
+#include "base/cursor.h"
 #include "crypto/crypto.h"
 #include "store/aside.h"
 #include "store/disk.h"
@@ -117,11 +118,15 @@ static void say_counters(struct program *program)
 /* The key and the GENESIS have come: read what is held already. */
 static enum status begin(struct program *program, const char *directory, struct bytes rest)
 {
-    if (program->store != NULL || rest.length < SIGN_SEED_BYTES) {
+    struct cursor in = cursor_over(rest.at, rest.length);
+    const uint8_t *seed = cursor_take(&in, SIGN_SEED_BYTES);
+    uint32_t stores_bytes = cursor_u32(&in);
+    struct bytes stores = cursor_bytes(&in, stores_bytes);
+    struct bytes genesis = cursor_bytes(&in, in.left);
+    if (program->store != NULL || in.failed) {
         return STATUS_MALFORMED;
     }
-    program->key = sign_key_new_from_seed(rest.at);
-    struct bytes genesis = bytes_of(rest.at + SIGN_SEED_BYTES, rest.length - SIGN_SEED_BYTES);
+    program->key = sign_key_new_from_seed(seed);
     const struct hash capsule = hash_of(genesis.at, genesis.length);
     enum status status = STATUS_OK;
     if (program->why != NULL) {
@@ -140,6 +145,7 @@ static enum status begin(struct program *program, const char *directory, struct 
     const struct store_config config = {
         .disk = &program->disk,
         .genesis = genesis,
+        .stores = stores,
         .key = program->key,
         .log = &program->log,
         .random = random_kernel(),
@@ -164,8 +170,7 @@ static enum status begin(struct program *program, const char *directory, struct 
 /* With nobody to be refilled from, what is left is still served. */
 static bool is_to_be_refilled(const struct program *program)
 {
-    return store_is_damaged(program->store) &&
-           capsule_genesis(store_capsule(program->store))->store_count > 1;
+    return store_is_damaged(program->store) && stores_count(store_stores(program->store)) > 1;
 }
 
 /* STATUS_DAMAGED at once: what was logged last says where. */

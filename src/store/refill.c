@@ -40,9 +40,10 @@ struct sibling {
 struct refill {
     struct store *store;
     struct refill_output output;
-    struct sibling siblings[GENESIS_STORES_MAX];
+    struct sibling siblings[2 * GENESIS_STORES_MAX];
     uint32_t sibling_count;
-    struct wish *wishes;  // in order of their writers
+    uint64_t stores_version;  // of the owner's word that they are of
+    struct wish *wishes;      // in order of their writers
     size_t wish_count;
     size_t wish_capacity;
     size_t next;  // whose turn it is
@@ -62,6 +63,39 @@ struct refill {
     struct buffer frame;
 };
 
+/* The sibling with this id; sibling_count when it is none. */
+static uint32_t sibling_find(const struct refill *refill, const struct writer_id *id)
+{
+    uint32_t i = 0;
+    while (i < refill->sibling_count && !writer_id_equal(&refill->siblings[i].id, id)) {
+        i++;
+    }
+    return i;
+}
+
+static void add_set(struct refill *refill, const struct genesis *set)
+{
+    for (uint32_t i = 0; i < set->store_count; i++) {
+        const struct writer_id *id = &set->stores[i].id;
+        bool is_new = !writer_id_equal(id, store_id(refill->store)) &&
+                      sibling_find(refill, id) == refill->sibling_count;
+        if (is_new && refill->sibling_count < sizeof refill->siblings / sizeof *refill->siblings) {
+            refill->siblings[refill->sibling_count++].id = *id;
+        }
+    }
+}
+
+/* Those that counted before may have what nobody else has yet. */
+static void add_siblings(struct refill *refill)
+{
+    const struct stores *stores = store_stores(refill->store);
+    refill->stores_version = stores->version;
+    add_set(refill, &stores->now);
+    if (stores->has_former) {
+        add_set(refill, &stores->former);
+    }
+}
+
 enum status refill_new(struct refill **made, struct store *store,
                        const struct refill_output *output)
 {
@@ -72,12 +106,7 @@ enum status refill_new(struct refill **made, struct store *store,
     }
     refill->store = store;
     refill->output = *output;
-    const struct genesis *genesis = capsule_genesis(store_capsule(store));
-    for (uint32_t i = 0; i < genesis->store_count; i++) {
-        if (!writer_id_equal(&genesis->stores[i].id, store_id(store))) {
-            refill->siblings[refill->sibling_count++].id = genesis->stores[i].id;
-        }
-    }
+    add_siblings(refill);
     return STATUS_OK;
 }
 
@@ -88,16 +117,6 @@ void refill_free(struct refill *refill)
         free(refill->wishes);
         free(refill);
     }
-}
-
-/* The sibling with this id; sibling_count when it is none. */
-static uint32_t sibling_find(const struct refill *refill, const struct writer_id *id)
-{
-    uint32_t i = 0;
-    while (i < refill->sibling_count && !writer_id_equal(&refill->siblings[i].id, id)) {
-        i++;
-    }
-    return i;
 }
 
 static uint32_t next_request(struct refill *refill)
@@ -201,10 +220,10 @@ static struct sibling *answerer(struct refill *refill, uint32_t request)
 static bool is_signed_by(const struct refill *refill, const struct sibling *sibling,
                          const struct receipt *receipt)
 {
-    const struct genesis *genesis = capsule_genesis(store_capsule(refill->store));
-    const struct genesis_store *store = genesis_store_find(genesis, &sibling->id);
-    return writer_id_equal(&receipt->store, &sibling->id) &&
-           receipt_verify(receipt, RECEIPT_DURABLE, &genesis->capsule, &store->key) == STATUS_OK;
+    const struct genesis_store *store = stores_find(store_stores(refill->store), &sibling->id);
+    return store != NULL && writer_id_equal(&receipt->store, &sibling->id) &&
+           receipt_verify(receipt, RECEIPT_DURABLE, capsule_name(store_capsule(refill->store)),
+                          &store->key) == STATUS_OK;
 }
 
 enum status refill_receive_receipt(struct refill *refill, struct bytes bytes, uint32_t request,
@@ -383,11 +402,11 @@ void refill_end_recall(struct refill *refill, struct bytes body, uint32_t reques
     if (sibling == NULL || frame_recalled_decode(&recalled, body) != STATUS_OK) {
         return;
     }
-    const struct genesis *genesis = capsule_genesis(store_capsule(refill->store));
-    const struct genesis_store *store = genesis_store_find(genesis, &sibling->id);
+    const struct genesis_store *store = stores_find(store_stores(refill->store), &sibling->id);
     bool is_fresh = memcmp(recalled.nonce, sibling->nonce, sizeof recalled.nonce) == 0;
-    if (!is_fresh ||
-        frame_recalled_verify(&recalled, &genesis->capsule, &store->key) != STATUS_OK) {
+    if (!is_fresh || store == NULL ||
+        frame_recalled_verify(&recalled, capsule_name(store_capsule(refill->store)), &store->key) !=
+            STATUS_OK) {
         return;  // not its end: that may yet come
     }
     sibling->request = 0;
@@ -454,19 +473,32 @@ static uint64_t recall(struct refill *refill, uint64_t now_us)
     return wake_us;
 }
 
+/* Whether so many of this set are whole that one of them knows of each promise made in it. */
+static bool is_enough_of(const struct refill *refill, const struct genesis *set)
+{
+    uint32_t whole_count = 0;
+    for (uint32_t i = 0; i < set->store_count; i++) {
+        uint32_t sibling = sibling_find(refill, &set->stores[i].id);
+        whole_count +=
+            sibling < refill->sibling_count && refill->siblings[sibling].answer == ANSWER_WHOLE;
+    }
+    return whole_count >= genesis_refill_count(set);
+}
+
 /*
  * Whether enough siblings have answered. Those that are being refilled count only when they are all
  * there is: at the birth of an app.
  */
 static bool has_enough_answers(const struct refill *refill)
 {
-    const struct genesis *genesis = capsule_genesis(store_capsule(refill->store));
-    uint32_t answer_count = 0, whole_count = 0;
+    const struct stores *stores = store_stores(refill->store);
+    uint32_t answer_count = 0;
     for (uint32_t i = 0; i < refill->sibling_count; i++) {
         answer_count += refill->siblings[i].answer != ANSWER_NONE;
-        whole_count += refill->siblings[i].answer == ANSWER_WHOLE;
     }
-    return whole_count >= genesis_refill_count(genesis) || answer_count == refill->sibling_count;
+    return answer_count == refill->sibling_count ||
+           (is_enough_of(refill, &stores->now) &&
+            (!stores->has_former || is_enough_of(refill, &stores->former)));
 }
 
 /* Whether all that this store may have signed for is here. */
@@ -528,6 +560,9 @@ static void recall_again(struct refill *refill, bool do_records_wait, uint64_t n
 enum status refill_tick(struct refill *refill, bool do_records_wait, uint64_t now_us,
                         uint64_t *wake_us)
 {
+    if (store_stores(refill->store)->version != refill->stores_version) {
+        add_siblings(refill);
+    }
     recall_again(refill, do_records_wait, now_us);
     *wake_us = recall(refill, now_us);
     if (refill->again_us != 0 && refill->again_us < *wake_us) {

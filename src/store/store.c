@@ -61,13 +61,15 @@ struct store {
     struct store_counters counters;
     bool is_dead;
     bool is_damaged;
+    struct stores told;  // when it was opened; version 0: nothing
 };
 
 enum { REFILL_BYTES = 9 };
 
-static const struct genesis_store *store_self(const struct store *store)
+const struct stores *store_stores(const struct store *store)
 {
-    return genesis_store_find(capsule_genesis(store->capsule), &store->id);
+    const struct stores *read = capsule_stores(store->capsule);
+    return read->version >= store->told.version ? read : &store->told;
 }
 
 /*
@@ -629,7 +631,7 @@ static enum status load_refill(struct store *store)
 {
     char text[REFILL_BYTES];
     uint64_t bytes = 0;
-    if (capsule_genesis(store->capsule)->store_count == 1) {
+    if (stores_count(store_stores(store)) == 1) {
         return STATUS_OK;
     }
     enum status status = store->disk->size(store->disk->context, STORE_REFILL_FILE, &bytes);
@@ -655,9 +657,18 @@ static enum status open_on(struct store *store, const struct store_config *confi
     }
     struct verify_key public_key = sign_key_public(config->key);
     store->id = writer_store_id_of(&public_key);
-    if (store_self(store) == NULL) {
-        log_event(store->log,
-                  "store not opened cause=\"its key is not among the GENESIS's stores\"");
+    const struct genesis *genesis = capsule_genesis(store->capsule);
+    if (config->stores.length > 0) {
+        status = stores_decode(&store->told, config->stores, genesis);
+    }
+    if (status != STATUS_OK) {
+        log_event(store->log, "store not opened cause=\"its word on the stores: %s\"",
+                  status_text(status));
+        return status;
+    }
+    if (genesis_store_find(genesis, &store->id) == NULL &&
+        (store->told.version == 0 || stores_find(&store->told, &store->id) == NULL)) {
+        log_event(store->log, "store not opened cause=\"its key is not among the stores\"");
         return STATUS_FORGED;
     }
     const struct hash name = *capsule_name(store->capsule);

@@ -31,6 +31,7 @@ enum { STORE_SEGMENT_BYTES = 64 << 20 };
 struct store_config {
     const struct disk *disk;     // borrowed until store_close()
     struct bytes genesis;        // GENESIS body; copied
+    struct bytes stores;         // the owner's newest word on the stores; empty: none
     const struct sign_key *key;  // signs receipts; borrowed until store_close()
     const struct log *log;       // borrowed; NULL for none
     struct random random;        // of the nonces in its questions to siblings
@@ -42,7 +43,7 @@ struct store_config {
  * every record again. A torn tail (docs/format/segment.md) is cut; nothing that was acknowledged
  * lies there.
  * STATUS_DAMAGED: a segment is damaged elsewhere, or another store's or capsule's; the log
- * names file and offset. STATUS_FORGED: this key is not among the GENESIS's stores.
+ * names file and offset. STATUS_FORGED: this key is not among the stores.
  * STATUS_NO_SPACE, STATUS_IO, STATUS_NO_MEMORY. On failure *store is NULL.
  */
 MUST_CHECK enum status store_open(struct store **store, const struct store_config *config);
@@ -50,6 +51,12 @@ void store_close(struct store *store);
 
 /* What it knows. Borrowed; read only. */
 const struct capsule *store_capsule(const struct store *store);
+
+/*
+ * Which stores there are: by the owner's newest word that this one was opened with, or has read in
+ * a TERM. Valid until the next store_append() or store_commit().
+ */
+const struct stores *store_stores(const struct store *store);
 
 /*
  * Take one record: verified, and written, but not yet durable. The first leader's GENESIS waits in

@@ -30,12 +30,12 @@ const struct writer_id frame_to_replicas = {
 static bool kind_is_known(uint8_t kind)
 {
     return (kind >= FRAME_RECORD && kind <= FRAME_RECALLED) ||
-           (kind >= FRAME_START && kind <= FRAME_STOP);
+           (kind >= FRAME_START && kind <= FRAME_STORES);
 }
 
 static bool kind_has_body(uint8_t kind)
 {
-    return kind != FRAME_READY && kind != FRAME_GONE && kind != FRAME_STOP;
+    return kind != FRAME_READY && kind != FRAME_GONE && kind != FRAME_STOP && kind != FRAME_STORES;
 }
 
 static bool role_is_known(uint8_t role)

@@ -52,6 +52,7 @@ enum frame_kind {
     FRAME_METRICS = 22,   // enclave: lines "name value\n"
     FRAME_GONE = 23,      // host to leader: the enclave `peer` has ended; body empty
     FRAME_STOP = 24,      // host: finish what is under way and exit; body empty
+    FRAME_STORES = 25,    // the owner to the host: which stores there are has changed; body empty
 };
 
 struct frame {
@@ -71,7 +72,7 @@ extern const struct writer_id frame_to_replicas;
 
 /*
  * STATUS_MALFORMED: too short, too long, an unknown kind, reserved bytes set, or
- * a body where the kind has none (READY, GONE, STOP). `frame` borrows.
+ * a body where the kind has none (READY, GONE, STOP, STORES). `frame` borrows.
  */
 MUST_CHECK enum status frame_decode(struct frame *frame, struct bytes bytes);
 

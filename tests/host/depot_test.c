@@ -81,12 +81,12 @@ static void on_failed(void *context, uint32_t index, enum status status, const c
     f->failed_status = status;
 }
 
-static void open_depot(struct fixture *f)
+static struct depot_config config_of(struct fixture *f, uint32_t first, uint32_t count)
 {
     struct depot_config config = {
         .loop = &f->loop,
         .program = f->program,
-        .count = STORES,
+        .count = count,
         .refill_count = 2,
         .genesis = buffer_bytes(&f->world.genesis_body),
         .events = {.answer = on_answer,
@@ -94,10 +94,17 @@ static void open_depot(struct fixture *f)
                    .failed = on_failed,
                    .context = f},
     };
-    for (uint32_t i = 0; i < STORES; i++) {
-        config.places[i] =
-            (struct depot_place){.directory = f->places[i], .key = f->world.store_keys[i]};
+    for (uint32_t i = first; i < first + count; i++) {
+        config.places[i - first] = (struct depot_place){.name = f->world.genesis.stores[i].name,
+                                                        .directory = f->places[i],
+                                                        .key = f->world.store_keys[i]};
     }
+    return config;
+}
+
+static void open_depot(struct fixture *f)
+{
+    const struct depot_config config = config_of(f, 0, STORES);
     CHECK(depot_open(&f->depot, &config) == STATUS_OK);
 }
 
@@ -372,6 +379,37 @@ static void frames_beyond_the_bound_of_a_queue_are_dropped(void **state)
     free(zeroes);
 }
 
+static void other_stores_are_started_and_ended_while_the_rest_go_on(void **state)
+{
+    struct fixture *f = *state;
+    put_all_records(f);
+    for (uint32_t i = 0; i < STORES; i++) {
+        wait_for_all(f, i);
+    }
+    const pid_t second = depot_view(f->depot, 1).pid;
+    struct depot_config config = config_of(f, 1, STORES - 1);
+    assert_int_equal(depot_change(f->depot, &config), STATUS_OK);
+    assert_true(depot_view(f->depot, 0).is_removed);
+    while (depot_view(f->depot, 0).pid != 0) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(depot_usable_count(f->depot), STORES - 1);
+    assert_int_equal(depot_view(f->depot, 1).pid, second);
+
+    // One with a key of its own, to which nobody's word testifies: it does not open.
+    config.places[config.count++] =
+        (struct depot_place){.name = "store-x", .directory = f->places[0], .key = f->world.owner};
+    assert_int_equal(depot_change(f->depot, &config), STATUS_OK);
+    assert_int_equal(depot_count(f->depot), STORES + 1);
+    assert_string_equal(depot_view(f->depot, STORES).name, "store-x");
+    while (f->failed_count == 0) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(f->failed_index, STORES);
+    assert_int_equal(f->failed_status, STATUS_FORGED);
+    assert_int_equal(depot_view(f->depot, 1).pid, second);
+}
+
 static void a_program_that_is_not_there_is_reported(void **state)
 {
     struct fixture *f = *state;
@@ -379,7 +417,7 @@ static void a_program_that_is_not_there_is_reported(void **state)
     const struct depot_config config = {
         .loop = &f->loop,
         .program = "/nowhere/paranoid-store",
-        .places = {{.directory = f->places[0], .key = f->world.store_keys[0]}},
+        .places = {{.name = "store-1", .directory = f->places[0], .key = f->world.store_keys[0]}},
         .count = 1,
         .genesis = buffer_bytes(&f->world.genesis_body),
     };
@@ -404,6 +442,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_that_are_damaged_are_left_as_they_are, setup, teardown),
         cmocka_unit_test_setup_teardown(frames_beyond_the_bound_of_a_queue_are_dropped, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(other_stores_are_started_and_ended_while_the_rest_go_on,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_program_that_is_not_there_is_reported, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

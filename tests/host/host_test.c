@@ -165,7 +165,7 @@ static void what_is_wrong_at_the_start_is_said(void **state)
     char error[HOST_ERROR_BYTES_MAX] = "";
     char path[256];
 
-    path_in(path, running, HOST_FILE_STORE_KEY);
+    path_in(path, running, "store.key");
     assert_int_equal(chmod(path, 0644), 0);
     assert_int_equal(running_try(running, error), STATUS_MALFORMED);
     assert_non_null(strstr(error, "chmod 600"));

@@ -108,7 +108,7 @@ static void only_the_leader_asks_for_an_epochs_end_or_fences(void **state)
 
 static void an_enclave_that_said_no_hello_speaks_to_the_host_only(void **state)
 {
-    for (int kind = FRAME_RECORD; kind <= FRAME_STOP; kind++) {
+    for (int kind = FRAME_RECORD; kind <= FRAME_STORES; kind++) {
         uint32_t end;
         enum route_action expected =
             kind == FRAME_HELLO || kind == FRAME_EVIDENCE || kind == FRAME_LOG ? ROUTE_TO_HOST
@@ -132,12 +132,12 @@ static void what_only_hosts_and_stores_say_is_dropped(void **state)
 static void a_command_line_speaks_to_the_leader_and_stops_the_host(void **state)
 {
     struct route *route = *state;
-    for (int kind = FRAME_RECORD; kind <= FRAME_STOP; kind++) {
+    for (int kind = FRAME_RECORD; kind <= FRAME_STORES; kind++) {
         uint32_t end;
         enum route_action expected = ROUTE_DROP;
         if (kind == FRAME_JOIN || kind == FRAME_CHANNEL) {
             expected = ROUTE_TO_END;
-        } else if (kind == FRAME_STOP) {
+        } else if (kind == FRAME_STOP || kind == FRAME_STORES) {
             expected = ROUTE_TO_HOST;
         }
         assert_int_equal(go(route, CLIENT, (enum frame_kind)kind, frame_to_leader, &end), expected);

@@ -98,13 +98,13 @@ void running_init(struct running *running)
     scratch_make(running->directory, "host");
     (void)snprintf(running->state, sizeof running->state, "%s/state", running->directory);
     (void)snprintf(running->programs, sizeof running->programs, "%s/programs", running->directory);
-    (void)snprintf(path, sizeof path, "%s/%s", running->state, HOST_FILE_CAPSULE);
+    (void)snprintf(path, sizeof path, "%s/%s", running->state, "capsule");
     CHECK(mkdir(running->state, 0700) == 0 && mkdir(running->programs, 0700) == 0 &&
           mkdir(path, 0700) == 0);
 
     capsule_world_init(&world, FAKE_ENCLAVE_SEED, 1, 1, 0);
     put_file(running, HOST_FILE_GENESIS, world.genesis_body.bytes, world.genesis_body.length);
-    put_file(running, HOST_FILE_STORE_KEY, sign_key_seed(world.store_keys[0]), SIGN_SEED_BYTES);
+    put_file(running, "store.key", sign_key_seed(world.store_keys[0]), SIGN_SEED_BYTES);
     capsule_world_release(&world);
     put_platform(running);
     put_program(running, HOST_PROGRAM_LEADER);

@@ -347,6 +347,55 @@ static void what_was_collected_may_be_overtaken_before_the_next_collection(void 
     buffer_release(&collected);
 }
 
+/* The GENESIS with a fourth store, and without the first one. */
+static struct genesis other_stores(struct fixture *f, uint32_t receipt_count)
+{
+    struct genesis stores = f->world.genesis;
+    f->world.store_keys[STORE_COUNT] = sign_key_new(&f->world.random);
+    for (uint32_t i = 0; i < STORE_COUNT; i++) {
+        struct genesis_store *store = &stores.stores[i];
+        store->key = sign_key_public(f->world.store_keys[i + 1]);
+        store->id = writer_store_id_of(&store->key);
+    }
+    stores.receipt_count = receipt_count;
+    return stores;
+}
+
+static void p4_a_store_that_counts_no_more_is_not_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer collected = BUFFER_EMPTY;
+    receive(f, 0, 5);
+    receive(f, 1, 5);
+    receive(f, 2, 6);
+    assert_true(covers(f, 5));
+    const struct genesis stores = other_stores(f, RECEIPT_COUNT);
+    assert_int_equal(durable_use(f->durable, &stores), STATUS_OK);
+    assert_true(covers(f, 5));  // by the two that stay: what they said still counts
+    assert_false(covers(f, 6));
+    struct buffer receipt = statement_of(f, 0, RECEIPT_DURABLE, &f->writer, 6);
+    assert_int_equal(receive_and_release(f, &receipt), STATUS_DENIED);
+    receive(f, STORE_COUNT, 6);
+    assert_true(covers(f, 6));
+    durable_collect_begin(f->durable);
+    assert_int_equal(collect(f, 6, &collected), STATUS_OK);
+    assert_int_equal(durable_claimed(f->durable, &f->writer), 6);
+    buffer_release(&collected);
+}
+
+static void p4_as_many_have_to_sign_as_the_new_word_says(void **state)
+{
+    struct fixture *f = *state;
+    receive(f, 1, 5);
+    receive(f, 2, 5);
+    assert_true(covers(f, 5));
+    const struct genesis stores = other_stores(f, RECEIPT_COUNT + 1);
+    assert_int_equal(durable_use(f->durable, &stores), STATUS_OK);
+    assert_false(covers(f, 5));
+    receive(f, STORE_COUNT, 5);
+    assert_true(covers(f, 5));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +416,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(p9_a_store_that_names_another_record_spoils_nothing, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(p4_collects_the_receipts_that_prove_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_a_store_that_counts_no_more_is_not_counted, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p4_as_many_have_to_sign_as_the_new_word_says, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(
             what_was_collected_may_be_overtaken_before_the_next_collection, setup, teardown),
     };

@@ -97,7 +97,7 @@ static void only_the_listed_kinds_are_taken(void **state)
     (void)state;
     for (unsigned kind = 0; kind <= UINT8_MAX; kind++) {
         const uint8_t header[FRAME_HEADER_BYTES] = {(uint8_t)kind};
-        bool is_listed = (kind >= 1 && kind <= 12) || (kind >= 16 && kind <= 24);
+        bool is_listed = (kind >= 1 && kind <= 12) || (kind >= 16 && kind <= 25);
         assert_int_equal(frame_take(bytes_of(header, sizeof header)),
                          is_listed ? STATUS_OK : STATUS_MALFORMED);
     }
@@ -116,7 +116,7 @@ static void reserved_bytes_have_to_be_zero(void **state)
 static void kinds_without_a_body_are_refused_with_one(void **state)
 {
     (void)state;
-    const uint8_t kinds[] = {FRAME_READY, FRAME_GONE, FRAME_STOP};
+    const uint8_t kinds[] = {FRAME_READY, FRAME_GONE, FRAME_STOP, FRAME_STORES};
     for (size_t i = 0; i < sizeof kinds; i++) {
         const uint8_t frame[FRAME_HEADER_BYTES + 1] = {kinds[i]};
         assert_int_equal(frame_take(bytes_of(frame, FRAME_HEADER_BYTES)), STATUS_OK);

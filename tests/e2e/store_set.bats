@@ -1,0 +1,127 @@
+#!/usr/bin/env bats
+# The set of stores changes while the app runs: a store is added, an old one dies for good, and is
+# removed; all data are there, and anybody can check it all.
+load helpers
+
+setup() { app=$BATS_TEST_TMPDIR/app; }
+
+teardown() { kill_app; }
+
+put() { request_status "$1" "/kv/$2" -X PUT --data-binary "$3"; }
+says() { [ "$(request "$1" "/kv/$2" 2>/dev/null)" = "$3" ]; }
+puts() { [ "$(put "$@")" = 204 ]; }
+
+# store_pid NAME: of the process that runs it; empty: none does.
+store_pid() {
+    host_page /status 2>/dev/null | python3 -c '
+import json, sys
+for store in json.load(sys.stdin)["stores"]:
+    if store["name"] == sys.argv[1]:
+        print(store["pid"])' "$1"
+}
+is_not_run() { [ -z "$(store_pid "$1")" ]; }
+
+@test "p4 p9 a store is added, a dead one is removed, and nothing is lost" {
+    paranoid init "$app" --name e2e --stores 3 --receipts 2
+    up_log=$app.log
+    start_app --workers 2
+    for i in 1 2 3 4 5 6 7 8; do
+        puts $((i % 2)) "key-$i" "value-$i"
+    done
+    second=$(store_pid store-2)
+
+    run paranoid store add four --app "$app"
+    [ "$status" = 1 ]
+    [[ $output == *"its name is 'store-'"* ]]
+    run paranoid store remove store-9 --app "$app"
+    [ "$status" = 1 ]
+
+    run paranoid store add store-4 --app "$app"
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ $output == *"store 'store-4' counts: 4 stores, 3 have to hold a write"* ]]
+    paranoid store list --app "$app" | grep '^store-4 .*counts'
+    [ "$(store_pid store-2)" = "$second" ]  # nobody else was started again
+    until_true 20 puts 0 after-add yes
+
+    # One of the old ones dies for good: key, disk and all.
+    kill -9 "$(store_pid store-1)"
+    rm -rf "$app/host/capsule"
+    until_true 20 puts 1 without-first yes
+    for i in 1 2 3 4 5 6 7 8; do
+        until_true 10 says $((i % 2)) "key-$i" "value-$i"
+    done
+
+    run paranoid store remove store-1 --app "$app"
+    echo "$output"
+    [ "$status" = 0 ]
+    until_true 10 is_not_run store-1
+    rm -rf "$app/host/capsule" "$app/host/store.key"
+    until_true 20 puts 0 after-remove yes
+    for i in 1 2 3 4 5 6 7 8; do
+        until_true 10 says $((i % 2)) "key-$i" "value-$i"
+    done
+    stop_app
+
+    run paranoid capsule verify --app "$app"
+    echo "$output"
+    [ "$status" = 0 ]
+    paranoid capsule info --app "$app" --json | python3 -c '
+import json, sys
+said = json.load(sys.stdin)
+assert (said["stores"], said["receipts"]) == (3, 2), said'
+    paranoid kv history without-first --app "$app" 2>/dev/null | grep -q '"yes"'
+
+    # And once more with one of the remaining gone: any one of three may be.
+    mv "$app/host/capsule-2" "$BATS_TEST_TMPDIR/away"
+    start_app --workers 2
+    for i in 1 2 3 4 5 6 7 8; do
+        until_true 10 says $((i % 2)) "key-$i" "value-$i"
+    done
+    says 0 after-remove yes
+}
+
+@test "p9 a change that is signed while the app stands still counts from the next start on" {
+    paranoid init "$app" --name e2e
+    up_log=$app.log
+    start_app --workers 1
+    puts 0 key value
+    stop_app
+    run paranoid store add store-2 --app "$app" --receipts 1
+    echo "$output"
+    [ "$status" = 0 ]
+    [[ $output == *"from the next start on"* ]]
+    run paranoid store add store-3 --app "$app"
+    [ "$status" = 1 ]
+    [[ $output == *"not in force yet"* ]]
+    paranoid store list --app "$app" | grep '^store-2 .*is to count'
+    start_app --workers 1
+    until_true 10 says 0 key value
+    puts 0 other value
+    paranoid store list --app "$app" | grep '^store-2 .* counts'
+    stop_app
+    run paranoid capsule verify --app "$app"
+    echo "$output"
+    [ "$status" = 0 ]
+}
+
+@test "p9 a store that was added and cannot be started is taken back" {
+    paranoid init "$app" --name e2e
+    up_log=$app.log
+    start_app --workers 1
+    puts 0 key value
+    stop_app
+    paranoid store add store-2 --app "$app"
+    rm -r "$app/host/capsule-2"
+    touch "$app/host/capsule-2"  # no disk there
+    run paranoid up --app "$app" --port 0 --workers 1
+    echo "$output"
+    [ "$status" = 3 ]
+    run paranoid store remove store-2 --app "$app"
+    echo "$output"
+    [ "$status" = 0 ]
+    start_app --workers 1
+    until_true 10 says 0 key value
+    puts 0 other value
+    [ "$(paranoid store list --app "$app" | grep -c ' counts')" = 1 ]
+}
