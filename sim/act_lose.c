@@ -38,7 +38,8 @@ static bool is_spare(struct scenario *s)
         }
     }
     // Of N stores R = N-W+1+f must be there to lead; a lost one is not, until it is refilled.
-    return s->config->receipt_count > 1 + s->config->tolerated_count &&
+    return federation_owner_counts_all(s->federation) &&
+           s->config->receipt_count > 1 + s->config->tolerated_count &&
            s->config->receipt_count < s->config->store_count;
 }
 

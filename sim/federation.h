@@ -95,6 +95,16 @@ uint64_t federation_owner_epoch(const struct federation *federation);
 bool federation_owner_rotate(struct federation *federation);
 bool federation_owner_revoke(struct federation *federation, size_t worker);
 
+/*
+ * The owner's next TERMs name these stores, by bits, of which W have to hold a write. False: the
+ * last change is not in force yet. It is once a leader leads by such a TERM.
+ */
+bool federation_owner_name_stores(struct federation *federation, uint64_t stores,
+                                  uint32_t receipt_count);
+bool federation_owner_is_settled(const struct federation *federation);
+/* Whether all stores count, as at first. */
+bool federation_owner_counts_all(const struct federation *federation);
+
 /* ---- the stores ---- */
 
 /* Reads what is on its disk. Statuses as store_open(). One whose disk fails ends by itself. */

@@ -77,7 +77,10 @@ struct federation_owner {
     struct join_apply apply;
     struct channel *channel;
     bool has_alarm;
-    bool has_proof;  // of what the alarm is about: it was verified
+    bool has_proof;             // of what the alarm is about: it was verified
+    struct stores stores;       // that count; version 0: those of the GENESIS
+    struct buffer stores_word;  // the owner's on them
+    uint64_t given_version;     // of the word in the last TERM
 };
 
 struct federation_leader {

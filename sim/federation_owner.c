@@ -20,7 +20,9 @@ static void give_term(struct federation *f, struct bytes evidence)
         .sync = owner->sync,
         .sync_epoch = owner->sync_epoch,
         .evidence = evidence,
+        .stores = buffer_bytes(&owner->stores_word),
     };
+    owner->given_version = owner->stores.version;
     CHECK(term_encode(&body, &term, owner->key) == STATUS_OK);
     const struct message_seed seed = {.seed = secret_bytes(owner->seed),
                                       .sync = owner->sync_head,
@@ -98,6 +100,63 @@ static void prove_rollback(struct federation *f, const struct message_answer *an
     buffer_release(&bytes);
 }
 
+// ---- the stores that count ----
+
+static void give_word(struct federation *f)
+{
+    struct federation_owner *owner = &f->owner;
+    owner->stores.version++;
+    buffer_clear(&owner->stores_word);
+    CHECK(stores_encode(&owner->stores_word, &owner->stores, owner->key) == STATUS_OK);
+}
+
+/* It leads by the owner's word: those before need not answer any more. */
+static void settle_stores(struct federation *f)
+{
+    struct federation_owner *owner = &f->owner;
+    if (owner->stores.has_former && owner->given_version == owner->stores.version) {
+        owner->stores.has_former = false;
+        give_word(f);
+    }
+}
+
+bool federation_owner_name_stores(struct federation *f, uint64_t stores, uint32_t receipt_count)
+{
+    struct federation_owner *owner = &f->owner;
+    struct genesis genesis;
+    CHECK(genesis_decode(&genesis, buffer_bytes(&f->genesis)) == STATUS_OK);
+    if (owner->stores.has_former) {
+        return false;
+    }
+    if (owner->stores.version == 0) {
+        stores_of_genesis(&owner->stores, &genesis);
+    }
+    struct genesis *now = &owner->stores.now;
+    owner->stores.former = *now;
+    owner->stores.has_former = true;
+    now->receipt_count = receipt_count;
+    now->store_count = 0;
+    for (uint32_t i = 0; i < genesis.store_count; i++) {
+        if ((stores >> i) % 2 != 0) {
+            now->stores[now->store_count++] = genesis.stores[i];
+        }
+    }
+    give_word(f);
+    return true;
+}
+
+bool federation_owner_is_settled(const struct federation *f)
+{
+    return !f->owner.stores.has_former;
+}
+
+bool federation_owner_counts_all(const struct federation *f)
+{
+    const struct stores *stores = &f->owner.stores;
+    return stores->version == 0 ||
+           (!stores->has_former && stores->now.store_count == f->store_count);
+}
+
 /* The leader says how its taking over went. */
 static void receive_answer(struct federation *f, struct bytes body)
 {
@@ -114,6 +173,7 @@ static void receive_answer(struct federation *f, struct bytes body)
     }
     if (message.answer.status == STATUS_OK) {
         keep_sync(f, &message.answer);
+        settle_stores(f);
     }
     buffer_release(&plain);
 }
@@ -191,6 +251,7 @@ void federation_owner_init(struct federation *f)
 void federation_owner_release(struct federation *f)
 {
     buffer_release(&f->owner.warrant);
+    buffer_release(&f->owner.stores_word);
     join_judge_free(f->owner.judge);
     channel_free(f->owner.channel);
     secret_free(f->owner.seed);

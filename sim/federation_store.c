@@ -231,6 +231,7 @@ enum status federation_store_start(struct federation *f, size_t index)
     const struct store_config config = {
         .disk = store->disk,
         .genesis = buffer_bytes(&f->genesis),
+        .stores = buffer_bytes(&f->owner.stores_word),
         .key = store->key,
         .log = f->log,
         .random = f->random,

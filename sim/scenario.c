@@ -27,7 +27,7 @@ enum {
  */
 static const struct scenario_act *const acts[] = {
     &act_kill, &act_network, &act_disk, &act_clock, &act_lose,    &act_session,
-    &act_put,  &act_read,    &act_lock, &act_keys,  &act_hostile,
+    &act_put,  &act_read,    &act_lock, &act_keys,  &act_hostile, &act_stores,
 };
 enum { ACTS = sizeof acts / sizeof *acts, ACTS_OF_FAULTS = 5 };
 _Static_assert((size_t)ACTS <= (size_t)SCENARIO_ACTS_MAX, "a state for each act");
@@ -57,6 +57,7 @@ static const struct {
     [SCENARIO_ROLL_BACK] = {"roll-back", 50},
     [SCENARIO_KEYS] = {"keys", 50},
     [SCENARIO_THIEF] = {"thief", 100},
+    [SCENARIO_STORE_SET] = {"store-set", 100},  // of those that are asked for it
 };
 
 const char *scenario_fault_name(enum scenario_fault fault)
@@ -158,7 +159,8 @@ static void draw_faults(struct scenario *s)
         struct random_seeded storage;
         struct random random = stream(&storage, s->config->seed, FAULT_STREAM + fault);
         s->random = &random;
-        bool is_left_out = (s->config->without >> fault) % 2 != 0;
+        bool is_left_out = (s->config->without >> fault) % 2 != 0 ||
+                           (fault == SCENARIO_STORE_SET && !s->config->changes_stores);
         if (scenario_has_chance(s, faults[fault].percent) && !is_left_out) {
             s->result->faults |= 1ull << fault;
         }
@@ -182,7 +184,7 @@ static void tend(struct scenario *s, const struct random *crashes)
 {
     struct federation *federation = s->federation;
     for (size_t i = 0; i < s->config->store_count; i++) {
-        if (!federation_store_is_running(federation, i)) {
+        if (!federation_store_is_running(federation, i) && !s->stores[i].is_out) {
             start_store(s, i, crashes);
         }
     }

@@ -33,6 +33,7 @@ struct scenario_act {
 struct scenario_disk {
     struct disk_fake *fake;
     bool is_full;
+    bool is_out;  // its store does not count, and is not started
 };
 
 enum { SCENARIO_ACTS_MAX = 16, SCENARIO_CALM_DELAY_US = 500 };
@@ -84,5 +85,6 @@ extern const struct scenario_act act_keys;
 extern const struct scenario_act act_lock;
 extern const struct scenario_act act_read;
 extern const struct scenario_act act_session;
+extern const struct scenario_act act_stores;
 
 #endif
