@@ -2,9 +2,9 @@
 
 /*
  * Goal: a leader may die at any record while it takes over, and the next one goes on; the owner is
- * told of a rollback whatever else is missing.
- * Method: one leader after another against a store that keeps the first n records of a
- * term and then no more, or signs for what it does not have (leader_world).
+ * told of a rollback whatever else is missing; of a branch that its writer forked is loaded what
+ * leads to its cut. Method: one leader after another against a store that keeps the first n records
+ * of a term and then no more, or signs for what it does not have (leader_world).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "tests/support/leader_world.h"
+#include "tests/leader/one_worker.h"
 
 /* Whether the last SYNC in the store lists this writer as closed. */
 static bool is_listed_closed(const struct leader_world *world, const struct writer_id *id)
@@ -116,9 +116,44 @@ static void p8_a_rollback_is_told_though_records_are_missing_as_well(void **stat
     free(world);
 }
 
+static void p9_of_a_forked_branch_is_loaded_what_leads_to_its_cut(void **state)
+{
+    struct one_worker *f = *state;
+    struct leader_world *world = &f->world;
+    one_worker_write_eoe(f, 700);
+    assert_int_equal(buffer_append(&world->forked, f->record.bytes, f->record.length), STATUS_OK);
+    const struct head other = f->head;
+    f->head = (struct head){.sequence = 0};
+    for (uint64_t lamport = 800; lamport <= 801; lamport++) {
+        one_worker_write_eoe(f, lamport);
+        assert_int_equal(buffer_append(&world->stored, f->record.bytes, f->record.length),
+                         STATUS_OK);
+    }
+    for (uint32_t i = 0; i < world->head_count; i++) {
+        if (writer_id_equal(&world->heads[i].writer, &f->worker.id)) {
+            world->heads[i].head = other;
+        }
+    }
+    world->mirrors_lack = f->worker.id;
+    world->mirror_heads[0] = world->mirror_heads[1] = f->head;
+    leader_world_send(world, FRAME_GONE, 0, &f->worker.id, bytes_of(NULL, 0));
+    leader_world_run(world, 5000000);
+    assert_true(one_worker_member(f)->is_closed);
+    assert_int_equal(one_worker_member(f)->cut.sequence, 2);
+
+    // Of the two stores that are left one gives the other record, and as the first of them.
+    world->is_last_mirror_silent = true;
+    leader_world_restart(world);
+    leader_world_lead(world, 2);
+    assert_true(leader_is_leading(world->leader));
+    assert_memory_equal(one_worker_member(f)->head.hash.bytes, f->head.hash.bytes, HASH_BYTES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(p9_of_a_forked_branch_is_loaded_what_leads_to_its_cut,
+                                        one_worker_setup_mirrored, one_worker_teardown),
         cmocka_unit_test(p8_a_rollback_is_told_though_records_are_missing_as_well),
         cmocka_unit_test(p9_a_leader_may_die_at_any_record_of_its_takeover),
     };

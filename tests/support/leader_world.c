@@ -109,7 +109,8 @@ static void sign_state(struct leader_world *world, enum receipt_kind kind, uint6
 /* What the store says, and then its mirrors. */
 static void tell_state(struct leader_world *world, enum receipt_kind kind, uint64_t term)
 {
-    for (size_t i = 0; i < (world->has_mirrors ? 3 : 1); i++) {
+    size_t count = !world->has_mirrors ? 1 : world->is_last_mirror_silent ? 2 : 3;
+    for (size_t i = 0; i < count; i++) {
         struct buffer said = BUFFER_EMPTY;
         sign_state(world, kind, term, i, &said);
         leader_world_send(world, kind == RECEIPT_FENCE ? FRAME_FENCED : FRAME_RECEIPT, 0, &everyone,
@@ -159,27 +160,43 @@ static bool is_asked_for(const struct frame_fetch *fetch, const struct record *r
            number <= fetch->to;
 }
 
-static void receive_fetch(struct leader_world *world, uint32_t request, struct bytes body)
+static void give_asked(struct leader_world *world, const struct frame_fetch *fetch,
+                       struct bytes log, const struct writer_id *left_out, struct buffer *records)
 {
+    for (uint64_t place = 1; log.length > 0; place++) {
+        struct record record;
+        size_t length = record_length(log.at, log.length);
+        must(record_decode_stored(&record, log.at, length));
+        if (is_asked_for(fetch, &record, place) && !writer_id_equal(&record.writer, left_out)) {
+            world->fetched_record_count++;
+            must(buffer_append(records, log.at, length));
+        }
+        log = bytes_of(log.at + length, log.length - length);
+    }
+}
+
+static void receive_fetch(struct leader_world *world, const struct frame *frame)
+{
+    uint32_t request = frame->request;
     struct frame_fetch fetch;
-    must(frame_fetch_decode(&fetch, body));
+    must(frame_fetch_decode(&fetch, frame->body));
     world->fetch_count++;
     if (world->is_store_silent) {
         return;
     }
     const struct frame_fetched fetched = {.writer = fetch.writer, .next = fetch.to, .is_end = 1};
     struct buffer end = BUFFER_EMPTY, records = BUFFER_EMPTY;
-    struct bytes log = buffer_bytes(&world->stored);
-    for (uint64_t place = 1; log.length > 0; place++) {
+    struct writer_id forker = {{0}};
+    const struct verify_key key = sign_key_public(world->store_key);
+    const struct writer_id first = writer_store_id_of(&key);
+    if (world->forked.length > 0 && writer_id_equal(&frame->peer, &first)) {
         struct record record;
-        size_t length = record_length(log.at, log.length);
-        must(record_decode_stored(&record, log.at, length));
-        if (is_asked_for(&fetch, &record, place)) {
-            world->fetched_record_count++;
-            must(buffer_append(&records, log.at, length));
-        }
-        log = bytes_of(log.at + length, log.length - length);
+        must(record_decode(&record, world->forked.bytes,
+                           record_length(world->forked.bytes, world->forked.length)));
+        forker = record.writer;
+        give_asked(world, &fetch, buffer_bytes(&world->forked), &everyone, &records);
     }
+    give_asked(world, &fetch, buffer_bytes(&world->stored), &forker, &records);
     must(frame_fetched_encode(&end, &fetched));
     if (records.length > 0) {
         leader_world_send(world, FRAME_RECORD, request, &everyone, buffer_bytes(&records));
@@ -322,7 +339,7 @@ static void deliver(struct leader_world *world, const struct frame *frame)
         receive_fence(world, frame->body);
         break;
     case FRAME_FETCH:
-        receive_fetch(world, frame->request, frame->body);
+        receive_fetch(world, frame);
         break;
     case FRAME_RTS:
         world->rts_count++;
@@ -512,6 +529,7 @@ void leader_world_release(struct leader_world *world)
     buffer_release(&world->tcb);
     buffer_release(&world->genesis);
     buffer_release(&world->stored);
+    buffer_release(&world->forked);
     buffer_release(&world->leader_evidence);
 }
 

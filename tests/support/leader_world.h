@@ -73,6 +73,8 @@ struct leader_world {
     struct sign_key *mirror_keys[2];
     struct writer_id mirrors_lack;  // they say what the first one says, but of this writer
     struct head mirror_heads[2];    // that they hold so much
+    bool is_last_mirror_silent;
+    struct buffer forked;  // records of one writer: the first one gives these, and no others of it
     struct buffer genesis;
     struct hash capsule;
     struct sync_pair {
