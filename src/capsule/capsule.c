@@ -302,6 +302,13 @@ struct head capsule_named_head(const struct capsule *capsule, const struct capsu
     return capsule->branches[capsule_member_index(capsule, member)].covered;
 }
 
+bool capsule_hash_at(const struct capsule *capsule, const struct capsule_member *member,
+                     uint64_t sequence, struct hash *hash)
+{
+    return branch_hash_at(&capsule->branches[capsule_member_index(capsule, member)], sequence,
+                          hash);
+}
+
 uint64_t capsule_covered_sequence(const struct capsule *capsule,
                                   const struct capsule_member *member)
 {

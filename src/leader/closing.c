@@ -20,7 +20,9 @@
  *  1. A CLOSE names what W stores hold: whoever leads next finds it, with N - W stores lost. Only
  *     of a branch that its writer forked W may never come to hold it, before a CLOSE says what
  *     counts: when a store shows that, or W answer and do not come to it.
- *  2. A leader proposes one cut for a branch, when it has itself what perhaps one store alone
+ *  2. It rests on the fences of R stores none of which holds another record where the cut leads.
+ *     Of any W that hold what was acknowledged one is among them: it lies below the cut.
+ *  3. A leader proposes one cut for a branch, when it has itself what perhaps one store alone
  *     holds below it. So that store may be lost, and what was said of the cut stays true.
  */
 enum { CLOSING_VAIN_MAX = 20 };  // proposals, LEADER_ASK_US apart, that W stores do not follow
@@ -68,6 +70,24 @@ bool closing_keep_fence(struct leader *leader, struct leader_closing *closing,
     }
     closing->answered[closing->answer_count++] = fence->store;
     return true;
+}
+
+void closing_drop_fence(struct leader *leader, struct leader_closing *closing,
+                        const struct writer_id *store)
+{
+    struct buffer fences = closing->fences;
+    struct cursor in = cursor_over(fences.bytes, fences.length);
+    closing->fences = BUFFER_EMPTY;
+    closing->answer_count = 0;
+    while (in.left > 0) {
+        struct receipt fence;
+        uint32_t length = cursor_u32(&in);
+        struct bytes bytes = cursor_bytes(&in, length);
+        if (receipt_decode(&fence, bytes) == STATUS_OK && !writer_id_equal(&fence.store, store)) {
+            (void)closing_keep_fence(leader, closing, &fence, bytes);
+        }
+    }
+    buffer_release(&fences);
 }
 
 bool closing_next_fence(struct cursor *fences, struct receipt *fence)
@@ -265,6 +285,16 @@ static enum status decide_cut(struct leader *leader, struct leader_closing *clos
     return fetch_tail(leader, closing, now_us);
 }
 
+static bool is_among_others(const struct leader_closing *closing, const struct writer_id *store)
+{
+    for (uint32_t i = 0; i < closing->other_count; i++) {
+        if (writer_id_equal(&closing->others[i], store)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status receive_fence(struct leader *leader, struct leader_closing *closing,
                                  const struct receipt *fence, const struct head *head,
                                  struct bytes bytes, uint64_t now_us)
@@ -291,11 +321,50 @@ enum status closing_receive_fence(struct leader *leader, const struct receipt *f
     for (size_t i = 0; i < LEADER_CLOSINGS_MAX && status == STATUS_OK; i++) {
         struct leader_closing *closing = &leader->closings[i];
         struct head head;
-        if (closing->is_used && closing_fence_lists(fence, &closing->writer, &head)) {
+        if (closing->is_used && closing_fence_lists(fence, &closing->writer, &head) &&
+            !is_among_others(closing, &fence->store)) {
             status = receive_fence(leader, closing, fence, &head, bytes, now_us);
         }
     }
     return status;
+}
+
+/* Whether a fence names another record than this one, or than the one before it; `store`: whose. */
+static bool find_other(const struct leader_closing *closing, const struct record *record,
+                       struct writer_id *store)
+{
+    struct cursor in = cursor_over(closing->fences.bytes, closing->fences.length);
+    struct receipt fence;
+    struct head head;
+    while (closing_next_fence(&in, &fence)) {
+        if (!closing_fence_lists(&fence, &closing->writer, &head) || head.sequence == 0 ||
+            (head.sequence != record->sequence && head.sequence + 1 != record->sequence)) {
+            continue;
+        }
+        const struct hash here =
+            head.sequence == record->sequence ? record->hash : record_parent(record, 0);
+        if (!hash_equal(&head.hash, &here)) {
+            *store = fence.store;
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * The writer has forked the branch: a store that holds another record says nothing of what was
+ * acknowledged below this cut. R others have to. False: they have not answered yet.
+ */
+static bool drop_others(struct leader *leader, struct leader_closing *closing,
+                        const struct record *record)
+{
+    struct writer_id store;
+    while (find_other(closing, record, &store)) {
+        log_event(leader->log, "a store holds another record sequence=%" PRIu64, record->sequence);
+        closing_drop_fence(leader, closing, &store);
+        closing->others[closing->other_count++] = store;
+    }
+    return leader_is_answered(leader, closing);
 }
 
 /* The next one of the tail; what does not follow the one before it is none of it. */
@@ -311,6 +380,13 @@ static enum status take(struct leader *leader, struct leader_closing *closing,
         (!is_pruned || capsule_is_pruned(leader->capsule, &record->writer, record->sequence));
     if (!is_next) {
         return STATUS_OK;
+    }
+    if (!drop_others(leader, closing, record)) {
+        buffer_clear(&closing->tail);
+        closing->last = none;
+        closing->fetch_request = 0;
+        closing->word_count = 0;
+        return closing_fence(leader, closing, now_us);
     }
     enum status status = STATUS_OK;
     if (!is_pruned && closing->tail.length + record->whole.length <= LEADER_TAIL_BYTES_MAX) {
@@ -343,13 +419,18 @@ enum status closing_receive_record(struct leader *leader, uint32_t request,
 
 /*
  * The store that named the cut does not give its record: a frame was lost, or the store has been
- * rolled back since, or lies. All are asked once more.
+ * rolled back since, or lies. All are asked once more; or all but that one, where R hold others.
  */
 static enum status begin_again(struct leader *leader, struct leader_closing *closing,
                                uint64_t now_us)
 {
-    const struct leader_closing again = {
+    struct leader_closing again = {
         .is_used = true, .writer = closing->writer, .reason = closing->reason};
+    if (!closing->is_one_left_out &&
+        stores_have_answered(&leader->stores, false, closing->others, closing->other_count)) {
+        again.others[again.other_count++] = closing->cut_store;
+        again.is_one_left_out = true;
+    }
     closing_release(closing);
     *closing = again;
     return closing_fence(leader, closing, now_us);

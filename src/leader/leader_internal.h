@@ -96,6 +96,9 @@ struct leader_closing {
     struct buffer fences;  // verified, each behind its length
     struct writer_id answered[2 * GENESIS_STORES_MAX];
     uint32_t answer_count;
+    struct writer_id others[2 * GENESIS_STORES_MAX];  // hold another record where the cut leads
+    uint32_t other_count;
+    bool is_one_left_out;  // the first of them held the cut of the last time, and R did not
     struct head cut;
     struct writer_id cut_store;  // who holds it
     uint32_t fetch_request;      // 0: not yet
@@ -417,6 +420,8 @@ MUST_CHECK enum status closing_fence(struct leader *leader, struct leader_closin
 /* Keep a store's verified answer. False: it is no new answer. */
 bool closing_keep_fence(struct leader *leader, struct leader_closing *closing,
                         const struct receipt *fence, struct bytes bytes);
+void closing_drop_fence(struct leader *leader, struct leader_closing *closing,
+                        const struct writer_id *store);
 /* The next of the fences kept; false: there are no more. */
 bool closing_next_fence(struct cursor *fences, struct receipt *fence);
 bool closing_fence_lists(const struct receipt *fence, const struct writer_id *writer,

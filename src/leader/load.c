@@ -124,24 +124,11 @@ static bool is_answered_without(const struct leader *leader, const struct writer
 /* Whether that store's answer can be done without; then it is. */
 static bool drop_fence(struct leader *leader, const struct writer_id *store)
 {
-    struct leader_closing *all = &leader->all;
-    struct buffer fences = all->fences;
-    struct cursor in = cursor_over(fences.bytes, fences.length);
     if (!is_answered_without(leader, store)) {
         return false;
     }
-    all->fences = BUFFER_EMPTY;
-    all->answer_count = 0;
-    while (in.left > 0) {
-        struct receipt fence;
-        uint32_t length = cursor_u32(&in);
-        struct bytes bytes = cursor_bytes(&in, length);
-        if (receipt_decode(&fence, bytes) == STATUS_OK && !writer_id_equal(&fence.store, store)) {
-            (void)closing_keep_fence(leader, all, &fence, bytes);
-        }
-    }
-    buffer_release(&fences);
-    return leader_is_answered(leader, all);
+    closing_drop_fence(leader, &leader->all, store);
+    return leader_is_answered(leader, &leader->all);
 }
 
 static enum status next_leader(struct leader *leader, struct leader_time time);
@@ -801,6 +788,51 @@ static enum status end_trail(struct leader *leader, struct leader_time time)
     return next_want(leader, time);
 }
 
+/*
+ * Stores that hold different records of an open branch: of those that hold what was loaded and
+ * those that hold another, one of the fewer. A CLOSE rests on R that hold the same, as far as each
+ * goes: of any W that hold what was acknowledged one is among them.
+ */
+static bool find_other(struct leader *leader, const struct capsule_member *member,
+                       struct writer_id *store)
+{
+    struct cursor in = fences_of(leader);
+    struct receipt fence;
+    struct head head;
+    struct hash here;
+    uint32_t same_count = 0, other_count = 0;
+    struct writer_id same, other;
+    while (closing_next_fence(&in, &fence)) {
+        if (!closing_fence_lists(&fence, &member->id, &head) ||
+            !capsule_hash_at(leader->capsule, member, head.sequence, &here)) {
+            continue;
+        }
+        if (hash_equal(&head.hash, &here)) {
+            same = fence.store;
+            same_count++;
+        } else {
+            other = fence.store;
+            other_count++;
+        }
+    }
+    if (other_count > 0) {
+        *store = other_count > same_count && same_count > 0 ? same : other;
+    }
+    return other_count > 0;
+}
+
+static bool find_fork(struct leader *leader, struct writer_id *store)
+{
+    for (size_t i = 0; i < capsule_member_count(leader->capsule); i++) {
+        const struct capsule_member *member = capsule_member_at(leader->capsule, i);
+        if (!member->is_closed && member->role != MEMBER_LEADER &&
+            find_other(leader, member, store)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Ask for the next thing that is not here, until a whole round of questions leads to nothing. */
 static enum status next_want(struct leader *leader, struct leader_time time)
 {
@@ -837,6 +869,11 @@ static enum status next_want(struct leader *leader, struct leader_time time)
     }
     if (capsule_is_overrun(leader->capsule)) {
         return begin_again(leader, STATUS_DAMAGED, "the stores hold records beyond a cut", time);
+    }
+    struct writer_id store;
+    if (find_fork(leader, &store)) {
+        return begin_without(leader, &store, STATUS_FORKED,
+                             "the stores hold different records of a branch", time);
     }
     log_event(leader->log, "loaded records=%" PRIu64 " members=%zu", load->record_count,
               capsule_member_count(leader->capsule));

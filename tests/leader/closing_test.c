@@ -133,6 +133,21 @@ static void p9_a_store_that_does_not_give_what_it_named_is_asked_what_it_holds(v
     assert_int_equal(one_worker_member(f)->cut.sequence, 0);
 }
 
+static void p4_a_cut_rests_on_no_store_that_holds_another_record_below_it(void **state)
+{
+    struct one_worker *f = *state;
+    const struct head other = {.sequence = 1, .hash = hash_of("another record", 14)};
+    f->world.mirror_heads[0] = f->world.mirror_heads[1] = other;
+    end_with_a_tail(f);
+    // Both may have acknowledged that.
+    leader_world_run(&f->world, 30000000);
+    assert_false(is_closed(f));
+    f->world.mirror_heads[1] = f->head;
+    leader_world_run(&f->world, 5000000);
+    assert_true(is_closed(f));
+    assert_int_equal(one_worker_member(f)->cut.sequence, f->head.sequence);
+}
+
 /* What the store with this key promises of the worker's branch. */
 static void promise(struct one_worker *f, const struct sign_key *store, uint64_t sequence)
 {
@@ -171,6 +186,7 @@ int main(void)
         TEST(p9_stores_that_do_not_come_to_a_cut_are_not_waited_for),
         TEST(p9_a_branch_that_was_forked_is_cut_without_the_store_that_has_the_fork),
         TEST(p9_a_store_that_does_not_give_what_it_named_is_asked_what_it_holds),
+        TEST(p4_a_cut_rests_on_no_store_that_holds_another_record_below_it),
         TEST(p4_a_promise_from_before_a_fence_was_repeated_does_not_count),
 #undef TEST
     };
