@@ -282,7 +282,7 @@ static void drop_oldest(struct server *server)
 /* Append all that can be, in whatever order its ancestry asks for; hold the rest. */
 static enum status append_arrivals(struct server *server)
 {
-    if (!server->has_new) {
+    if (!server->has_new || server->arrival_count == 0) {
         return STATUS_OK;
     }
     server->has_new = false;
