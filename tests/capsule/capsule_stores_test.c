@@ -247,6 +247,7 @@ static void p4_a_sync_rests_on_the_stores_of_its_leader(void **state)
     struct capsule_world_writer *last = capsule_world_admit(&f->world, MEMBER_WORKER);
     capsule_world_put(&f->world, last, "y", "2");
     assert_int_equal(try_sync(f, 1 | 2), STATUS_FORGED);
+    assert_int_equal(try_sync(f, 1 | 4), STATUS_FORGED);
     assert_int_equal(try_sync(f, 2 | 8), STATUS_OK);
     assert_int_equal(capsule_stores(f->world.capsule)->version, 2);
 }
