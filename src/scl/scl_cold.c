@@ -162,6 +162,21 @@ bool scl_cold_is_current(const struct scl *scl)
     return scl->cold.named.head.sequence == 0 || hash_equal(&installed, &scl->cold.named.head.hash);
 }
 
+/*
+ * What its tables say counts as here from now on. A later MANIFEST need not list the writer: who
+ * starts to compact behind the end of its branch does not hear of it, and keeps the tables.
+ */
+static void note_covered(struct scl *scl)
+{
+    for (size_t i = 0; i < scl->peer_count; i++) {
+        struct scl_peer *peer = &scl->peers[i];
+        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
+        if (scl_cold_covers(scl, &member->id, peer->pruned_sequence)) {
+            peer->pruned_sequence = 0;
+        }
+    }
+}
+
 /* Whatever is still missing of the MANIFEST that the joined SYNC names. */
 static void adopt(struct scl *scl, uint64_t now_us)
 {
@@ -192,6 +207,7 @@ static void adopt(struct scl *scl, uint64_t now_us)
         log_event(scl->log, "manifest in effect sequence=%" PRIu64 " floor=%" PRIu64,
                   cold->named.head.sequence, tree_floor(cold->tree));
         scl->counters.manifests_adopted++;
+        note_covered(scl);
     }
 }
 
@@ -203,9 +219,7 @@ bool scl_cold_covers(const struct scl *scl, const struct writer_id *writer, uint
 bool scl_cold_is_complete(const struct scl *scl)
 {
     for (size_t i = 0; i < scl->peer_count; i++) {
-        uint64_t pruned = scl->peers[i].pruned_sequence;
-        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
-        if (pruned > 0 && !scl_cold_covers(scl, &member->id, pruned)) {
+        if (scl->peers[i].pruned_sequence > 0) {
             return false;
         }
     }

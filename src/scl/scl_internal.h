@@ -65,7 +65,7 @@ struct scl_peer {
     struct scl_mark *marks;    // of a compactor: rising in both
     size_t mark_count;
     size_t mark_capacity;
-    uint64_t pruned_sequence;  // the last that came without its body, uncovered by tables then
+    uint64_t pruned_sequence;  // the last whose body a PRUNE took before tables covered it; 0: none
     struct trail trail;        // what was asked for as to show whether the branch here counts
     uint64_t trail_asked;      // from here on, the last time
     bool is_trail_other;       // it has shown another record than the head that is here
