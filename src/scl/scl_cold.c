@@ -162,16 +162,12 @@ bool scl_cold_is_current(const struct scl *scl)
     return scl->cold.named.head.sequence == 0 || hash_equal(&installed, &scl->cold.named.head.hash);
 }
 
-/*
- * What its tables say counts as here from now on. A later MANIFEST need not list the writer: who
- * starts to compact behind the end of its branch does not hear of it, and keeps the tables.
- */
+/* What its tables say counts as here from now on, whatever a later MANIFEST lists. */
 static void note_covered(struct scl *scl)
 {
     for (size_t i = 0; i < scl->peer_count; i++) {
         struct scl_peer *peer = &scl->peers[i];
-        const struct capsule_member *member = capsule_member_at(scl->capsule, i);
-        if (scl_cold_covers(scl, &member->id, peer->pruned_sequence)) {
+        if (scl_cold_covers(scl, i, peer->pruned_sequence)) {
             peer->pruned_sequence = 0;
         }
     }
@@ -211,9 +207,18 @@ static void adopt(struct scl *scl, uint64_t now_us)
     }
 }
 
-bool scl_cold_covers(const struct scl *scl, const struct writer_id *writer, uint64_t sequence)
+/*
+ * The MANIFEST lists the writer so far up, or no tuple up to there lies above the floor. A
+ * compactor that began behind the end of a branch has not heard of it: it keeps the tables, and
+ * does not list the writer.
+ */
+bool scl_cold_covers(const struct scl *scl, size_t index, uint64_t sequence)
 {
-    return manifest_covered(tree_manifest(scl->cold.tree), writer) >= sequence;
+    const struct scl_peer *peer = &scl->peers[index];
+    const struct capsule_member *member = capsule_member_at(scl->capsule, index);
+    return manifest_covered(tree_manifest(scl->cold.tree), &member->id) >= sequence ||
+           (peer->synced_sequence >= sequence &&
+            peer->synced_lamport <= tree_floor(scl->cold.tree));
 }
 
 bool scl_cold_is_complete(const struct scl *scl)

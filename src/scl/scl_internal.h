@@ -61,6 +61,7 @@ struct scl_peer {
     uint64_t asked_us;         // when it was fetched last
     uint64_t ask_delay_us;     // until it is again, when that led to nothing
     uint64_t synced_sequence;  // as the newest SYNC lists it
+    uint64_t synced_lamport;   // no tuple up to there has a greater one; UINT64_MAX: not known
     uint64_t joined_sequence;  // as the joined SYNC lists it, or less
     struct scl_mark *marks;    // of a compactor: rising in both
     size_t mark_count;
@@ -357,8 +358,8 @@ bool scl_cold_is_current(const struct scl *scl);
 /* A TABLE or MANIFEST came: STATUS_OK: it was wanted. STATUS_NOT_FOUND: it was not. STATUS_FORGED:
  * another one was. STATUS_GAP, STATUS_NO_MEMORY: asked for again later. */
 MUST_CHECK enum status scl_cold_receive(struct scl *scl, const struct record *record);
-/* Whether the tables say all that this record says. */
-bool scl_cold_covers(const struct scl *scl, const struct writer_id *writer, uint64_t sequence);
+/* Whether the tables are known to say all that this record of member `index` says. */
+bool scl_cold_covers(const struct scl *scl, size_t index, uint64_t sequence);
 /* Whether the tables say all that records said which came without their bodies. */
 bool scl_cold_is_complete(const struct scl *scl);
 /* Bring the memtable nearer to its bound. */

@@ -273,7 +273,7 @@ static void marks_add(struct scl *scl, size_t index, const struct record *record
  */
 static void note_pruned(struct scl *scl, const struct record *record, size_t index)
 {
-    if (scl_cold_covers(scl, &record->writer, record->sequence)) {
+    if (scl_cold_covers(scl, index, record->sequence)) {
         return;
     }
     scl->peers[index].pruned_sequence = record->sequence;
@@ -345,6 +345,17 @@ static bool is_lamport_plausible(const struct scl *scl, const struct record *rec
            last_lamport <= joined_lamport(scl, record) + SCL_LAMPORT_AHEAD_MAX;
 }
 
+/* A SYNC of this lamport lists the branch so far: the first that does counts. */
+static void peer_note_listed(struct scl_peer *peer, uint64_t sequence, uint64_t lamport)
+{
+    bool is_known = sequence < peer->synced_sequence ||
+                    (sequence == peer->synced_sequence && peer->synced_lamport != UINT64_MAX);
+    if (!is_known) {
+        peer->synced_sequence = sequence;
+        peer->synced_lamport = lamport;
+    }
+}
+
 static void note_sync(struct scl *scl, const struct record *record)
 {
     struct sync_body sync;
@@ -355,9 +366,9 @@ static void note_sync(struct scl *scl, const struct record *record)
         struct sync_head head = sync_head_at(&sync, i);
         const struct capsule_member *member =
             capsule_member_find(scl->capsule, &head.branch.writer);
-        struct scl_peer *peer = member == NULL ? NULL : &scl->peers[scl_member_index(scl, member)];
-        if (peer != NULL && peer->synced_sequence < head.branch.head.sequence) {
-            peer->synced_sequence = head.branch.head.sequence;
+        if (member != NULL) {
+            peer_note_listed(&scl->peers[scl_member_index(scl, member)], head.branch.head.sequence,
+                             sync.lamport);
         }
     }
 }

@@ -101,6 +101,15 @@ uint64_t scl_start_tick(struct scl *scl, uint64_t now_us)
 
 // ---- the MANIFEST ----
 
+/* No tuple of the branch up to where it was named has a greater one; UINT64_MAX: not known, since
+ * no SYNC lists yet what a CLOSE has named. */
+static uint64_t listed_lamport(const struct scl *scl, const struct capsule_member *member)
+{
+    const struct capsule_sync *newest = capsule_newest_sync(scl->capsule);
+    bool is_listed = !member->is_closed || capsule_is_listed_closed(scl->capsule, member);
+    return newest != NULL && is_listed ? newest->lamport : UINT64_MAX;
+}
+
 /* The peers of a capsule that begins where its snapshot ends. */
 static enum status peers_restore(struct scl *scl)
 {
@@ -120,6 +129,7 @@ static enum status peers_restore(struct scl *scl)
         const struct capsule_member *member = capsule_member_at(scl->capsule, i);
         if (member->role != MEMBER_LEADER) {
             scl->peers[i].synced_sequence = capsule_covered_sequence(scl->capsule, member);
+            scl->peers[i].synced_lamport = listed_lamport(scl, member);
         }
     }
     return STATUS_OK;

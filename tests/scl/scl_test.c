@@ -1039,6 +1039,116 @@ static void a_newcomer_begins_at_the_sync_that_its_member_names(void **state)
     fixture_free(f);
 }
 
+// ---- bodies that were pruned ----
+
+static void give_pruned(struct fixture *f, size_t index)
+{
+    struct buffer pruned = BUFFER_EMPTY;
+    struct record record;
+    struct bytes bytes = capsule_world_record(&f->world, index);
+    assert_int_equal(record_decode(&record, bytes.at, bytes.length), STATUS_OK);
+    assert_int_equal(record_prune(&pruned, &record), STATUS_OK);
+    assert_int_equal(record_decode_stored(&record, pruned.bytes, pruned.length), STATUS_OK);
+    assert_int_equal(scl_receive(f->scl, &record), STATUS_OK);
+    assert_int_equal(open_all(f), STATUS_OK);
+    buffer_release(&pruned);
+}
+
+enum { PRUNED_LAMPORT = 1, SYNCED_LAMPORT = 40 };
+
+/* It has read all, but of a's branch, which is closed, not the body that a PRUNE took. */
+static struct fixture *fixture_pruned(void)
+{
+    struct fixture *f = fixture_new(1, 1);
+    assert_int_equal(scl_add_key(f->scl, 1, secret_bytes(f->world.data_key)), STATUS_OK);
+    feed_rest(f);
+    capsule_world_put(&f->world, f->a, "key", "value");
+    assert_int_equal(f->a->lamport, PRUNED_LAMPORT);
+    give_pruned(f, f->fed++);
+    capsule_world_close(&f->world, f->a);
+    feed_rest(f);
+    return f;
+}
+
+/* A SYNC lists it, whose ancestors end at SYNCED_LAMPORT. */
+static void list_pruned(struct fixture *f)
+{
+    f->b->lamport = SYNCED_LAMPORT;
+    capsule_world_sync(&f->world);
+    feed_rest(f);
+    end_log(f);
+    assert_false(scl_is_ready(f->scl));
+}
+
+/* A new compactor's MANIFEST, which covers a's record or does not list a; a SYNC names it, and the
+ * replica adopts it. */
+static void adopt_manifest(struct fixture *f, uint64_t floor, uint32_t cover_count)
+{
+    const struct manifest none = {.floor = 0};
+    const struct manifest_cover cover = {.writer = f->a->id, .sequence = 1};
+    const struct manifest_change change = {
+        .floor = floor, .covers = &cover, .cover_count = cover_count};
+    struct capsule_world_writer *compactor = capsule_world_admit(&f->world, MEMBER_COMPACTOR);
+    struct capsule_world_draft draft;
+    capsule_world_draft(&f->world, &draft, compactor, RECORD_MANIFEST);
+    assert_int_equal(manifest_succeed(&draft.body, &none, &change), STATUS_OK);
+    assert_int_equal(capsule_world_try(&f->world, &draft), STATUS_OK);
+    size_t manifest = f->world.record_count - 1;
+    struct capsule_world_sync_plan plan;
+    capsule_world_plan_sync(&f->world, &plan);
+    plan.body.manifest = (struct branch_head){.writer = compactor->id, .head = compactor->head};
+    assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_OK);
+    feed_rest(f);
+    receipt(f, 0, f->world.leader, f->world.leader->head.sequence);
+    uint64_t before = counters_of(f).manifests_adopted;
+    tick(f, 0);
+    assert_int_equal(feed(f, manifest), STATUS_OK);
+    tick(f, 0);
+    assert_int_equal(counters_of(f).manifests_adopted, before + 1);
+}
+
+static void p9_what_tables_have_covered_stays_covered(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_pruned();
+    list_pruned(f);
+    adopt_manifest(f, PRUNED_LAMPORT, 1);
+    assert_true(scl_is_ready(f->scl));
+    adopt_manifest(f, SYNCED_LAMPORT - 1, 0);
+    assert_true(scl_is_ready(f->scl));
+    fixture_free(f);
+}
+
+/* Whoever began to compact behind the end of a branch does not list it. */
+static void p9_what_lies_below_the_floor_is_covered_whoever_is_listed(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_pruned();
+    list_pruned(f);
+    adopt_manifest(f, SYNCED_LAMPORT - 1, 0);
+    assert_false(scl_is_ready(f->scl));
+    adopt_manifest(f, SYNCED_LAMPORT, 0);
+    assert_true(scl_is_ready(f->scl));
+    fixture_free(f);
+}
+
+/* As after a start from a snapshot that knows the CLOSE, and neither the records nor that SYNC. */
+static void p9_what_a_snapshot_knew_by_its_close_is_covered_as_well(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_pruned();
+    const struct capsule_member *member = capsule_member_find(f->scl->capsule, &f->a->id);
+    struct scl_peer *peer = &f->scl->peers[capsule_member_index(f->scl->capsule, member)];
+    peer->synced_sequence = member->cut.sequence;
+    peer->synced_lamport = UINT64_MAX;
+    list_pruned(f);
+    adopt_manifest(f, SYNCED_LAMPORT - 1, 0);
+    assert_false(scl_is_ready(f->scl));
+    adopt_manifest(f, SYNCED_LAMPORT, 0);
+    assert_true(scl_is_ready(f->scl));
+    fixture_free(f);
+}
+
 // ---- session tokens ----
 
 static const char *token_of(struct fixture *f, char text[SCL_VERSION_BYTES_MAX])
@@ -1981,6 +2091,9 @@ int main(void)
         cmocka_unit_test(joins_a_sync_that_stores_hold_and_names_it_once),
         cmocka_unit_test(joining_raises_the_clock),
         cmocka_unit_test(a_newcomer_begins_at_the_sync_that_its_member_names),
+        cmocka_unit_test(p9_what_tables_have_covered_stays_covered),
+        cmocka_unit_test(p9_what_lies_below_the_floor_is_covered_whoever_is_listed),
+        cmocka_unit_test(p9_what_a_snapshot_knew_by_its_close_is_covered_as_well),
         cmocka_unit_test(p6_a_token_is_reached_by_who_has_seen_as_much),
         cmocka_unit_test(p6_a_token_names_what_stores_hold_or_its_answer_rests_on),
         cmocka_unit_test(p6_a_token_names_what_the_joined_sync_does_not_cover),
