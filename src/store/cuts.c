@@ -153,3 +153,13 @@ bool cuts_reach(const struct cuts *cuts, const struct journal_place *place)
     }
     return false;
 }
+
+bool cuts_end_in(const struct cuts *cuts, uint32_t segment)
+{
+    for (uint32_t i = 0; i < cuts->count; i++) {
+        if (cuts->items[i].segment == segment) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -60,4 +60,7 @@ bool cuts_cover(const struct cuts *cuts, const struct record *record,
 /* Whether that place lies where something was cut: a record there may rest on what was cut. */
 bool cuts_reach(const struct cuts *cuts, const struct journal_place *place);
 
+/* Whether one ends in that segment: whose records lie behind it there, have to stay behind it. */
+bool cuts_end_in(const struct cuts *cuts, uint32_t segment);
+
 #endif

@@ -1095,12 +1095,16 @@ static enum status rewrite_segment(struct store *store, uint32_t segment)
     return status;
 }
 
-/* Look at the next sealed segment, and free what PRUNEs let go. */
+/*
+ * Look at the next sealed segment, and free what PRUNEs let go. Where a cut ends, nothing may move:
+ * what was taken in place of what it covers would come to lie under it.
+ */
 static enum status prune_one(struct store *store, int *rewrite_count)
 {
-    uint64_t bytes;
+    uint64_t bytes = 0;
     const struct segment_index *part = &store->index.parts[store->prune_next - 1];
-    enum status status = prune_weigh(store, part, &bytes);
+    enum status status =
+        cuts_end_in(&store->cuts, store->prune_next) ? STATUS_OK : prune_weigh(store, part, &bytes);
     if (status == STATUS_OK && bytes > 0 && bytes >= part->end / PRUNE_SHARE) {
         log_event(store->log, "segment pruned file=segment-%08u bytes=%llu", store->prune_next,
                   (unsigned long long)bytes);

@@ -186,6 +186,76 @@ static void p9_survives_a_crash_at_every_step(void **state)
     }
 }
 
+/*
+ * Others of `a` than the history's at `at` and behind it, more than a segment holds; and leave them
+ * out.
+ */
+static void write_others_and_cut(struct history *h, size_t at)
+{
+    enum { OTHERS = 5 };
+    struct record before;
+    struct bytes whole = capsule_world_record(&h->f.world, at - 1);
+    assert_int_equal(record_decode(&before, whole.at, whole.length), STATUS_OK);
+    struct hash parent = before.hash;
+    for (uint64_t i = 1; i <= OTHERS; i++) {
+        struct capsule_world_draft draft;
+        struct record other;
+        char value[VALUE_BYTES + 1] = "";
+        memset(value, 'o', VALUE_BYTES);
+        capsule_world_draft(&h->f.world, &draft, h->f.a, RECORD_DATA);
+        draft.fields.sequence = before.sequence + i;
+        draft.fields.epoch = before.epoch;
+        draft.fields.parent_count = 1;
+        draft.parents[0] = parent;
+        capsule_world_tuple(&h->f.world, h->f.a, &draft.body, "key", value);
+        capsule_world_build(&h->f.world, &draft);
+        assert_int_equal(record_decode(&other, h->f.world.tried.bytes, h->f.world.tried.length),
+                         STATUS_OK);
+        parent = other.hash;
+        assert_int_equal(store_fixture_append(&h->f, other.whole), STATUS_OK);
+    }
+    assert_int_equal(store_fixture_commit(&h->f), STATUS_OK);
+    assert_int_equal(store_leave_out(h->f.store, &h->f.a->id, before.sequence), STATUS_OK);
+}
+
+struct counted {
+    struct capsule *capsule;
+    size_t count;
+};
+
+static enum status count_accepted(void *context, struct bytes bytes,
+                                  const struct store_place *place)
+{
+    struct counted *counted = context;
+    counted->count++;
+    return accept_stored(counted->capsule, bytes, place);
+}
+
+/* The cut that leaves the others out ends among records whose bodies may go. */
+static void p4_what_came_after_a_cut_counts_when_bodies_before_it_are_gone(void **state)
+{
+    struct history *h = *state;
+    enum { FIRST = 20, LAST = 24 };  // the places in a segment that such a cut may have
+    for (size_t at = FIRST; at < LAST; at++) {
+        struct counted counted = {.count = 0};
+        struct store_place place;
+        assert_int_equal(store_fixture_reopen_fresh(&h->f), STATUS_OK);
+        write_up_to(h, at);
+        write_others_and_cut(h, at);
+        assert_int_equal(store_fixture_append_range(&h->f, at, h->f.world.record_count), STATUS_OK);
+        assert_int_equal(store_fixture_commit(&h->f), STATUS_OK);
+        assert_int_equal(prepare_all(h), STATUS_OK);
+        assert_int_equal(capsule_new(&counted.capsule, buffer_bytes(&h->f.world.genesis_body)),
+                         STATUS_OK);
+        assert_int_equal(store_walk(&h->f.disk, &h->f.world.name, count_accepted, &counted, &place),
+                         STATUS_OK);
+        assert_int_equal(counted.count, h->f.world.record_count);
+        assert_true(capsule_is_pruned(counted.capsule, &h->f.a->id, PRUNED));
+        capsule_free(counted.capsule);
+        assert_int_equal(store_fixture_reopen(&h->f), STATUS_OK);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -194,6 +264,7 @@ int main(void)
         TEST(a_prune_frees_the_disk_and_the_log_still_verifies),
         TEST(p4_nothing_goes_before_the_prune_is_on_the_disk),
         TEST(a_record_that_comes_again_is_known_without_its_body),
+        TEST(p4_what_came_after_a_cut_counts_when_bodies_before_it_are_gone),
         TEST(p9_survives_a_crash_at_every_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
