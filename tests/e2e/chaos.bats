@@ -43,6 +43,17 @@ verifies() {  # [DIR]
     [ "$status" = 0 ]
 }
 
+# Bytes were flipped in DIR: where nobody has read them since, they are found now, and there alone.
+verifies_but_for() {  # DIR
+    paranoid capsule verify --app "$app" --json >"$BATS_TEST_TMPDIR/facts" || [ $? = 1 ]
+    python3 - "$BATS_TEST_TMPDIR/facts" "$1" <<'PYTHON'
+import json, sys
+facts = json.load(open(sys.argv[1]))
+damaged = [store["directory"] for store in facts["stores"] if store["reason"] is not None]
+assert facts["verified"] and damaged in ([], [sys.argv[2]]), facts
+PYTHON
+}
+
 @test "p4 p5 p6 p7 what was answered survives chaos and a damaged store of three, and all agree in the end" {
     app=$BATS_TEST_TMPDIR/app
     up_log=$app.log
@@ -50,7 +61,7 @@ verifies() {  # [DIR]
     mkdir -p "$app/host/capsule-3"
     small_disk capsule-3
     chaos "${CHAOS_SECONDS:-30}" --flip "$app/host/capsule-2"
-    verifies
+    verifies_but_for "$app/host/capsule-2"
 }
 
 @test "p4 p5 p6 p7 what was answered survives chaos with one store, and all agree in the end" {

@@ -370,10 +370,6 @@ class Faults:
         for disk in self.full:
             self.full[disk] = 0
         self.tend()
-        if "flip byte" in self.counts:
-            # A store reads all that it holds when it starts: what was flipped since is mended now.
-            for pid in self.processes("store"):
-                self.send(pid, signal.SIGKILL)
 
 
 def settle(federation, faults):
