@@ -49,7 +49,7 @@ verifies_but_for() {  # DIR
     python3 - "$BATS_TEST_TMPDIR/facts" "$1" <<'PYTHON'
 import json, sys
 facts = json.load(open(sys.argv[1]))
-damaged = [store["directory"] for store in facts["stores"] if store["reason"] is not None]
+damaged = [store["directory"] for store in facts["held"] if store["reason"] is not None]
 assert facts["verified"] and damaged in ([], [sys.argv[2]]), facts
 PYTHON
 }
