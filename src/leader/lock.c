@@ -70,9 +70,10 @@ static void drop(struct leader *leader, struct leader_lock *lock)
 
 /*
  * What was read or written under locks and no SYNC lists yet. A branch that was closed since is
- * among it until a SYNC lists it as closed: it may hold what the last holder read.
+ * among it until a SYNC lists it as closed: it may hold what the last holder read. Which of its
+ * records count, its CLOSE says: `decided` is raised so that it lies before that.
  */
-static uint32_t collect_heads(struct leader *leader, struct branch_head *heads)
+static uint32_t collect_heads(struct leader *leader, struct branch_head *heads, uint64_t *decided)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < leader->peer_count && count < MESSAGE_HEADS_MAX; i++) {
@@ -82,6 +83,7 @@ static uint32_t collect_heads(struct leader *leader, struct branch_head *heads)
             peer->lock_sequence > peer->listed.sequence) {
             heads[count++] = (struct branch_head){.writer = member->id,
                                                   .head = {.sequence = peer->lock_sequence}};
+            *decided = member->is_closed ? leader_own_sequence(leader) : *decided;
         }
     }
     return count;
@@ -108,13 +110,15 @@ static enum status send_grant(struct leader *leader, const struct leader_lock *l
     if (heads == NULL) {
         return STATUS_NO_MEMORY;
     }
+    uint64_t decided = last_decision(leader, &lock->name);
+    uint32_t head_count = collect_heads(leader, heads, &decided);
     const struct message_lock_grant grant = {
         .request = lock->request,
         .lock = lock->name,
         .fence = lock->fence,
         .epoch = newest == NULL ? 0 : newest->epoch,
-        .decided = last_decision(leader, &lock->name),
-        .head_count = collect_heads(leader, heads),
+        .decided = decided,
+        .head_count = head_count,
     };
     enum status status = message_lock_grant_encode(&plain, &grant, heads);
     if (status == STATUS_OK) {

@@ -127,13 +127,16 @@ enum status scl_lock_new(struct scl *scl, struct bytes name, struct scl_lock **m
     return STATUS_OK;
 }
 
-/* A branch that was cut below what was read in it has nothing more to apply. */
+/*
+ * A closed branch is applied when it is here up to its cut: below that, what is here may be another
+ * record than the one that leads to it (docs/design/0037). One that was cut below what was read in
+ * it has nothing more to apply.
+ */
 static bool has_applied(const struct scl *scl, const struct branch_head *head)
 {
     const struct capsule_member *member = capsule_member_find(scl->capsule, &head->writer);
-    bool is_at_cut =
-        member != NULL && member->is_closed && member->head.sequence >= member->cut.sequence;
-    return is_at_cut || scl_has_reached(scl, head);
+    return member != NULL && member->is_closed ? member->head.sequence >= member->cut.sequence
+                                               : scl_has_reached(scl, head);
 }
 
 static struct branch_head decision_of(const struct scl *scl, const struct scl_lock *lock)

@@ -175,7 +175,8 @@ struct message_lock_grant {
     struct hash lock;  // HMAC of the name
     uint64_t fence;
     uint64_t epoch;
-    uint64_t decided;  // sequence of the LOCK that decided the grant before; 0: none in this term
+    uint64_t decided;  // at least that of the LOCK that decided the grant before, and of the CLOSE
+                       // of each branch among the heads; 0: there is none in this term
     uint32_t head_count;
     const uint8_t *heads;  // borrowed
 };

@@ -74,16 +74,24 @@ static void ask(struct fixture *f, struct leader_world_joiner *worker, uint64_t 
     say(f, worker, &plain);
 }
 
-static void let_go(struct fixture *f, struct leader_world_joiner *worker, uint64_t request,
-                   uint64_t fence, uint64_t sequence)
+/* `read`: what was read on the way, or NULL. */
+static void let_go_after(struct fixture *f, struct leader_world_joiner *worker, uint64_t request,
+                         uint64_t fence, uint64_t sequence, const struct branch_head *read)
 {
     struct buffer plain = BUFFER_EMPTY;
-    struct message_lock_release release = {.request = request, .fence = fence};
+    struct message_lock_release release = {
+        .request = request, .fence = fence, .head_count = read == NULL ? 0 : 1};
     if (sequence > 0) {
         release.record = (struct head){.sequence = sequence, .hash = {.bytes = {0x77}}};
     }
-    assert_int_equal(message_lock_release_encode(&plain, &release, NULL), STATUS_OK);
+    assert_int_equal(message_lock_release_encode(&plain, &release, read), STATUS_OK);
     say(f, worker, &plain);
+}
+
+static void let_go(struct fixture *f, struct leader_world_joiner *worker, uint64_t request,
+                   uint64_t fence, uint64_t sequence)
+{
+    let_go_after(f, worker, request, fence, sequence, NULL);
 }
 
 /* The fence that this worker was told of last; 0: it was told of none. */
@@ -234,6 +242,25 @@ static void p7_a_worker_that_has_ended_holds_nothing(void **state)
     assert_true(fence_of(&f->b) != 0);
 }
 
+/* The CLOSE says which records of a number count. */
+static void p7_a_grant_names_the_close_of_what_was_read(void **state)
+{
+    struct fixture *f = *state;
+    const struct branch_head read = {.writer = f->b.id, .head = {.sequence = 5}};
+    ask(f, &f->a, 1, "x");
+    let_go_after(f, &f->a, 1, fence_of(&f->a), 1, &read);
+    ask(f, &f->a, 2, "x");
+    assert_int_equal(f->a.message.lock_grant.head_count, 2);
+    uint64_t decided = f->a.message.lock_grant.decided;
+    assert_true(decided != 0);
+    let_go(f, &f->a, 2, fence_of(&f->a), 0);
+    leader_world_send(&f->world, FRAME_GONE, 0, &f->b.id, bytes_of(NULL, 0));
+    assert_int_equal(f->world.record_counts[RECORD_CLOSE], 1);
+    ask(f, &f->a, 3, "x");
+    assert_int_equal(f->a.message.lock_grant.head_count, 2);
+    assert_true(f->a.message.lock_grant.decided > decided);
+}
+
 static void p7_fences_of_a_later_term_are_higher(void **state)
 {
     struct fixture *f = *state;
@@ -264,6 +291,7 @@ int main(void)
         TEST(a_lock_no_longer_wanted_goes_to_the_next),
         TEST(p7_nothing_is_decided_under_another_fence),
         TEST(p7_a_worker_that_has_ended_holds_nothing),
+        TEST(p7_a_grant_names_the_close_of_what_was_read),
         TEST(p7_fences_of_a_later_term_are_higher),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1946,6 +1946,53 @@ static void p7_a_lock_is_entered_when_what_its_grant_names_is_applied(void **sta
     fixture_free(f);
 }
 
+static void p7_a_lock_is_not_entered_on_a_fork_below_a_cut(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct capsule_world_draft draft;
+    struct scl_lock *lock;
+    get_ready(f);
+    capsule_world_draft(&f->world, &draft, f->a, RECORD_DATA);
+    capsule_world_tuple(&f->world, f->a, &draft.body, "read", "forked");
+    capsule_world_build(&f->world, &draft);
+    assert_int_equal(give(f, buffer_bytes(&f->world.tried)), STATUS_OK);
+    capsule_world_put(&f->world, f->a, "read", "1");
+    const struct branch_head read = {.writer = f->a->id, .head = f->a->head};
+    capsule_world_put(&f->world, f->a, "more", "2");
+    capsule_world_close(&f->world, f->a);
+    assert_int_equal(scl_lock_new(f->scl, bytes_text("lock:x"), &lock), STATUS_OK);
+    give_grant(f, 1, 1, f->world.leader->head.sequence, &read);
+    // The CLOSE is not here: the record has the number of the one that is meant.
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_GAP);
+    assert_int_equal(feed(f, f->world.record_count - 1), STATUS_OK);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_GAP);
+    scl_lock_drop(f->scl, &lock);
+    fixture_free(f);
+}
+
+static void p7_a_lock_is_entered_when_a_closed_branch_is_here_up_to_its_cut(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct scl_lock *lock;
+    get_ready(f);
+    size_t from = f->fed;
+    capsule_world_put(&f->world, f->a, "read", "1");
+    const struct branch_head read = {.writer = f->a->id, .head = f->a->head};
+    capsule_world_put(&f->world, f->a, "more", "2");
+    capsule_world_close(&f->world, f->a);
+    assert_int_equal(feed(f, from), STATUS_OK);
+    assert_int_equal(feed(f, from + 2), STATUS_OK);
+    assert_int_equal(scl_lock_new(f->scl, bytes_text("lock:x"), &lock), STATUS_OK);
+    give_grant(f, 1, 1, f->world.leader->head.sequence, &read);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_GAP);
+    assert_int_equal(feed(f, from + 1), STATUS_OK);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_OK);
+    scl_lock_drop(f->scl, &lock);
+    fixture_free(f);
+}
+
 static void p4_what_is_put_beside_a_lock_knows_its_record(void **state)
 {
     (void)state;
@@ -2056,6 +2103,8 @@ int main(void)
         cmocka_unit_test(p7_no_snapshot_is_taken_between_a_lock_and_what_it_names),
         cmocka_unit_test(a_lock_whose_receipts_are_lost_is_sent_again),
         cmocka_unit_test(p7_a_lock_is_entered_when_what_its_grant_names_is_applied),
+        cmocka_unit_test(p7_a_lock_is_not_entered_on_a_fork_below_a_cut),
+        cmocka_unit_test(p7_a_lock_is_entered_when_a_closed_branch_is_here_up_to_its_cut),
         cmocka_unit_test(p4_what_is_put_beside_a_lock_knows_its_record),
         cmocka_unit_test(p7_a_lock_is_released_when_stores_hold_what_was_written_under_it),
         cmocka_unit_test(p7_a_lock_that_was_taken_over_is_lost),
