@@ -60,6 +60,8 @@ struct refill {
     uint64_t fetch_us;
     struct trail trail;     // that the FETCH under way is to show
     uint64_t trail_common;  // up to here it has shown what this store holds
+    uint64_t shown_from;    // what follows that, by its hashes, from here on
+    struct buffer shown;
     struct buffer frame;
 };
 
@@ -114,6 +116,7 @@ void refill_free(struct refill *refill)
 {
     if (refill != NULL) {
         buffer_release(&refill->frame);
+        buffer_release(&refill->shown);
         free(refill->wishes);
         free(refill);
     }
@@ -307,7 +310,8 @@ static void ask(struct refill *refill, enum frame_kind kind, uint32_t request, u
 /*
  * What was asked for in vain may have come, and not have followed what is here: its writer has
  * forked. So what a SYNC or CLOSE names is asked for together with some of what is here; what comes
- * shows by its hashes whether that leads there (capsule/trail.h). Where to begin; or go on.
+ * shows by its hashes whether that leads there (capsule/trail.h). And the store may take nothing
+ * but what was shown so (store_needs_trail()). Where to begin; or go on.
  */
 static uint64_t trail_from(struct refill *refill, const struct wish *wish)
 {
@@ -315,7 +319,7 @@ static uint64_t trail_from(struct refill *refill, const struct wish *wish)
     const struct capsule_member *member = capsule_member_find(capsule, &wish->writer);
     struct trail *trail = &refill->trail;
     uint64_t held = member == NULL ? 0 : member->head.sequence;
-    if (wish->attempts == 0 || held == 0) {
+    if ((wish->attempts == 0 || held == 0) && !store_needs_trail(refill->store, member)) {
         trail->next = 0;
         return held + 1;
     }
@@ -330,6 +334,8 @@ static uint64_t trail_from(struct refill *refill, const struct wish *wish)
         uint64_t from = held > REFILL_TRAIL_RECORDS ? held - REFILL_TRAIL_RECORDS : 1;
         trail_begin(trail, &named, from);
         refill->trail_common = from - 1;
+        refill->shown_from = held + 1;
+        buffer_clear(&refill->shown);
     }
     return trail->next == 0 ? held + 1 : trail->next;
 }
@@ -373,13 +379,26 @@ static void settle_fetch(struct refill *refill, uint64_t now_us)
         return;
     }
     struct wish *wish = &refill->wishes[place];
+    struct trail *trail = &refill->trail;
     if (has_grown) {
+        trail->next = 0;
         wish->attempts = 0;
         return;
     }
-    struct trail *trail = &refill->trail;
     if (trail->next > refill->fetch_trail && trail->next <= trail->named.head.sequence) {
+        refill->next = place;
         return;  // the next part of it
+    }
+    const struct capsule_member *member =
+        capsule_member_find(store_capsule(refill->store), &wish->writer);
+    if (trail->next > 0 && trail_has_led(trail) && store_needs_trail(refill->store, member) &&
+        refill->trail_common == member->head.sequence &&
+        store_show(refill->store, &trail->named, refill->shown_from,
+                   buffer_bytes(&refill->shown)) == STATUS_OK &&
+        !store_needs_trail(refill->store, member)) {
+        trail->next = 0;
+        refill->next = place;  // due still: now to be taken
+        return;
     }
     if (trail->next > 0 && trail_has_led(trail) &&
         refill->trail_common < held_of(refill, &wish->writer) &&
@@ -419,6 +438,12 @@ void refill_receive_record(struct refill *refill, const struct record *record, u
 {
     struct trail *trail = &refill->trail;
     if (request == 0 || request != refill->fetch_request || !trail_follow(trail, record)) {
+        return;
+    }
+    if (record->sequence == refill->shown_from + refill->shown.length / HASH_BYTES &&
+        refill->shown.length < REFILL_SHOWN_BYTES &&
+        buffer_append(&refill->shown, record->hash.bytes, HASH_BYTES) != STATUS_OK) {
+        trail->next = 0;
         return;
     }
     if (refill->trail_common + 1 == record->sequence &&

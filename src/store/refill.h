@@ -27,6 +27,7 @@ enum {
     REFILL_FETCH_BYTES = 4 << 20,             // of one answer
     REFILL_PROBE_BYTES = 64 << 10,            // where the last answer led to nothing
     REFILL_TRAIL_RECORDS = 64,                // of its own that a store compares with what came
+    REFILL_SHOWN_BYTES = 2 << 20,             // of hashes of what follows that
     REFILL_PATIENCE_US = 100 * 1000,          // what a sibling has may be under way to us
     REFILL_ANSWER_US = 2000 * 1000,           // until an unanswered question is asked again
     REFILL_DELAY_US_MAX = 4 * 1000 * 1000,    // between two questions that lead to nothing

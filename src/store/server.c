@@ -189,8 +189,11 @@ static enum status append_branch(struct server *server, size_t start, size_t end
         }
         buffer_clear(&proof);
         status = store_append(server->store, &arrival->record, &proof);
-        if (status == STATUS_IO || status == STATUS_GAP) {
+        if (status == STATUS_IO) {
             break;
+        }
+        if (status == STATUS_GAP) {
+            continue;  // another one in its place may be the one that counts
         }
         if (status == STATUS_OK) {
             *has_grown = true;

@@ -56,7 +56,10 @@ struct store {
     uint64_t segment_bytes;
     struct buffer genesis_record;  // the first leader's, until its TERM vouches for it
     struct buffer scratch;
-    struct branch_head *heads;  // head_capacity, for receipts and fences
+    struct branch_head shown_cut;  // some records that lead to it:
+    uint64_t shown_from;           // the first of them,
+    struct buffer shown;           // and their hashes
+    struct branch_head *heads;     // head_capacity, for receipts and fences
     size_t head_capacity;
     struct store_counters counters;
     bool is_dead;
@@ -267,6 +270,32 @@ static bool has_cut(const struct store *store, const struct capsule_member *memb
            capsule_close_term(store->capsule, member) >= store->fence.fenced_below;
 }
 
+/*
+ * Whether nothing but what is shown to lead to its cut may be taken of this branch: whoever fenced
+ * it was told how far it is here, and until SYNCs settle the cut, its leader may not come to lead.
+ * Another record below, which a stolen key has signed, would then be what the next one is told of.
+ */
+static bool has_open_cut(const struct store *store, const struct capsule_member *member)
+{
+    return has_cut(store, member) && member->role != MEMBER_LEADER &&
+           member->term < store->fence.fenced_below &&
+           !capsule_is_close_settled(store->capsule, member);
+}
+
+/* Whether a record there is known to lead to the cut, and is this one; `hash` NULL: whichever. */
+static bool is_shown(const struct store *store, const struct capsule_member *member,
+                     uint64_t sequence, const struct hash *hash)
+{
+    uint64_t count = store->shown.length / HASH_BYTES;
+    if (!writer_id_equal(&store->shown_cut.writer, &member->id) ||
+        !hash_equal(&store->shown_cut.head.hash, &member->cut.hash) ||
+        sequence < store->shown_from || sequence - store->shown_from >= count) {
+        return false;
+    }
+    const uint8_t *shown = store->shown.bytes + (sequence - store->shown_from) * HASH_BYTES;
+    return hash == NULL || memcmp(shown, hash->bytes, HASH_BYTES) == 0;
+}
+
 static enum status append(struct store *store, const struct record *record, struct buffer *proof)
 {
     const struct capsule_member *member = capsule_member_find(store->capsule, &record->writer);
@@ -279,6 +308,9 @@ static enum status append(struct store *store, const struct record *record, stru
         return STATUS_GAP;
     }
     if (!has_cut(store, member) && fence_covers(&store->fence, record, member)) {
+        return STATUS_GAP;
+    }
+    if (has_open_cut(store, member) && !is_shown(store, member, record->sequence, &record->hash)) {
         return STATUS_GAP;
     }
     // The PRUNE that names it has to be here first: without it, the body is asked for.
@@ -724,6 +756,7 @@ void store_close(struct store *store)
     cuts_release(&store->cuts);
     buffer_release(&store->genesis_record);
     buffer_release(&store->scratch);
+    buffer_release(&store->shown);
     free(store->heads);
     capsule_free(store->capsule);
     free(store);
@@ -879,6 +912,20 @@ bool store_holds(struct store *store, const struct record *record)
            journal_load(store->journal, &place, &store->scratch) == STATUS_OK &&
            record_decode_stored(&here, store->scratch.bytes, store->scratch.length) == STATUS_OK &&
            hash_equal(&here.hash, &record->hash);
+}
+
+bool store_needs_trail(const struct store *store, const struct capsule_member *member)
+{
+    return has_open_cut(store, member) && !is_shown(store, member, member->head.sequence + 1, NULL);
+}
+
+enum status store_show(struct store *store, const struct branch_head *cut, uint64_t from,
+                       struct bytes hashes)
+{
+    buffer_clear(&store->shown);
+    store->shown_cut = *cut;
+    store->shown_from = from;
+    return buffer_append(&store->shown, hashes.at, hashes.length);
 }
 
 enum status store_leave_out(struct store *store, const struct writer_id *writer, uint64_t sequence)

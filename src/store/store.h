@@ -88,6 +88,19 @@ MUST_CHECK enum status store_commit(struct store *store, struct buffer *receipt)
 bool store_holds(struct store *store, const struct record *record);
 
 /*
+ * Whether what this store lacks of a branch is taken only when it was shown to lead to the branch's
+ * cut: it is fenced, and the CLOSE may yet come to count for nothing.
+ */
+bool store_needs_trail(const struct store *store, const struct capsule_member *member);
+
+/*
+ * The hashes of records, from `from` on, that lead to this cut. Those of one branch are kept, in
+ * memory. STATUS_NO_MEMORY.
+ */
+MUST_CHECK enum status store_show(struct store *store, const struct branch_head *cut, uint64_t from,
+                                  struct bytes hashes);
+
+/*
  * What it holds of this writer beyond `sequence` does not lead to the head that a SYNC or CLOSE
  * names (capsule/trail.h): from now on it counts for nothing, and the log is read again without it.
  * STATUS_GAP: the branch is fenced, and no cut of the one who fenced it is known. STATUS_IO: as

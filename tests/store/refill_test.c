@@ -979,6 +979,43 @@ static void p9_a_store_that_took_another_than_a_sync_names_takes_that(void **sta
     }
 }
 
+static void p9_a_fenced_store_takes_no_other_below_the_cut_of_a_new_leader(void **state)
+{
+    struct fixture *f = *state;
+    pass(f, 200);
+    capsule_world_put(&f->world, f->a, "k", "1");
+    give_all(f, 7, 0);
+    pass(f, 100);
+    struct head early = f->a->head;
+    size_t before = f->world.record_count;
+    for (int i = 0; i < 5; i++) {
+        capsule_world_put(&f->world, f->a, "k", "2");
+    }
+    give_all(f, 3, before);
+    CHECK(server_commit(f->stores[0].server) == STATUS_OK);
+    CHECK(server_commit(f->stores[1].server) == STATUS_OK);
+    lose_letters(f);
+    struct capsule_world_writer *first = f->world.leader;
+    size_t term = f->world.record_count;
+    capsule_world_restart(&f->world);
+    for (uint32_t i = 0; i < STORES; i++) {
+        assert_int_equal(ask_fence(f, i), STATUS_OK);
+    }
+    capsule_world_close(&f->world, first);
+    close_at(f, f->a, f->a->head);
+    give_all(f, 7, term);
+    CHECK(server_commit(f->stores[2].server) == STATUS_OK);
+    struct head cut = f->a->head;
+    f->a->head = early;
+    fork_to(f, 4, 2);
+    f->a->head = cut;
+    assert_int_equal(head_at(f, 2).sequence, early.sequence);
+    pass(f, 5000);
+    for (uint32_t i = 0; i < STORES; i++) {
+        assert_whole(f, i);
+    }
+}
+
 static void p4_what_leads_nowhere_makes_no_store_leave_its_own_out(void **state)
 {
     struct fixture *f = *state;
@@ -1021,6 +1058,8 @@ int main(void)
             p9_a_store_that_took_others_below_a_cut_takes_what_leads_to_it, setup, teardown),
         cmocka_unit_test_setup_teardown(p9_a_store_that_took_another_than_a_sync_names_takes_that,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            p9_a_fenced_store_takes_no_other_below_the_cut_of_a_new_leader, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_what_leads_nowhere_makes_no_store_leave_its_own_out,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(stores_that_begin_together_are_whole, setup, teardown),
