@@ -17,11 +17,14 @@
  * its length as a u32 (little endian, FRAME_BYTES_MAX at most). Each client has a random id of its
  * own while it is connected, by which enclaves answer it.
  *
- *     client to host   JOIN, CHANNEL with peer frame_to_leader; STOP: end the host; STORES: read
- * the owner's word on the stores again, start and end stores by it, and, with request 1, end the
- * leader: the next one gets a term by which it counts host to client   HELLO     a leader enclave
- * has started: provision it. Peer: its id READY     `peer`, the leader or a worker, has taken up
- * its role JOIN, CHANNEL   from `peer` REFUSED   STATUS_NOT_FOUND: no leader is up to take that
+ *     client to host   JOIN, CHANNEL with peer frame_to_leader
+ *                      STOP      end the host
+ *                      STORES    read the owner's word on the stores again, and start and end
+ *                                stores by it; request 1: end the leader, too
+ *     host to client   HELLO     a leader enclave has started: provision it. Peer: its id
+ *                      READY     `peer`, the leader or a worker, has taken up its role
+ *                      JOIN, CHANNEL   from `peer`
+ *                      REFUSED   STATUS_NOT_FOUND: no leader is up to take that
  *
  * A new client first hears the HELLO and the READY of those that are there already.
  * One that does not take what it is sent, or breaks these rules, is disconnected.
