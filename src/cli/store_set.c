@@ -7,22 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/random.h"
 #include "capsule/delegation.h"
 #include "capsule/owner.h"
+#include "cli/clock.h"
 #include "cli/report.h"
 #include "cli/service.h"
 #include "host/home.h"
+#include "store/disk.h"
+#include "store/store.h"
 #include "wire/frame.h"
 
 enum {
     POLL_MS = 100,
     SHOW_MS = 2000,
-    SETTLE_MS_MAX = 60 * 1000,  // until a leader leads by the new word
-    FILL_S = 3600,              // until a new store has what the others have
-    MS_PER_S = 1000,
+    SETTLE_MS_MAX = 60 * 1000,     // until a leader leads by the new word
+    FILL_MS_MAX = 60 * 60 * 1000,  // until a new store has what the others have
 };
 
 static const char name_prefix[] = "store-";
@@ -206,26 +207,48 @@ static uint64_t records_of(const struct change *change, const struct genesis_sto
     return records > 0 ? (uint64_t)records : 0;
 }
 
-/* The app goes on meanwhile. What is written from now on the new store gets as the others do. */
+/*
+ * Until it is worth looking again: the host has said something, or a moment has passed, for nobody
+ * sends word when its page or the app's file says something else. STATUS_CLOSED: it has ended.
+ */
+static enum status await_news(struct change *change)
+{
+    struct frame frame;
+    enum status status = post_receive(&change->post, &frame, POLL_MS);
+    if (status == STATUS_CLOSED) {
+        report_error("the host has ended; 'paranoid up' starts it, and goes on with the change");
+    }
+    return status == STATUS_TIMEOUT ? STATUS_OK : status;
+}
+
+/*
+ * The app goes on meanwhile. What is written from now on the new store gets as the others do. That
+ * the host counts well saves a wait, and no more: the next leader asks the stores themselves.
+ */
 static enum status await_filled(struct change *change, const struct genesis_store *added)
 {
-    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+    int64_t begun_ms = clock_now_ms(), shown_ms = begun_ms - SHOW_MS;
     uint64_t wanted = 0;
+    enum status status = STATUS_OK;
     for (uint32_t i = 0; i < change->next.former.store_count; i++) {
         uint64_t records = records_of(change, &change->next.former.stores[i]);
         wanted = records > wanted ? records : wanted;
     }
-    for (uint64_t waited_ms = 0; waited_ms < (uint64_t)FILL_S * MS_PER_S; waited_ms += POLL_MS) {
+    while (status == STATUS_OK && clock_now_ms() < begun_ms + FILL_MS_MAX) {
         uint64_t held = records_of(change, added);
         if (held >= wanted) {
             report_note("store '%s' has %" PRIu64 " records", added->name, held);
             return STATUS_OK;
         }
-        if (waited_ms % SHOW_MS == 0) {
+        if (clock_now_ms() >= shown_ms + SHOW_MS) {
+            shown_ms = clock_now_ms();
             report_note("store '%s' is filled by the others: %" PRIu64 " of %" PRIu64 " records",
                         added->name, held, wanted);
         }
-        nanosleep(&pause, NULL);
+        status = await_news(change);
+    }
+    if (status != STATUS_OK) {
+        return status;
     }
     report_error(
         "store '%s' is not filled; see host/host.log; 'paranoid store remove %s' takes it "
@@ -267,21 +290,23 @@ enum status store_set_settle(struct app *app, const struct sign_key *owner, stru
 /* Whoever gives the next leader its term says so in the app's file. */
 static enum status await_settled(struct change *change)
 {
-    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+    int64_t due_ms = clock_now_ms() + SETTLE_MS_MAX;
     report_note("the leader ends; the next one brings the change into force");
     enum status status = store_set_tell_host(&change->post, true);
-    for (int waited_ms = 0; status == STATUS_OK && waited_ms < SETTLE_MS_MAX;
-         waited_ms += POLL_MS) {
+    while (status == STATUS_OK && clock_now_ms() < due_ms) {
         status = app_read_stores(&change->app);
         if (status == STATUS_OK && !change->app.stores.has_former) {
             return STATUS_OK;
         }
-        nanosleep(&pause, NULL);
+        status = status == STATUS_OK ? await_news(change) : status;
+    }
+    if (status != STATUS_OK) {
+        return status;
     }
     report_error(
         "the change of stores is not in force yet: no leader leads by it; 'paranoid "
         "recover' shows why, and goes on with it");
-    return status == STATUS_OK ? STATUS_TIMEOUT : status;
+    return STATUS_TIMEOUT;
 }
 
 /* Sign it; and, when the app runs, see it through. */
@@ -349,6 +374,26 @@ static enum status check_name(const struct change *change)
     return STATUS_OK;
 }
 
+static enum status make_directory(const char *path)
+{
+    struct disk_posix *posix;
+    struct disk disk;
+    if (mkdir(path, 0700) != 0) {
+        report_error("cannot make directory '%s': %s%s", path, strerror(errno),
+                     errno == EEXIST ? "; if nobody needs what is in it, remove it" : "");
+        return STATUS_IO;
+    }
+    enum status status = disk_posix_open(&posix, &disk, path);
+    if (status == STATUS_OK) {
+        status = store_begin_whole(&disk);
+        disk_posix_close(posix);
+    }
+    if (status != STATUS_OK) {
+        report_error("cannot write to directory '%s': %s", path, status_text(status));
+    }
+    return status;
+}
+
 /*
  * A key that has never signed anything, and a directory that says so: nothing of it is lost, so
  * that it need not wait for what its siblings say of its promises.
@@ -364,15 +409,7 @@ static enum status make_store(const struct change *change, struct genesis_store 
     home_store_suffix(suffix, &change->app.genesis, store);
     snprintf(name, sizeof name, APP_HOST "/" HOST_FILE_CAPSULE, suffix);
     app_path(&change->app, name, path);
-    enum status status = STATUS_OK;
-    if (mkdir(path, 0700) != 0) {
-        report_error("cannot make directory '%s': %s", path, strerror(errno));
-        status = STATUS_IO;
-    }
-    if (status == STATUS_OK) {
-        snprintf(name, sizeof name, APP_HOST "/" HOST_FILE_CAPSULE "/refill", suffix);
-        status = app_write(&change->app, name, bytes_text("whole    "), 0600);
-    }
+    enum status status = make_directory(path);
     if (status == STATUS_OK) {
         snprintf(name, sizeof name, APP_HOST "/" HOST_FILE_STORE_KEY, suffix);
         status = app_write(&change->app, name, bytes_of(sign_key_seed(key), SIGN_SEED_BYTES), 0600);

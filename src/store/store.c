@@ -655,6 +655,11 @@ enum status store_begin_refill(const struct disk *disk)
     return write_refill(disk, true);
 }
 
+enum status store_begin_whole(const struct disk *disk)
+{
+    return write_refill(disk, false);
+}
+
 /*
  * A log that is empty may have been lost, unless the file is there that says that it was whole.
  * Until its siblings have said what they hold, this store does not know what it has signed for.

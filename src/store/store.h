@@ -129,10 +129,11 @@ MUST_CHECK enum status store_end_refill(struct store *store);
 
 /*
  * Note durably on a disk that no store is open on, in the file `refill`: what it held may be lost,
- * whatever is left. STATUS_NO_SPACE, STATUS_IO.
+ * whatever is left; or nothing is lost, although it is empty. STATUS_NO_SPACE, STATUS_IO.
  */
 #define STORE_REFILL_FILE "refill"
 MUST_CHECK enum status store_begin_refill(const struct disk *disk);
+MUST_CHECK enum status store_begin_whole(const struct disk *disk);
 
 /* Whether bytes on its disk were found not to be what was written; the log named the place. */
 bool store_is_damaged(const struct store *store);
