@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "sim/federation.h"
 #include "tests/support/scratch.h"
+#include "tests/sim/until.h"
 
 struct fixture {
     char directory[SCRATCH_PATH_BYTES];
@@ -72,48 +73,26 @@ static void end(struct fixture *f)
     scratch_remove(f->directory);
 }
 
-static bool leads(struct federation *federation, void *context)
-{
-    (void)context;
-    return federation_leader_is_leading(federation);
-}
-
-static bool is_ready(struct federation *federation, void *context)
-{
-    return federation_worker_is_ready(federation, *(size_t *)context);
-}
-
 static size_t start_worker(struct fixture *f)
 {
     size_t worker = federation_worker_start(f->federation);
-    assert_true(federation_run(f->federation, 20000000, is_ready, &worker));
+    assert_true(federation_run(f->federation, 20000000, until_ready, &worker));
     return worker;
 }
 
 static void start_leader(struct fixture *f)
 {
     federation_leader_start(f->federation);
-    assert_true(federation_run(f->federation, 20000000, leads, NULL));
-}
-
-struct held {
-    size_t worker;
-    struct dependency dependency;
-};
-
-static bool is_held(struct federation *federation, void *context)
-{
-    struct held *held = context;
-    return federation_worker_is_durable(federation, held->worker, &held->dependency);
+    assert_true(federation_run(f->federation, 20000000, until_leads, NULL));
 }
 
 /* Put and wait for the receipts. */
 static void put(struct fixture *f, size_t worker, const char *key, const char *value)
 {
-    struct held held = {.worker = worker};
+    struct until_held held = {.worker = worker};
     assert_int_equal(federation_worker_put(f->federation, worker, key, value, &held.dependency),
                      STATUS_OK);
-    assert_true(federation_run(f->federation, 20000000, is_held, &held));
+    assert_true(federation_run(f->federation, 20000000, until_held, &held));
 }
 
 static void assert_value(struct fixture *f, size_t worker, const char *key, const char *expected)

@@ -19,6 +19,7 @@
 #include "capsule/seal.h"
 #include "sim/disk_fake.h"
 #include "sim/federation_internal.h"
+#include "tests/sim/until.h"
 #include "store/store.h"
 
 enum { LONG_US = 20 * 1000 * 1000, ROTATIONS = 10, KEYS_MAX = 16 };
@@ -38,17 +39,6 @@ static void ignore_line(void *context, const char *text)
     (void)text;
 }
 
-static bool leads(struct federation *f, void *context)
-{
-    (void)context;
-    return federation_leader_is_leading(f);
-}
-
-static bool is_ready(struct federation *f, void *context)
-{
-    return federation_worker_is_ready(f, *(size_t *)context);
-}
-
 static int setup(void **state)
 {
     static struct fixture f;
@@ -62,11 +52,11 @@ static int setup(void **state)
                                              .faults = {.delay_us = 500}};
     f.federation = federation_new(&config);
     federation_leader_start(f.federation);
-    assert_true(federation_run(f.federation, LONG_US, leads, NULL));
+    assert_true(federation_run(f.federation, LONG_US, until_leads, NULL));
     f.a = federation_worker_start(f.federation);
     f.b = federation_worker_start(f.federation);
-    assert_true(federation_run(f.federation, LONG_US, is_ready, &f.a));
-    assert_true(federation_run(f.federation, LONG_US, is_ready, &f.b));
+    assert_true(federation_run(f.federation, LONG_US, until_ready, &f.a));
+    assert_true(federation_run(f.federation, LONG_US, until_ready, &f.b));
     *state = &f;
     return 0;
 }
@@ -79,23 +69,12 @@ static int teardown(void **state)
     return 0;
 }
 
-struct held {
-    size_t worker;
-    struct dependency dependency;
-};
-
-static bool is_held(struct federation *f, void *context)
-{
-    struct held *held = context;
-    return federation_worker_is_durable(f, held->worker, &held->dependency);
-}
-
 static void put(struct fixture *f, size_t worker, const char *key)
 {
-    struct held held = {.worker = worker};
+    struct until_held held = {.worker = worker};
     assert_int_equal(federation_worker_put(f->federation, worker, key, "value", &held.dependency),
                      STATUS_OK);
-    assert_true(federation_run(f->federation, LONG_US, is_held, &held));
+    assert_true(federation_run(f->federation, LONG_US, until_held, &held));
 }
 
 /* Whether this worker seals with the key epoch that the fixture waits for. */
@@ -196,7 +175,7 @@ static void p11_the_keys_of_a_revoked_member_open_nothing_that_came_after(void *
         federation_thief_write(f->federation, f->a);
     }
     size_t later = federation_worker_start(f->federation);
-    assert_true(federation_run(f->federation, LONG_US, is_ready, &later));
+    assert_true(federation_run(f->federation, LONG_US, until_ready, &later));
     put(f, later, "after");
 
     struct theft theft = steal(f, given);

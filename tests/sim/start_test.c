@@ -18,6 +18,7 @@
 
 #include "sim/disk_fake.h"
 #include "sim/federation_internal.h"
+#include "tests/sim/until.h"
 
 enum {
     LONG_US = 20 * 1000 * 1000,
@@ -73,17 +74,6 @@ static void note_event(void *context, const struct federation_event *event)
     }
 }
 
-static bool leads(struct federation *f, void *context)
-{
-    (void)context;
-    return federation_leader_is_leading(f);
-}
-
-static bool is_ready(struct federation *f, void *context)
-{
-    return federation_worker_is_ready(f, *(size_t *)context);
-}
-
 static void listen(struct fixture *f, size_t place)
 {
     f->listener = place;
@@ -120,16 +110,16 @@ static size_t start_all(struct fixture *f, struct cost *cost)
     uint64_t begun_us = federation_now_us(f->federation);
     listen(f, PLACE_LEADER);
     federation_leader_start(f->federation);
-    assert_true(federation_run(f->federation, LONG_US, leads, NULL));
+    assert_true(federation_run(f->federation, LONG_US, until_leads, NULL));
     cost->leader_records = f->leader_records;
     cost->leader_bytes = f->received_bytes;
     cost->leader_us = federation_now_us(f->federation) - begun_us;
     size_t compactor = federation_worker_start_compactor(f->federation);
-    assert_true(federation_run(f->federation, LONG_US, is_ready, &compactor));
+    assert_true(federation_run(f->federation, LONG_US, until_ready, &compactor));
     begun_us = federation_now_us(f->federation);
     size_t worker = federation_worker_start(f->federation);
     listen(f, PLACE_WORKER + worker);
-    assert_true(federation_run(f->federation, LONG_US, is_ready, &worker));
+    assert_true(federation_run(f->federation, LONG_US, until_ready, &worker));
     struct scl_counters counters;
     scl_count(federation_worker_scl(f->federation, worker), &counters);
     cost->worker_records = counters.records_applied;
@@ -148,28 +138,17 @@ static void kill_all(struct fixture *f)
     assert_int_equal(federation_store_start(f->federation, 0), STATUS_OK);
 }
 
-struct held {
-    size_t worker;
-    struct dependency dependency;
-};
-
-static bool is_held(struct federation *f, void *context)
-{
-    struct held *held = context;
-    return federation_worker_is_durable(f, held->worker, &held->dependency);
-}
-
 /* One record each, in many epochs. */
 static void put_many(struct fixture *f, size_t worker, int count)
 {
     char key[16], value[16];
     for (int i = 0; i < count; i++) {
-        struct held held = {.worker = worker};
+        struct until_held held = {.worker = worker};
         snprintf(key, sizeof key, "key-%d", i % KEYS);
         snprintf(value, sizeof value, "%d", i);
         assert_int_equal(federation_worker_put(f->federation, worker, key, value, &held.dependency),
                          STATUS_OK);
-        assert_true(federation_run(f->federation, LONG_US, is_held, &held));
+        assert_true(federation_run(f->federation, LONG_US, until_held, &held));
         if (i % EPOCH_RECORDS == 0) {
             federation_run(f->federation, EPOCH_US, NULL, NULL);
         }

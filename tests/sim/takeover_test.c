@@ -17,6 +17,7 @@
 
 #include "sim/disk_fake.h"
 #include "sim/federation.h"
+#include "tests/sim/until.h"
 
 enum {
     STORES = 3,
@@ -40,36 +41,20 @@ static bool leads_or_ended(struct federation *f, void *context)
     return federation_leader_is_leading(f) || !federation_leader_is_running(f);
 }
 
-static bool is_ready(struct federation *f, void *context)
-{
-    return federation_worker_is_ready(f, *(size_t *)context);
-}
-
-struct held {
-    size_t worker;
-    struct dependency dependency;
-};
-
-static bool is_held(struct federation *f, void *context)
-{
-    struct held *held = context;
-    return federation_worker_is_durable(f, held->worker, &held->dependency);
-}
-
 static void put(struct fixture *f, size_t worker)
 {
-    struct held held = {.worker = worker};
+    struct until_held held = {.worker = worker};
     char key[16];
     snprintf(key, sizeof key, "key-%d", f->count++);
     assert_int_equal(federation_worker_put(f->federation, worker, key, key, &held.dependency),
                      STATUS_OK);
-    assert_true(federation_run(f->federation, LONG_US, is_held, &held));
+    assert_true(federation_run(f->federation, LONG_US, until_held, &held));
 }
 
 static size_t start_worker(struct fixture *f)
 {
     size_t worker = federation_worker_start(f->federation);
-    assert_true(federation_run(f->federation, LONG_US, is_ready, &worker));
+    assert_true(federation_run(f->federation, LONG_US, until_ready, &worker));
     return worker;
 }
 
