@@ -105,66 +105,69 @@ static void ends_the_process_past_the_deadline(void **state)
     assert_int_equal(exit_status_of(run_past_deadline, 10), WATCHDOG_EXIT_STATUS);
 }
 
+struct watched {
+    struct stops stops;
+    struct watchdog *watchdog;
+    struct watchdog_seat *seat;
+};
+
+static int setup(void **state)
+{
+    static struct watched f;
+    f = (struct watched){.watchdog = NULL};
+    assert_int_equal(watchdog_new(&f.watchdog, count_stop, &f.stops), STATUS_OK);
+    f.seat = watchdog_seat(f.watchdog);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct watched *f = *state;
+    watchdog_free(f->watchdog);
+    return 0;
+}
+
 static void says_that_time_is_up(void **state)
 {
-    (void)state;
-    struct stops stops = {.counts = {0}};
-    struct watchdog *watchdog = NULL;
-    assert_int_equal(watchdog_new(&watchdog, count_stop, &stops), STATUS_OK);
-    struct watchdog_seat *seat = watchdog_seat(watchdog);
-    watchdog_enter(seat, 20, UINT64_MAX);
-    wait_for(&stops.counts[WATCHDOG_TIME]);
-    watchdog_leave(seat);
-    assert_int_equal(atomic_load(&stops.counts[WATCHDOG_MEMORY]), 0);
-    watchdog_free(watchdog);
+    struct watched *f = *state;
+    watchdog_enter(f->seat, 20, UINT64_MAX);
+    wait_for(&f->stops.counts[WATCHDOG_TIME]);
+    watchdog_leave(f->seat);
+    assert_int_equal(atomic_load(&f->stops.counts[WATCHDOG_MEMORY]), 0);
 }
 
 static void grants_cpu_time_beyond_the_deadline(void **state)
 {
-    (void)state;
-    struct stops stops = {.counts = {0}};
-    struct watchdog *watchdog = NULL;
-    assert_int_equal(watchdog_new(&watchdog, count_stop, &stops), STATUS_OK);
-    struct watchdog_seat *seat = watchdog_seat(watchdog);
+    struct watched *f = *state;
     // Of the time that a thread does not run, however long it was ready to, nothing counts.
-    watchdog_enter(seat, 1, UINT64_MAX);
+    watchdog_enter(f->seat, 1, UINT64_MAX);
     wait_ms(WATCHDOG_GRACE_CPU_MS + 500);
     cpu_time_take(WATCHDOG_GRACE_CPU_MS / 2);
-    watchdog_leave(seat);
-    assert_int_equal(atomic_load(&stops.counts[WATCHDOG_TIME]), 0);
-    watchdog_free(watchdog);
+    watchdog_leave(f->seat);
+    assert_int_equal(atomic_load(&f->stops.counts[WATCHDOG_TIME]), 0);
 }
 
 static void says_that_memory_is_up(void **state)
 {
-    (void)state;
-    struct stops stops = {.counts = {0}};
-    struct watchdog *watchdog = NULL;
-    assert_int_equal(watchdog_new(&watchdog, count_stop, &stops), STATUS_OK);
-    struct watchdog_seat *seat = watchdog_seat(watchdog);
-    watchdog_enter(seat, 60000, 1);
-    wait_for(&stops.counts[WATCHDOG_MEMORY]);
-    watchdog_leave(seat);
-    assert_int_equal(atomic_load(&stops.counts[WATCHDOG_TIME]), 0);
-    watchdog_free(watchdog);
+    struct watched *f = *state;
+    watchdog_enter(f->seat, 60000, 1);
+    wait_for(&f->stops.counts[WATCHDOG_MEMORY]);
+    watchdog_leave(f->seat);
+    assert_int_equal(atomic_load(&f->stops.counts[WATCHDOG_TIME]), 0);
 }
 
 static void wakes_for_an_invocation_after_a_long_rest(void **state)
 {
-    (void)state;
-    struct stops stops = {.counts = {0}};
-    struct watchdog *watchdog = NULL;
-    assert_int_equal(watchdog_new(&watchdog, count_stop, &stops), STATUS_OK);
-    struct watchdog_seat *seat = watchdog_seat(watchdog);
-    watchdog_enter(seat, 1, UINT64_MAX);
-    watchdog_leave(seat);
+    struct watched *f = *state;
+    watchdog_enter(f->seat, 1, UINT64_MAX);
+    watchdog_leave(f->seat);
     // Longer than it looks around without work before it sleeps; if it is slower than that on
     // this machine, the test is only easier.
     wait_ms(1500);
-    watchdog_enter(seat, 1, UINT64_MAX);
-    wait_for(&stops.counts[WATCHDOG_TIME]);
-    watchdog_leave(seat);
-    watchdog_free(watchdog);
+    watchdog_enter(f->seat, 1, UINT64_MAX);
+    wait_for(&f->stops.counts[WATCHDOG_TIME]);
+    watchdog_leave(f->seat);
 }
 
 static void has_a_bounded_number_of_seats(void **state)
@@ -199,10 +202,10 @@ int main(void)
         // The two that fork come first: before this process has another thread.
         cmocka_unit_test(ends_the_process_when_a_native_call_cannot_be_interrupted),
         cmocka_unit_test(ends_the_process_past_the_deadline),
-        cmocka_unit_test(says_that_time_is_up),
-        cmocka_unit_test(grants_cpu_time_beyond_the_deadline),
-        cmocka_unit_test(says_that_memory_is_up),
-        cmocka_unit_test(wakes_for_an_invocation_after_a_long_rest),
+        cmocka_unit_test_setup_teardown(says_that_time_is_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(grants_cpu_time_beyond_the_deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(says_that_memory_is_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(wakes_for_an_invocation_after_a_long_rest, setup, teardown),
         cmocka_unit_test(has_a_bounded_number_of_seats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -283,6 +283,22 @@ static void write_much(struct fixture *f)
     }
 }
 
+static void all_hold_much(struct fixture *f)
+{
+    pass(f, 200);
+    write_much(f);
+    give_all(f, 7, 0);
+    pass(f, 200);
+}
+
+static void all_hold_one(struct fixture *f)
+{
+    pass(f, 200);
+    capsule_world_put(&f->world, f->a, "k", "1");
+    give_all(f, 7, 0);
+    pass(f, 100);
+}
+
 static void stores_that_begin_together_are_whole(void **state)
 {
     struct fixture *f = *state;
@@ -356,10 +372,7 @@ static void p4_a_store_that_was_down_learns_what_it_missed_when_it_starts(void *
 static void p4_a_store_that_lost_its_disk_fences_nothing_until_it_is_whole(void **state)
 {
     struct fixture *f = *state;
-    pass(f, 200);
-    write_much(f);
-    give_all(f, 7, 0);
-    pass(f, 200);
+    all_hold_much(f);
     lose_disk(f, 2);
     start(f, 2);
     assert_int_equal(ask_fence(f, 2), STATUS_GAP);
@@ -377,10 +390,7 @@ static void p4_a_store_that_lost_its_disk_fences_nothing_until_it_is_whole(void 
 static void p4_one_sibling_is_not_enough_to_be_whole(void **state)
 {
     struct fixture *f = *state;
-    pass(f, 200);
-    write_much(f);
-    give_all(f, 7, 0);
-    pass(f, 200);
+    all_hold_much(f);
     // A record that the lost disk and the dead store held: nobody else knows of it.
     stop(f, 0);
     lose_disk(f, 2);
@@ -504,10 +514,7 @@ static uint64_t head_of_a(struct fixture *f, uint32_t index)
 static void p4_a_store_that_lost_its_disk_keeps_the_fences_it_gave(void **state)
 {
     struct fixture *f = *state;
-    pass(f, 200);
-    capsule_world_put(&f->world, f->a, "k", "1");
-    give_all(f, 7, 0);
-    pass(f, 100);
+    all_hold_one(f);
     // Two stores answer a leader; the third takes one record more, and hears of nothing.
     assert_int_equal(ask_fence(f, 0), STATUS_OK);
     assert_int_equal(ask_fence(f, 1), STATUS_OK);
@@ -580,10 +587,7 @@ static void p4_an_old_answer_is_none(void **state)
         }
     }
     assert_true(old_count >= 2);
-    pass(f, 200);
-    write_much(f);
-    give_all(f, 7, 0);
-    pass(f, 200);
+    all_hold_much(f);
     stop(f, 0);
     stop(f, 1);
     lose_disk(f, 2);
@@ -935,13 +939,17 @@ static void assert_whole(struct fixture *f, uint32_t index)
     }
 }
 
+static void assert_all_whole(struct fixture *f)
+{
+    for (uint32_t i = 0; i < STORES; i++) {
+        assert_whole(f, i);
+    }
+}
+
 static void p9_a_store_that_took_others_below_a_cut_takes_what_leads_to_it(void **state)
 {
     struct fixture *f = *state;
-    pass(f, 200);
-    capsule_world_put(&f->world, f->a, "k", "1");
-    give_all(f, 7, 0);
-    pass(f, 100);
+    all_hold_one(f);
     fork_to(f, 4, 3);
     size_t before = f->world.record_count;
     for (int i = 0; i < 5; i++) {
@@ -955,18 +963,13 @@ static void p9_a_store_that_took_others_below_a_cut_takes_what_leads_to_it(void 
     capsule_world_put(&f->world, f->b, "k", "3");
     give_all(f, 7, close);
     pass(f, 5000);
-    for (uint32_t i = 0; i < STORES; i++) {
-        assert_whole(f, i);
-    }
+    assert_all_whole(f);
 }
 
 static void p9_a_store_that_took_another_than_a_sync_names_takes_that(void **state)
 {
     struct fixture *f = *state;
-    pass(f, 200);
-    capsule_world_put(&f->world, f->a, "k", "1");
-    give_all(f, 7, 0);
-    pass(f, 100);
+    all_hold_one(f);
     fork_to(f, 4, 2);
     size_t before = f->world.record_count;
     capsule_world_put(&f->world, f->a, "k", "2");
@@ -974,18 +977,13 @@ static void p9_a_store_that_took_another_than_a_sync_names_takes_that(void **sta
     capsule_world_put(&f->world, f->a, "k", "3");
     give_all(f, 7, before);
     pass(f, 5000);
-    for (uint32_t i = 0; i < STORES; i++) {
-        assert_whole(f, i);
-    }
+    assert_all_whole(f);
 }
 
 static void p9_a_fenced_store_takes_no_other_below_the_cut_of_a_new_leader(void **state)
 {
     struct fixture *f = *state;
-    pass(f, 200);
-    capsule_world_put(&f->world, f->a, "k", "1");
-    give_all(f, 7, 0);
-    pass(f, 100);
+    all_hold_one(f);
     struct head early = f->a->head;
     size_t before = f->world.record_count;
     for (int i = 0; i < 5; i++) {
@@ -1011,18 +1009,13 @@ static void p9_a_fenced_store_takes_no_other_below_the_cut_of_a_new_leader(void 
     f->a->head = cut;
     assert_int_equal(head_at(f, 2).sequence, early.sequence);
     pass(f, 5000);
-    for (uint32_t i = 0; i < STORES; i++) {
-        assert_whole(f, i);
-    }
+    assert_all_whole(f);
 }
 
 static void p4_what_leads_nowhere_makes_no_store_leave_its_own_out(void **state)
 {
     struct fixture *f = *state;
-    pass(f, 200);
-    capsule_world_put(&f->world, f->a, "k", "1");
-    give_all(f, 7, 0);
-    pass(f, 100);
+    all_hold_one(f);
     fork_to(f, 4, 2);
     // Store 0 has the true ones but for the last; who has that is down.
     size_t before = f->world.record_count;
@@ -1046,54 +1039,37 @@ static void p4_what_leads_nowhere_makes_no_store_leave_its_own_out(void **state)
 
     start(f, 1);
     pass(f, 20 * 1000);
-    for (uint32_t i = 0; i < STORES; i++) {
-        assert_whole(f, i);
-    }
+    assert_all_whole(f);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            p9_a_store_that_took_others_below_a_cut_takes_what_leads_to_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(p9_a_store_that_took_another_than_a_sync_names_takes_that,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            p9_a_fenced_store_takes_no_other_below_the_cut_of_a_new_leader, setup, teardown),
-        cmocka_unit_test_setup_teardown(p4_what_leads_nowhere_makes_no_store_leave_its_own_out,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(stores_that_begin_together_are_whole, setup, teardown),
-        cmocka_unit_test_setup_teardown(p9_one_that_holds_nothing_yet_has_not_lost_it, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(what_comes_before_a_store_is_ready_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(p4_what_a_store_missed_its_siblings_give_it, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(
-            p4_a_store_that_was_down_learns_what_it_missed_when_it_starts, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            p4_a_store_that_lost_its_disk_fences_nothing_until_it_is_whole, setup, teardown),
-        cmocka_unit_test_setup_teardown(p4_one_sibling_is_not_enough_to_be_whole, setup, teardown),
-        cmocka_unit_test_setup_teardown(p4_an_answer_of_which_a_part_is_lost_is_none, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(p4_an_answer_that_was_bent_is_none, setup, teardown),
-        cmocka_unit_test_setup_teardown(p4_who_refuses_to_answer_has_not_answered, setup, teardown),
-        cmocka_unit_test_setup_teardown(p4_a_store_that_lost_its_disk_keeps_the_fences_it_gave,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            p4_a_store_that_lost_its_disk_takes_nothing_until_its_siblings_have_answered, setup,
-            teardown),
-        cmocka_unit_test_setup_teardown(p4_an_old_answer_is_none, setup, teardown),
-        cmocka_unit_test_setup_teardown(p4_a_record_without_its_body_is_taken_once_a_prune_names_it,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(p9_a_store_asks_again_while_records_wait, setup, teardown),
-        cmocka_unit_test_setup_teardown(p4_what_a_store_took_beyond_a_cut_does_not_count, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(
-            p9_a_store_that_lost_its_disk_takes_what_was_pruned_without_its_body, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            p4_a_record_without_its_body_is_not_taken_before_a_prune_names_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            a_sibling_that_claims_what_it_does_not_have_is_not_asked_without_end, setup, teardown),
+        TEST(p9_a_store_that_took_others_below_a_cut_takes_what_leads_to_it),
+        TEST(p9_a_store_that_took_another_than_a_sync_names_takes_that),
+        TEST(p9_a_fenced_store_takes_no_other_below_the_cut_of_a_new_leader),
+        TEST(p4_what_leads_nowhere_makes_no_store_leave_its_own_out),
+        TEST(stores_that_begin_together_are_whole),
+        TEST(p9_one_that_holds_nothing_yet_has_not_lost_it),
+        TEST(what_comes_before_a_store_is_ready_waits),
+        TEST(p4_what_a_store_missed_its_siblings_give_it),
+        TEST(p4_a_store_that_was_down_learns_what_it_missed_when_it_starts),
+        TEST(p4_a_store_that_lost_its_disk_fences_nothing_until_it_is_whole),
+        TEST(p4_one_sibling_is_not_enough_to_be_whole),
+        TEST(p4_an_answer_of_which_a_part_is_lost_is_none),
+        TEST(p4_an_answer_that_was_bent_is_none),
+        TEST(p4_who_refuses_to_answer_has_not_answered),
+        TEST(p4_a_store_that_lost_its_disk_keeps_the_fences_it_gave),
+        TEST(p4_a_store_that_lost_its_disk_takes_nothing_until_its_siblings_have_answered),
+        TEST(p4_an_old_answer_is_none),
+        TEST(p4_a_record_without_its_body_is_taken_once_a_prune_names_it),
+        TEST(p9_a_store_asks_again_while_records_wait),
+        TEST(p4_what_a_store_took_beyond_a_cut_does_not_count),
+        TEST(p9_a_store_that_lost_its_disk_takes_what_was_pruned_without_its_body),
+        TEST(p4_a_record_without_its_body_is_not_taken_before_a_prune_names_it),
+        TEST(a_sibling_that_claims_what_it_does_not_have_is_not_asked_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
