@@ -90,9 +90,9 @@ enum status collateral_decode(struct collateral *collateral, struct bytes bytes)
     }
     while (!in.failed && in.left > 0) {
         uint32_t kind = cursor_u32(&in);
-        uint32_t document_bytes = cursor_u32(&in);
-        struct bytes document = cursor_bytes(&in, document_bytes);
-        if (in.failed || kind < next_kind || kind >= COLLATERAL_KIND_COUNT || document_bytes == 0) {
+        struct bytes document = cursor_run(&in);
+        if (in.failed || kind < next_kind || kind >= COLLATERAL_KIND_COUNT ||
+            document.length == 0) {
             return STATUS_MALFORMED;
         }
         collateral->documents[kind] = document;

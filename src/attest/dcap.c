@@ -112,8 +112,7 @@ static void certification_read(struct dcap_quote *quote, uint16_t *type, struct 
     uint16_t qe_data_bytes = cursor_u16(in);
     quote->qe_data = cursor_bytes(in, qe_data_bytes);
     *type = cursor_u16(in);
-    uint32_t chain_bytes = cursor_u32(in);
-    quote->chain = cursor_bytes(in, chain_bytes);
+    quote->chain = cursor_run(in);
 }
 
 static bool signatures_read(struct dcap_quote *quote, uint16_t *type, struct bytes bytes)

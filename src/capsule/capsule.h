@@ -35,8 +35,8 @@
  *     have one order, and every replica judges them alike.
  *  5. Nothing is accepted beyond a cut, and what is at the cut has the hash the CLOSE names.
  *  6. A branch and a SYNC or CLOSE that speak of the same (writer, sequence) speak of the same
- * hash: a record is refused that is not the one named before. Where the record came first, its
- * writer has forked, and what W stores hold or R stores have fenced counts (forked_sequence).
+ *     hash: a record is refused that is not the one named before. Where the record came first, its
+ *     writer has forked, and what W stores hold or R stores have fenced counts (forked_sequence).
  *  7. A record's SYNC parent is known and newer than the one its branch joined before; its epoch
  *     is one more than that SYNC's. A SYNC's own epoch, time, lamport and floor do not fall;
  *     other records of a leader carry one more than the epoch of the newest SYNC (its TERM and
@@ -49,7 +49,7 @@
  * 10. A PRUNE rests on the MANIFEST in effect, names only what a SYNC or a CLOSE has named before,
  *     and neither that MANIFEST nor the one in effect before it (capsule/prune.h).
  * 11. Fences rise: of each lock that is remembered, from one LOCK to the next. A LOCK names a
- * record of a worker's branch that its leader has not closed before.
+ *     record of a worker's branch that its leader has not closed before.
  * 12. A sealed record names the key epoch in force where it stands: that of the SYNC its branch has
  *     joined, of a leader that of the newest SYNC. Key epochs begin with 1 and rise by one, each
  *     with a SYNC.

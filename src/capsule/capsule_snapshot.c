@@ -128,8 +128,7 @@ static enum status encode_statements(struct buffer *target, const struct capsule
     encoder_u32(&out, (uint32_t)capsule->statement_count);
     for (size_t i = 0; i < capsule->statement_count; i++) {
         struct bytes statement = buffer_bytes(&capsule->statements[i]->bytes);
-        encoder_u32(&out, (uint32_t)statement.length);
-        encoder_bytes(&out, statement.at, statement.length);
+        encoder_run(&out, statement);
     }
     encoder_finish(&out, target);
     return STATUS_OK;
@@ -425,8 +424,7 @@ static enum status decode_statements(struct capsule *capsule, struct cursor *in)
 {
     uint32_t count = cursor_u32(in);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t length = cursor_u32(in);
-        struct bytes bytes = cursor_bytes(in, length);
+        struct bytes bytes = cursor_run(in);
         uint16_t statement = 0;
         enum status status =
             in->failed ? STATUS_MALFORMED : capsule_stores_add(capsule, bytes, &statement);

@@ -45,8 +45,7 @@ static enum status statement_next(struct capsule *capsule, const struct stores *
     if (cursor_done(in)) {
         return STATUS_EMPTY;
     }
-    uint32_t length = cursor_u32(in);
-    struct bytes bytes = cursor_bytes(in, length);
+    struct bytes bytes = cursor_run(in);
     if (in->failed || receipt_decode(statement, bytes) != STATUS_OK) {
         return capsule_refuse(capsule, record, STATUS_MALFORMED, "it holds what is no receipt");
     }

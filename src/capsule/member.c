@@ -47,10 +47,8 @@ enum status member_decode(struct member_body *member, struct bytes body)
     decoded.policy_version = cursor_u32(&in);
     cursor_copy(&in, decoded.sync.bytes, sizeof decoded.sync.bytes);
     cursor_copy(&in, decoded.tls_key.bytes, sizeof decoded.tls_key.bytes);
-    uint32_t evidence_bytes = cursor_u32(&in);
-    decoded.evidence = cursor_bytes(&in, evidence_bytes);
-    uint32_t collateral_bytes = cursor_u32(&in);
-    decoded.collateral = cursor_bytes(&in, collateral_bytes);
+    decoded.evidence = cursor_run(&in);
+    decoded.collateral = cursor_run(&in);
     if (!cursor_done(&in) || !is_sound(&decoded)) {
         return STATUS_MALFORMED;
     }

@@ -128,8 +128,7 @@ enum status sync_decode(struct sync_body *sync, struct bytes body)
         return STATUS_MALFORMED;
     }
     decoded.heads = cursor_take(&in, (size_t)decoded.head_count * SYNC_HEAD_BYTES);
-    uint32_t receipts_bytes = cursor_u32(&in);
-    decoded.receipts = cursor_bytes(&in, receipts_bytes);
+    decoded.receipts = cursor_run(&in);
     if (!cursor_done(&in)) {
         return STATUS_MALFORMED;
     }
@@ -186,8 +185,7 @@ enum status sync_close_decode(struct sync_close *close, struct bytes body)
     decoded.cut = writer_head_decode(&in);
     uint32_t reason = cursor_u32(&in);
     decoded.reason = (enum sync_close_reason)reason;
-    uint32_t fences_bytes = cursor_u32(&in);
-    decoded.fences = cursor_bytes(&in, fences_bytes);
+    decoded.fences = cursor_run(&in);
     if (!cursor_done(&in) || !close_is_sound(&decoded)) {
         return STATUS_MALFORMED;
     }

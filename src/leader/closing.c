@@ -81,8 +81,7 @@ void closing_drop_fence(struct leader *leader, struct leader_closing *closing,
     closing->answer_count = 0;
     while (in.left > 0) {
         struct receipt fence;
-        uint32_t length = cursor_u32(&in);
-        struct bytes bytes = cursor_bytes(&in, length);
+        struct bytes bytes = cursor_run(&in);
         if (receipt_decode(&fence, bytes) == STATUS_OK && !writer_id_equal(&fence.store, store)) {
             (void)closing_keep_fence(leader, closing, &fence, bytes);
         }
@@ -95,9 +94,8 @@ bool closing_next_fence(struct cursor *fences, struct receipt *fence)
     if (fences->left == 0) {
         return false;
     }
-    uint32_t length = cursor_u32(fences);
     // It was decoded when it came.
-    return receipt_decode(fence, cursor_bytes(fences, length)) == STATUS_OK;
+    return receipt_decode(fence, cursor_run(fences)) == STATUS_OK;
 }
 
 bool closing_fence_lists(const struct receipt *fence, const struct writer_id *writer,

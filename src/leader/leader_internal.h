@@ -110,8 +110,8 @@ struct leader_closing {
     uint64_t lamport;  // how far the clock of the branch had gone
     struct closing_word {
         struct writer_id store;
-        bool is_holder;           // of the branch up to the cut
-    } words[GENESIS_STORES_MAX];  // since it was asked last
+        bool is_holder;               // of the branch up to the cut
+    } words[2 * GENESIS_STORES_MAX];  // since it was asked last
     uint32_t word_count;
     uint32_t vain_count;  // so often W answered, and fewer had come to hold it
     uint64_t asked_us;

@@ -150,8 +150,7 @@ enum status manifest_decode(struct manifest *manifest, struct bytes plain)
         return STATUS_NO_MEMORY;
     }
     bool is_sound = read_tables(&decoded, &in);
-    uint32_t snapshot_bytes = cursor_u32(&in);
-    decoded.snapshot = cursor_bytes(&in, snapshot_bytes);
+    decoded.snapshot = cursor_run(&in);
     if (!is_sound || !cursor_done(&in)) {
         manifest_release(&decoded);
         return STATUS_MALFORMED;

@@ -50,8 +50,7 @@ static enum status checkpoint_decode(struct checkpoint *checkpoint, struct bytes
     checkpoint->segment_count = cursor_u32(&in);
     checkpoint->record_count = cursor_u64(&in);
     checkpoint->record_bytes = cursor_u64(&in);
-    uint32_t snapshot_bytes = cursor_u32(&in);
-    struct bytes snapshot = cursor_bytes(&in, snapshot_bytes);
+    struct bytes snapshot = cursor_run(&in);
     uint32_t sum = cursor_u32(&in);
     if (!cursor_done(&in) || magic != MAGIC || checkpoint->segment_count == 0 ||
         sum != crc32c_extend(0, bytes.at, bytes.length - SUM_BYTES)) {

@@ -120,8 +120,7 @@ static enum status begin(struct program *program, const char *directory, struct 
 {
     struct cursor in = cursor_over(rest.at, rest.length);
     const uint8_t *seed = cursor_take(&in, SIGN_SEED_BYTES);
-    uint32_t stores_bytes = cursor_u32(&in);
-    struct bytes stores = cursor_bytes(&in, stores_bytes);
+    struct bytes stores = cursor_run(&in);
     struct bytes genesis = cursor_bytes(&in, in.left);
     if (program->store != NULL || in.failed) {
         return STATUS_MALFORMED;

@@ -290,8 +290,7 @@ enum status frame_fence_decode(struct frame_fence *fence, struct bytes body)
     cursor_copy(&in, decoded.writer.bytes, sizeof decoded.writer.bytes);
     decoded.cut.sequence = cursor_u64(&in);
     cursor_copy(&in, decoded.cut.hash.bytes, sizeof decoded.cut.hash.bytes);
-    uint32_t term_body_bytes = cursor_u32(&in);
-    decoded.term_body = cursor_bytes(&in, term_body_bytes);
+    decoded.term_body = cursor_run(&in);
     cursor_copy(&in, decoded.signature.bytes, sizeof decoded.signature.bytes);
 
     bool has_cut = decoded.cut.sequence != 0 || !hash_is_zero(&decoded.cut.hash);

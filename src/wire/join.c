@@ -201,8 +201,7 @@ static enum status answer_decode(struct answer *answer, struct bytes message)
 
     cursor_copy(&in, answer->agree.bytes, AGREE_PUBLIC_BYTES);
     cursor_take(&in, JOIN_NONCE_BYTES);  // freshness: it counts in the transcript alone
-    uint32_t term_body_bytes = cursor_u32(&in);
-    answer->term_body = cursor_bytes(&in, term_body_bytes);
+    answer->term_body = cursor_run(&in);
     cursor_copy(&in, answer->signature.bytes, SIGN_SIGNATURE_BYTES);
 
     if (!cursor_done(&in)) {
