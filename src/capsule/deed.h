@@ -23,16 +23,21 @@
  *          4     32  capsule
  *         36     32  Ed25519 public key of the worker
  *         68     32  SHA-256 of the evidence that it was admitted by
- *        100      8  epoch of the newest SYNC that it had joined; 0: none, and the next two are
- * zero 108      8  time of that SYNC, Unix time in ms, by the leader's clock 116     32  hash of
- * that SYNC 148      8  version of the function 156     32  SHA-256 of its code 188     32
- * SHA-256(method ‖ " " ‖ path ‖ "?" ‖ query), the path decoded 220     32  SHA-256 of the body of
- * the request 252     32  SHA-256 of the body of the answer 284      2  status of the answer 286 1
- * 1: it wrote more records than are named; else 0 287      1  1: it may have read more branches
- * than are named; else 0 288      4  name_bytes, then the name of the function
+ *        100      8  epoch of the newest SYNC that it had joined; 0: none, and the next two are 0
+ *        108      8  time of that SYNC, Unix time in ms, by the leader's clock
+ *        116     32  hash of that SYNC
+ *        148      8  version of the function
+ *        156     32  SHA-256 of its code
+ *        188     32  SHA-256(method ‖ " " ‖ path ‖ "?" ‖ query), the path decoded
+ *        220     32  SHA-256 of the body of the request
+ *        252     32  SHA-256 of the body of the answer
+ *        284      2  status of the answer
+ *        286      1  1: it wrote more records than are named; else 0
+ *        287      1  1: it may have read more branches than are named; else 0
+ *        288      4  name_bytes, then the name of the function
  *         ..      4  written_count, then 40 each: records of the worker's own branch, rising
- *         ..      4  read_count, then 64 each: branches that it rests on: up to where, and as far
- * as they were here, with the hash there
+ *         ..      4  read_count, then 64 each: a branch that it rests on: writer 16, up to which
+ *                    sequence 8, the sequence that was here 8 and the hash there 32
  *         ..     64  Ed25519 over "paranoid deed v1" ‖ SHA-256(everything before)
  */
 enum { DEED_WRITTEN_MAX = 32, DEED_READ_MAX = 32, DEED_BYTES_MAX = 4096 };

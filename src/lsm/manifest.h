@@ -21,7 +21,7 @@
  *         12      8  time, ms: that of the SYNC with this floor
  *         20     32  hash of the MANIFEST before; zero for the first
  *         52      4  cover count, then so many × 24: writer 16, sequence 8, ascending by writer:
- * every record of that writer up to there says nothing that the tables do not say
+ *                    no record of it up to there says what the tables do not say
  *         ..      4  table count, then the tables:
  *                 1  level
  *                 8  run
