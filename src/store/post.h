@@ -22,11 +22,14 @@
  *         13         the rest, by kind:
  *
  *     BEGIN      host: the seed of the store's key (32 bytes); the length (4) of the owner's word
- * on the stores, and that (capsule/stores.h); then the GENESIS body. Comes first OPENED     store:
- * it has read what it holds, and serves FRAME      host: a frame from `client`; store: an answer to
- * that client BROADCAST  store: a frame to everyone, its sibling stores included ASK        store:
- * a frame to the sibling whose id is the frame's peer; the answer comes as a FRAME LOG store: a log
- * line COUNTERS   store: struct post_counters, eight integers of 8 bytes
+ *                on the stores, and that (capsule/stores.h); the GENESIS body. It comes first
+ *     OPENED     store: it has read what it holds, and serves
+ *     FRAME      host: a frame from `client`; store: an answer to that client
+ *     BROADCAST  store: a frame to everyone, its sibling stores included
+ *     ASK        store: a frame to the sibling whose id is the frame's peer; the answer comes as a
+ *                FRAME
+ *     LOG        store: a log line
+ *     COUNTERS   store: struct post_counters, eight integers of 8 bytes
  *
  * `client` is zero but in a FRAME.
  */
