@@ -326,7 +326,7 @@ static int judge_file(struct judgement *it, const struct command_line *line, con
     if (read_named(file, &it->evidence) != STATUS_OK) {
         return COMMAND_COULD_NOT;
     }
-    bool is_vouch = bytes_start_with(buffer_bytes(&it->evidence), bytes_text("PVO2"));
+    bool is_vouch = vouch_is(buffer_bytes(&it->evidence));
     if (is_vouch ? !read_question(it, line) : !read_report_data(it, line)) {
         return COMMAND_USAGE;
     }

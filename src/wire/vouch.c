@@ -49,6 +49,11 @@ enum status vouch_encode(struct buffer *target, const struct vouch *vouch)
     return STATUS_OK;
 }
 
+bool vouch_is(struct bytes bytes)
+{
+    return bytes_start_with(bytes, bytes_of(VOUCH_MAGIC, sizeof VOUCH_MAGIC));
+}
+
 enum status vouch_decode(struct vouch *vouch, struct bytes bytes)
 {
     struct cursor in = cursor_over(bytes.at, bytes.length);

@@ -1,6 +1,8 @@
 #ifndef WIRE_VOUCH_H
 #define WIRE_VOUCH_H
 
+#include <stdbool.h>
+
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/status.h"
@@ -45,6 +47,9 @@ struct vouch {
 
 /* Append. Lengths respect the bounds above (CHECK). STATUS_NO_MEMORY. */
 MUST_CHECK enum status vouch_encode(struct buffer *target, const struct vouch *vouch);
+
+/* Whether they begin as a vouch does. */
+bool vouch_is(struct bytes bytes);
 
 /* Borrows. STATUS_MALFORMED: also when only a part of the leader's is there. */
 MUST_CHECK enum status vouch_decode(struct vouch *vouch, struct bytes bytes);
