@@ -394,20 +394,29 @@ enum status journal_verify_sealed(const struct disk *disk, uint32_t segment, uin
     return status;
 }
 
+/* Read a whole sealed segment, which names itself. */
+static enum status sealed_load(const struct disk *disk, uint32_t segment, struct buffer *file,
+                               struct outline *outline)
+{
+    struct segment_header header;
+    *outline = (struct outline){.end = 0};
+    enum status status = segment_load(disk, segment, file);
+    if (status == STATUS_OK) {
+        status = segment_header_decode(&header, buffer_bytes(file));
+    }
+    if (status == STATUS_OK) {
+        status = segment_outline(outline, buffer_bytes(file), &header);
+    }
+    return status;
+}
+
 enum status journal_visit_sealed(const struct disk *disk, uint32_t segment, journal_visit *visit,
                                  void *context)
 {
     struct buffer file = BUFFER_EMPTY;
-    struct segment_header header;
-    struct outline outline = {.end = 0};
+    struct outline outline;
     struct journal_place place;
-    enum status status = segment_load(disk, segment, &file);
-    if (status == STATUS_OK) {
-        status = segment_header_decode(&header, buffer_bytes(&file));
-    }
-    if (status == STATUS_OK) {
-        status = segment_outline(&outline, buffer_bytes(&file), &header);
-    }
+    enum status status = sealed_load(disk, segment, &file, &outline);
     if (status == STATUS_OK) {
         status =
             visit_records(buffer_bytes(&file), segment, 0, outline.end, visit, context, &place);
@@ -455,16 +464,9 @@ enum status journal_rewrite(const struct disk *disk, uint32_t segment, journal_c
 {
     char name[NAME_BYTES];
     struct buffer file = BUFFER_EMPTY, changed = BUFFER_EMPTY;
-    struct segment_header header;
-    struct outline outline = {.end = 0};
+    struct outline outline;
     struct journal_place place;
-    enum status status = segment_load(disk, segment, &file);
-    if (status == STATUS_OK) {
-        status = segment_header_decode(&header, buffer_bytes(&file));
-    }
-    if (status == STATUS_OK) {
-        status = segment_outline(&outline, buffer_bytes(&file), &header);
-    }
+    enum status status = sealed_load(disk, segment, &file, &outline);
     if (status == STATUS_OK && (!outline.is_clean || outline.mark_end != outline.end)) {
         status = STATUS_DAMAGED;
     }
