@@ -87,16 +87,26 @@ static enum status own_key_prepare(struct scl *scl)
     return STATUS_OK;
 }
 
+/* Of a record whose body is sealed with the own data key. */
+static enum status job_fill_sealed(struct scl *scl, struct scl_seal_job *job, enum record_type type,
+                                   const struct capsule_member *own)
+{
+    enum status status = own_key_prepare(scl);
+    if (status == STATUS_OK) {
+        job_fill_fields(scl, job, type, own);
+        job->fields.key_epoch = scl->own_key_epoch;
+        job->body_key = scl->own_body_key;
+    }
+    return status;
+}
+
 static enum status begin_data(struct scl *scl, struct scl_seal_job *job,
                               const struct capsule_member *own)
 {
-    enum status status = own_key_prepare(scl);
+    enum status status = job_fill_sealed(scl, job, RECORD_DATA, own);
     if (status != STATUS_OK) {
         return status;
     }
-    job_fill_fields(scl, job, RECORD_DATA, own);
-    job->fields.key_epoch = scl->own_key_epoch;
-    job->body_key = scl->own_body_key;
     job->batch = scl->batch;
     scl->batch = scl->spare;
     scl->spare = (struct tuple_batch){0};
@@ -108,15 +118,11 @@ static enum status begin_data(struct scl *scl, struct scl_seal_job *job,
 static enum status begin_locked(struct scl *scl, struct scl_seal_job *job,
                                 const struct capsule_member *own)
 {
-    enum status status = own_key_prepare(scl);
-    if (status != STATUS_OK) {
-        return status;
+    enum status status = job_fill_sealed(scl, job, RECORD_DATA, own);
+    if (status == STATUS_OK) {
+        job->lock = scl_lock_begin(scl, &job->batch);
     }
-    job_fill_fields(scl, job, RECORD_DATA, own);
-    job->fields.key_epoch = scl->own_key_epoch;
-    job->body_key = scl->own_body_key;
-    job->lock = scl_lock_begin(scl, &job->batch);
-    return STATUS_OK;
+    return status;
 }
 
 static enum status begin_eoe(struct scl *scl, struct scl_seal_job *job,
@@ -137,19 +143,15 @@ static enum status begin_eoe(struct scl *scl, struct scl_seal_job *job,
 static enum status begin_block(struct scl *scl, struct scl_seal_job *job,
                                const struct capsule_member *own)
 {
-    enum status status = own_key_prepare(scl);
+    enum status status = job_fill_sealed(scl, job, scl->block_type, own);
     if (status == STATUS_OK) {
         buffer_clear(&job->body);
         status = buffer_append(&job->body, scl->block_plain.at, scl->block_plain.length);
     }
-    if (status != STATUS_OK) {
-        return status;
+    if (status == STATUS_OK) {
+        scl->block_plain = bytes_of(NULL, 0);
     }
-    job_fill_fields(scl, job, scl->block_type, own);
-    job->fields.key_epoch = scl->own_key_epoch;
-    job->body_key = scl->own_body_key;
-    scl->block_plain = bytes_of(NULL, 0);
-    return STATUS_OK;
+    return status;
 }
 
 void scl_seal_block(struct scl *scl, enum record_type type, struct bytes plain)
