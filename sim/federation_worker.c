@@ -184,19 +184,8 @@ static enum status take(struct federation *f, struct federation_worker *worker, 
     case FRAME_RECORD:
         worker_receive_records(f, worker, frame->body);
         break;
-    case FRAME_RECEIPT:
-        status = scl_receive_receipt(worker->scl, frame->body);
-        break;
-    case FRAME_RTS:
-        status = scl_receive_rts(worker->scl, frame->body);
-        break;
-    case FRAME_FETCHED:
-        status = scl_receive_fetched(worker->scl, frame->request, frame->body);
-        break;
-    case FRAME_REFUSED:
-        status = scl_receive_refused(worker->scl, frame->body);
-        break;
     default:
+        status = scl_receive_frame(worker->scl, frame);
         break;
     }
     CHECK(f->is_bending || (status != STATUS_FORGED && status != STATUS_MALFORMED));

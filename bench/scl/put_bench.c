@@ -106,7 +106,8 @@ static void settle(struct bench *bench)
     struct buffer receipt = BUFFER_EMPTY;
     CHECK(receipt_encode(&receipt, RECEIPT_DURABLE, &bench->world.name, 1, &head, 1,
                          bench->world.store_keys[0]) == STATUS_OK);
-    CHECK(scl_receive_receipt(bench->scl, buffer_bytes(&receipt)) == STATUS_OK);
+    const struct frame frame = {.kind = FRAME_RECEIPT, .body = buffer_bytes(&receipt)};
+    CHECK(scl_receive_frame(bench->scl, &frame) == STATUS_OK);
     buffer_release(&receipt);
     uint64_t until_us;
     CHECK(scl_seal_begin(bench->scl, &bench->job, bench->now_us, &until_us) == STATUS_EMPTY);

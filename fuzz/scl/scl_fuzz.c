@@ -113,27 +113,24 @@ static struct bytes original_of(const struct history *h, unsigned kind, size_t w
     }
 }
 
+static const enum frame_kind given_kinds[] = {
+    [GIVE_RECEIPT] = FRAME_RECEIPT,
+    [GIVE_RTS] = FRAME_RTS,
+    [GIVE_FETCHED] = FRAME_FETCHED,
+    [GIVE_REFUSED] = FRAME_REFUSED,
+};
+
 static void give(struct run *run, unsigned kind, size_t which, struct bytes body)
 {
     struct record record;
     enum status status = STATUS_OK;
-    switch (kind) {
-    case GIVE_RECORD:
+    if (kind == GIVE_RECORD) {
         status = record_decode(&record, body.at, body.length);
         status = status == STATUS_OK ? scl_receive(run->scl, &record) : status;
-        break;
-    case GIVE_RECEIPT:
-        status = scl_receive_receipt(run->scl, body);
-        break;
-    case GIVE_RTS:
-        status = scl_receive_rts(run->scl, body);
-        break;
-    case GIVE_FETCHED:
-        status = scl_receive_fetched(run->scl, (uint32_t)which, body);
-        break;
-    default:
-        status = scl_receive_refused(run->scl, body);
-        break;
+    } else {
+        const struct frame frame = {
+            .kind = given_kinds[kind], .request = (uint32_t)which, .body = body};
+        status = scl_receive_frame(run->scl, &frame);
     }
     CHECK(status != STATUS_NO_MEMORY);
 }

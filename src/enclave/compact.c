@@ -164,7 +164,7 @@ static enum status receive_records(struct compact *compact, struct bytes records
 static enum status receive_frame(struct compact *compact, struct bytes bytes)
 {
     struct frame frame;
-    enum status status = STATUS_OK;
+    enum status status;
     if (frame_decode(&frame, bytes) != STATUS_OK) {
         return STATUS_OK;
     }
@@ -173,18 +173,6 @@ static enum status receive_frame(struct compact *compact, struct bytes bytes)
     switch (frame.kind) {
     case FRAME_RECORD:
         return receive_records(compact, frame.body);
-    case FRAME_RECEIPT:
-        status = scl_receive_receipt(compact->scl, frame.body);
-        break;
-    case FRAME_RTS:
-        status = scl_receive_rts(compact->scl, frame.body);
-        break;
-    case FRAME_FETCHED:
-        status = scl_receive_fetched(compact->scl, frame.request, frame.body);
-        break;
-    case FRAME_REFUSED:
-        status = scl_receive_refused(compact->scl, frame.body);
-        break;
     case FRAME_JOIN:
         return receive_join(compact, frame.body);
     case FRAME_EVIDENCE:
@@ -195,9 +183,9 @@ static enum status receive_frame(struct compact *compact, struct bytes bytes)
         compact->must_stop = true;
         return STATUS_OK;
     default:
-        return STATUS_OK;
+        status = scl_receive_frame(compact->scl, &frame);
+        return status == STATUS_NO_MEMORY ? status : STATUS_OK;
     }
-    return status == STATUS_NO_MEMORY ? status : STATUS_OK;
 }
 
 static enum status receive_some(struct compact *compact)

@@ -307,24 +307,8 @@ static enum status open_all(struct opener *opener)
 /* What the scl refuses it has logged or it is harmless; only our own trouble is passed up. */
 static enum status receive_scl(struct worker *worker, const struct frame *frame)
 {
-    enum status status = STATUS_OK;
     pthread_mutex_lock(&worker->lock);
-    switch (frame->kind) {
-    case FRAME_RECEIPT:
-        status = scl_receive_receipt(worker->scl, frame->body);
-        break;
-    case FRAME_RTS:
-        status = scl_receive_rts(worker->scl, frame->body);
-        break;
-    case FRAME_FETCHED:
-        status = scl_receive_fetched(worker->scl, frame->request, frame->body);
-        break;
-    case FRAME_REFUSED:
-        status = scl_receive_refused(worker->scl, frame->body);
-        break;
-    default:
-        break;
-    }
+    enum status status = scl_receive_frame(worker->scl, frame);
     pthread_mutex_unlock(&worker->lock);
     return status == STATUS_NO_MEMORY ? status : STATUS_OK;
 }

@@ -162,11 +162,8 @@ void scl_open_run(struct scl_open_job *job);
 MUST_CHECK enum status scl_open_finish(struct scl *scl, struct scl_open_job *job, uint64_t now_us);
 void scl_open_release(struct scl_open_job *job);
 
-/* Other frames. Bodies are decoded and verified here. */
-MUST_CHECK enum status scl_receive_receipt(struct scl *scl, struct bytes receipt);
-MUST_CHECK enum status scl_receive_rts(struct scl *scl, struct bytes rts);
-MUST_CHECK enum status scl_receive_fetched(struct scl *scl, uint32_t request, struct bytes fetched);
-MUST_CHECK enum status scl_receive_refused(struct scl *scl, struct bytes refused);
+/* RECEIPT, RTS, FETCHED and REFUSED, decoded and verified here; no other kind says anything. */
+MUST_CHECK enum status scl_receive_frame(struct scl *scl, const struct frame *frame);
 
 /* Time passes: fetch what is missing, repeat what no receipt covers. Returns when to call again. */
 uint64_t scl_tick(struct scl *scl, uint64_t now_us);

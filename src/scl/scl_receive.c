@@ -64,7 +64,7 @@ enum status scl_receive(struct scl *scl, const struct record *record)
     return status;
 }
 
-enum status scl_receive_receipt(struct scl *scl, struct bytes receipt)
+static enum status receive_receipt(struct scl *scl, struct bytes receipt)
 {
     enum status status = durable_receive(scl->durable, receipt);
     if (status == STATUS_OK) {
@@ -74,7 +74,7 @@ enum status scl_receive_receipt(struct scl *scl, struct bytes receipt)
     return status;
 }
 
-enum status scl_receive_rts(struct scl *scl, struct bytes body)
+static enum status receive_rts(struct scl *scl, struct bytes body)
 {
     struct frame_rts rts;
     enum status status = frame_rts_decode(&rts, body);
@@ -96,7 +96,7 @@ enum status scl_receive_rts(struct scl *scl, struct bytes body)
     return status;
 }
 
-enum status scl_receive_fetched(struct scl *scl, uint32_t request, struct bytes body)
+static enum status receive_fetched(struct scl *scl, uint32_t request, struct bytes body)
 {
     struct frame_fetched fetched;
     enum status status = frame_fetched_decode(&fetched, body);
@@ -125,7 +125,7 @@ enum status scl_receive_fetched(struct scl *scl, uint32_t request, struct bytes 
     return STATUS_STALE;
 }
 
-enum status scl_receive_refused(struct scl *scl, struct bytes body)
+static enum status receive_refused(struct scl *scl, struct bytes body)
 {
     struct frame_refused refused;
     enum status status = frame_refused_decode(&refused, body);
@@ -142,4 +142,20 @@ enum status scl_receive_refused(struct scl *scl, struct bytes body)
     log_event(scl->log, "store refused sequence=%" PRIu64 " status=%" PRIu32, refused.sequence,
               refused.status);
     return STATUS_OK;
+}
+
+enum status scl_receive_frame(struct scl *scl, const struct frame *frame)
+{
+    switch (frame->kind) {
+    case FRAME_RECEIPT:
+        return receive_receipt(scl, frame->body);
+    case FRAME_RTS:
+        return receive_rts(scl, frame->body);
+    case FRAME_FETCHED:
+        return receive_fetched(scl, frame->request, frame->body);
+    case FRAME_REFUSED:
+        return receive_refused(scl, frame->body);
+    default:
+        return STATUS_OK;
+    }
 }

@@ -86,7 +86,9 @@ static void take_output(struct actors *actors)
                                                   .is_end = 1};
             CHECK(frame_fetched_encode(&body, &fetched) == STATUS_OK);
             pthread_mutex_lock(&actors->lock);
-            status = scl_receive_fetched(actors->scl, frame.request, buffer_bytes(&body));
+            const struct frame answer = {
+                .kind = FRAME_FETCHED, .request = frame.request, .body = buffer_bytes(&body)};
+            status = scl_receive_frame(actors->scl, &answer);
             pthread_mutex_unlock(&actors->lock);
             buffer_release(&body);
             status = status == STATUS_STALE ? STATUS_OK : status;
@@ -153,7 +155,8 @@ static void sign_for(struct actors *actors, const struct record *record)
     CHECK(receipt_encode(&bytes, RECEIPT_DURABLE, &actors->world.name, 1, &head, 1,
                          actors->world.store_keys[0]) == STATUS_OK);
     pthread_mutex_lock(&actors->lock);
-    CHECK(scl_receive_receipt(actors->scl, buffer_bytes(&bytes)) == STATUS_OK);
+    const struct frame receipt = {.kind = FRAME_RECEIPT, .body = buffer_bytes(&bytes)};
+    CHECK(scl_receive_frame(actors->scl, &receipt) == STATUS_OK);
     pthread_cond_broadcast(&actors->changed);
     pthread_mutex_unlock(&actors->lock);
     buffer_release(&bytes);

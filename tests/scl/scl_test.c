@@ -205,12 +205,20 @@ static void tick(struct fixture *f, uint64_t us)
     f->wake_us = scl_tick(f->scl, f->now_us);
 }
 
+static enum status bring(struct fixture *f, enum frame_kind kind, const struct buffer *body)
+{
+    const struct frame given = {.kind = kind, .body = buffer_bytes(body)};
+    return scl_receive_frame(f->scl, &given);
+}
+
 static enum status answer_fetch(struct fixture *f, uint32_t request, uint64_t next, uint8_t is_end)
 {
     struct buffer body = BUFFER_EMPTY;
     const struct frame_fetched fetched = {.next = next, .is_end = is_end};
     CHECK(frame_fetched_encode(&body, &fetched) == STATUS_OK);
-    enum status status = scl_receive_fetched(f->scl, request, buffer_bytes(&body));
+    const struct frame answer = {
+        .kind = FRAME_FETCHED, .request = request, .body = buffer_bytes(&body)};
+    enum status status = scl_receive_frame(f->scl, &answer);
     buffer_release(&body);
     return status;
 }
@@ -291,7 +299,7 @@ static enum status receive_receipt(struct fixture *f, uint32_t store,
                                      .head = {.sequence = sequence, .hash = writer->head.hash}};
     CHECK(receipt_encode(&bytes, RECEIPT_DURABLE, &f->world.name, 1, &head, 1,
                          f->world.store_keys[store]) == STATUS_OK);
-    enum status status = scl_receive_receipt(f->scl, buffer_bytes(&bytes));
+    enum status status = bring(f, FRAME_RECEIPT, &bytes);
     buffer_release(&bytes);
     return status;
 }
@@ -307,7 +315,7 @@ static enum status receive_rts(struct fixture *f, uint64_t term, uint64_t epoch,
 {
     struct buffer body = BUFFER_EMPTY;
     CHECK(frame_rts_encode(&body, &f->world.name, term, epoch, key) == STATUS_OK);
-    enum status status = scl_receive_rts(f->scl, buffer_bytes(&body));
+    enum status status = bring(f, FRAME_RTS, &body);
     buffer_release(&body);
     return status;
 }
@@ -640,16 +648,16 @@ static void p4_nothing_is_durable_without_receipts_of_w_stores(void **state)
     const struct branch_head head = {.writer = f->own->id, .head = f->own->head};
     CHECK(receipt_encode(&bytes, RECEIPT_DURABLE, &f->world.name, 1, &head, 1, known) == STATUS_OK);
     bytes.bytes[bytes.length - 1] ^= 1;
-    assert_int_equal(scl_receive_receipt(f->scl, buffer_bytes(&bytes)), STATUS_OK);
+    assert_int_equal(bring(f, FRAME_RECEIPT, &bytes), STATUS_OK);
     assert_false(scl_is_durable(f->scl, &mine));
     buffer_clear(&bytes);
     CHECK(receipt_encode(&bytes, RECEIPT_FENCE, &f->world.name, 1, &head, 1, known) == STATUS_OK);
-    assert_int_equal(scl_receive_receipt(f->scl, buffer_bytes(&bytes)), STATUS_OK);
+    assert_int_equal(bring(f, FRAME_RECEIPT, &bytes), STATUS_OK);
     assert_false(scl_is_durable(f->scl, &mine));
     buffer_clear(&bytes);
     struct hash other = hash_of("other", 5);
     CHECK(receipt_encode(&bytes, RECEIPT_DURABLE, &other, 1, &head, 1, known) == STATUS_OK);
-    assert_int_equal(scl_receive_receipt(f->scl, buffer_bytes(&bytes)), STATUS_OK);
+    assert_int_equal(bring(f, FRAME_RECEIPT, &bytes), STATUS_OK);
     assert_false(scl_is_durable(f->scl, &mine));
     buffer_release(&bytes);
 
@@ -835,7 +843,7 @@ static void a_store_without_space_is_trouble_until_it_signs_again(void **state)
         .status = STATUS_NO_SPACE, .sequence = 1, .text = bytes_text("full")};
     CHECK(frame_refused_encode(&body, &refused) == STATUS_OK);
     assert_int_equal(scl_store_trouble(f->scl), STATUS_OK);
-    assert_int_equal(scl_receive_refused(f->scl, buffer_bytes(&body)), STATUS_OK);
+    assert_int_equal(bring(f, FRAME_REFUSED, &body), STATUS_OK);
     assert_int_equal(scl_store_trouble(f->scl), STATUS_NO_SPACE);
     receipt(f, 0, f->own, 1);
     assert_int_equal(seal_begin(f), STATUS_EMPTY);
