@@ -12,7 +12,7 @@
 static const char FILE_NAME[] = "cuts";
 
 enum {
-    MAGIC = 0x31434350,  // "PCC1"
+    MAGIC = 0x32434350,  // "PCC2"
     FIXED_BYTES = 40,
     CUT_BYTES = 32,
     SUM_BYTES = 4,
@@ -40,8 +40,8 @@ static enum status cuts_decode(struct cuts *cuts, struct bytes bytes, const stru
         struct cut cut;
         cursor_copy(&in, cut.writer.bytes, WRITER_ID_BYTES);
         cut.sequence = cursor_u64(&in);
-        cut.segment = cursor_u32(&in);
-        cut.offset = cursor_u32(&in);
+        cut.last.segment = cursor_u32(&in);
+        cut.last.number = cursor_u32(&in);
         status = cuts_add(cuts, &cut);
     }
     uint32_t sum = cursor_u32(&in);
@@ -92,8 +92,8 @@ enum status cuts_save(const struct cuts *cuts, const struct disk *disk, const st
     for (uint32_t i = 0; i < cuts->count; i++) {
         encoder_bytes(&out, cuts->items[i].writer.bytes, WRITER_ID_BYTES);
         encoder_u64(&out, cuts->items[i].sequence);
-        encoder_u32(&out, cuts->items[i].segment);
-        encoder_u32(&out, cuts->items[i].offset);
+        encoder_u32(&out, cuts->items[i].last.segment);
+        encoder_u32(&out, cuts->items[i].last.number);
     }
     encoder_u32(&out, crc32c_extend(0, file, out.length));
     CHECK(!out.failed && out.length == bytes);
@@ -102,19 +102,24 @@ enum status cuts_save(const struct cuts *cuts, const struct disk *disk, const st
     return status;
 }
 
-static bool is_at_or_before(const struct journal_place *place, const struct cut *cut)
+struct cuts_place cuts_next(const struct cuts_place *place, uint32_t segment)
 {
-    return place->segment < cut->segment ||
-           (place->segment == cut->segment && place->offset <= cut->offset);
+    uint32_t before = place->segment == segment ? place->number : 0;
+    return (struct cuts_place){.segment = segment, .number = before + 1};
+}
+
+static bool is_at_or_before(const struct cuts_place *place, const struct cut *cut)
+{
+    return place->segment < cut->last.segment ||
+           (place->segment == cut->last.segment && place->number <= cut->last.number);
 }
 
 enum status cuts_add(struct cuts *cuts, const struct cut *cut)
 {
     for (uint32_t i = 0; i < cuts->count; i++) {
         struct cut *item = &cuts->items[i];
-        const struct journal_place place = {.segment = item->segment, .offset = item->offset};
         if (writer_id_equal(&item->writer, &cut->writer) && item->sequence >= cut->sequence &&
-            is_at_or_before(&place, cut)) {
+            is_at_or_before(&item->last, cut)) {
             *item = *cut;
             return STATUS_OK;
         }
@@ -132,7 +137,7 @@ enum status cuts_add(struct cuts *cuts, const struct cut *cut)
 }
 
 bool cuts_cover(const struct cuts *cuts, const struct record *record,
-                const struct journal_place *place)
+                const struct cuts_place *place)
 {
     for (uint32_t i = 0; i < cuts->count; i++) {
         const struct cut *cut = &cuts->items[i];
@@ -144,20 +149,10 @@ bool cuts_cover(const struct cuts *cuts, const struct record *record,
     return false;
 }
 
-bool cuts_reach(const struct cuts *cuts, const struct journal_place *place)
+bool cuts_reach(const struct cuts *cuts, const struct cuts_place *place)
 {
     for (uint32_t i = 0; i < cuts->count; i++) {
         if (is_at_or_before(place, &cuts->items[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool cuts_end_in(const struct cuts *cuts, uint32_t segment)
-{
-    for (uint32_t i = 0; i < cuts->count; i++) {
-        if (cuts->items[i].segment == segment) {
             return true;
         }
     }

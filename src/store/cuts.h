@@ -8,7 +8,6 @@
 #include "base/status.h"
 #include "capsule/record.h"
 #include "store/disk.h"
-#include "store/journal.h"
 
 /*
  * cuts: records in this store's log that do not count: they lie beyond a cut that was signed when
@@ -17,20 +16,27 @@
  * them. The file "cuts", replaced atomically:
  *
  *     offset  bytes  field
- *          0      4  magic "PCC1"
+ *          0      4  magic "PCC2"
  *          4      4  count, at most 8,192
  *          8     32  capsule name
- *         40    32n  writer 16, sequence 8, segment 4, offset 4: of this writer nothing counts
+ *         40    32n  writer 16, sequence 8, segment 4, number 4: of this writer nothing counts
  *                    beyond this sequence that lies in the log at or before this place
  *         ..      4  CRC32C over everything before
+ *
+ * A place is a number and no offset: pruning moves the records of a segment, and keeps their order.
  */
 enum { CUTS_MAX = 8192 };
+
+/* Where a record lies in the log. */
+struct cuts_place {
+    uint32_t segment;
+    uint32_t number;  // in it: 1, 2, 3…
+};
 
 struct cut {
     struct writer_id writer;
     uint64_t sequence;
-    uint32_t segment;
-    uint32_t offset;
+    struct cuts_place last;
 };
 
 struct cuts {
@@ -53,14 +59,14 @@ MUST_CHECK enum status cuts_save(const struct cuts *cuts, const struct disk *dis
 /* In place of one that says less of this writer, if there is one. STATUS_FULL, STATUS_NO_MEMORY. */
 MUST_CHECK enum status cuts_add(struct cuts *cuts, const struct cut *cut);
 
+/* Where the next record lies: in `segment`, behind the one at `place`, or the first. */
+struct cuts_place cuts_next(const struct cuts_place *place, uint32_t segment);
+
 /* Whether the record that lies there does not count. */
 bool cuts_cover(const struct cuts *cuts, const struct record *record,
-                const struct journal_place *place);
+                const struct cuts_place *place);
 
 /* Whether that place lies where something was cut: a record there may rest on what was cut. */
-bool cuts_reach(const struct cuts *cuts, const struct journal_place *place);
-
-/* Whether one ends in that segment: whose records lie behind it there, have to stay behind it. */
-bool cuts_end_in(const struct cuts *cuts, uint32_t segment);
+bool cuts_reach(const struct cuts *cuts, const struct cuts_place *place);
 
 #endif

@@ -20,7 +20,7 @@ void record_index_release(struct record_index *index)
     free(index->branches);
     free(index->places);
     free(index->parts);
-    *index = RECORD_INDEX_EMPTY;
+    *index = (struct record_index){.cuts = index->cuts};
 }
 
 /* Room for one more item of `item_bytes`. NULL: there is no memory, `items` stays as it is. */
@@ -120,6 +120,8 @@ uint64_t record_index_count(const struct record_index *index)
 /* What a sealed segment holds of what its index's head speaks of. */
 struct rebuild {
     const struct segment_index *part;
+    const struct cuts *cuts;
+    struct cuts_place place;
     struct segment_index_item *items;
     uint32_t count;
 };
@@ -132,8 +134,10 @@ static enum status rebuild_visit(void *context, struct bytes bytes,
     if (record_decode_again(&record, bytes.at, bytes.length) != STATUS_OK) {
         return STATUS_DAMAGED;
     }
+    rebuild->place = cuts_next(&rebuild->place, place->segment);
     const struct segment_index_branch *branch = segment_index_branch(rebuild->part, &record.writer);
-    bool is_indexed = branch != NULL && record.sequence >= branch->first &&
+    bool is_cut = rebuild->cuts != NULL && cuts_cover(rebuild->cuts, &record, &rebuild->place);
+    bool is_indexed = branch != NULL && !is_cut && record.sequence >= branch->first &&
                       record.sequence - branch->first < branch->count;
     if (is_indexed && rebuild->count == rebuild->part->record_count) {
         return STATUS_DAMAGED;
@@ -149,10 +153,11 @@ static enum status rebuild_visit(void *context, struct bytes bytes,
 }
 
 /* The lists in the file do not hold: the segment has them too. */
-static enum status rebuild_lists(const struct disk *disk, const struct segment_index *part,
+static enum status rebuild_lists(const struct record_index *index, const struct disk *disk,
+                                 const struct segment_index *part,
                                  struct segment_index_lists *lists)
 {
-    struct rebuild rebuild = {.part = part};
+    struct rebuild rebuild = {.part = part, .cuts = index->cuts};
     rebuild.items = calloc((size_t)part->record_count + 1, sizeof *rebuild.items);
     if (rebuild.items == NULL) {
         return STATUS_NO_MEMORY;
@@ -184,7 +189,7 @@ static enum status lists_of(struct record_index *index, const struct disk *disk,
     *lists = oldest;
     enum status status = segment_index_load_lists(oldest, part, disk);
     bool is_lost = status == STATUS_NOT_FOUND || status == STATUS_DAMAGED;
-    return is_lost ? rebuild_lists(disk, part, oldest) : status;
+    return is_lost ? rebuild_lists(index, disk, part, oldest) : status;
 }
 
 static enum status place_in(struct record_index *index, const struct disk *disk,
@@ -420,6 +425,7 @@ enum status record_index_rewrite_begin(struct record_index_rewrite **rewrite,
         return STATUS_NO_MEMORY;
     }
     made->rebuild.part = &index->parts[segment - 1];
+    made->rebuild.cuts = index->cuts;
     made->rebuild.items =
         calloc((size_t)made->rebuild.part->record_count + 1, sizeof *made->rebuild.items);
     if (made->rebuild.items == NULL) {

@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "capsule/writer.h"
+#include "store/cuts.h"
 #include "store/disk.h"
 #include "store/journal.h"
 #include "store/segment_index.h"
@@ -41,10 +42,13 @@ struct record_index {
     uint64_t part_capacity;
     struct segment_index_lists lists[RECORD_INDEX_LISTS];
     size_t lists_next;  // gives way next
+    const struct cuts
+        *cuts;  // borrowed, NULL for none: what they cover in the segments is not here
 };
 
 #define RECORD_INDEX_EMPTY ((struct record_index){.branches = NULL})
 
+/* Its cuts stay. */
 void record_index_release(struct record_index *index);
 
 /*

@@ -49,8 +49,8 @@ struct store {
     uint32_t prune_next;         // segment to look at; beyond the sealed ones: nothing to do
     bool is_prune_due;           // a PRUNE was appended, and is not synced yet
     struct cuts cuts;
-    struct journal_place last_place;  // of the newest record in the log
-    bool are_cuts_new;                // replaying found more that does not count
+    struct cuts_place last_place;  // of the newest record in the log
+    bool are_cuts_new;             // replaying found more that does not count
     bool is_refilling;
     bool is_waiting;
     uint64_t segment_bytes;
@@ -105,7 +105,6 @@ static enum status note(struct store *store, const struct record *record,
         return STATUS_NO_MEMORY;
     }
     CHECK(branch->count == record->sequence);
-    store->last_place = *place;
     branch->is_receipt_due = is_receipt_due;
     store->counters.record_count++;
     store->counters.record_bytes += record->whole.length;
@@ -119,6 +118,7 @@ static enum status keep(struct store *store, const struct record *record)
     struct journal_place place;
     enum status status = journal_append(store->journal, record->whole, &place);
     if (status == STATUS_OK) {
+        store->last_place = cuts_next(&store->last_place, place.segment);
         status = note(store, record, &place, true);
     }
     return status == STATUS_OK ? STATUS_OK : die(store, status, "cannot keep a record");
@@ -344,14 +344,12 @@ enum status store_append(struct store *store, const struct record *record, struc
 typedef enum status acceptance(struct capsule *capsule, const struct record *record);
 
 /* From here on nothing of this writer counts that lies in the log so far. */
-static enum status drop_from(struct store *store, const struct record *record,
-                             const struct journal_place *place)
+static enum status drop_from(struct store *store, const struct record *record)
 {
     const struct cut cut = {
         .writer = record->writer,
         .sequence = record->sequence - 1,
-        .segment = place->segment,
-        .offset = place->offset,
+        .last = store->last_place,
     };
     store->are_cuts_new = true;
     return cuts_add(&store->cuts, &cut);
@@ -364,22 +362,20 @@ static enum status drop_from(struct store *store, const struct record *record,
 static enum status replay_one(struct store *store, acceptance *accept, const struct record *record,
                               const struct journal_place *place)
 {
-    if (cuts_cover(&store->cuts, record, place)) {
-        store->last_place = *place;
-        return STATUS_OK;
-    }
-    enum status status = accept(store->capsule, record);
-    if (status == STATUS_OK) {
-        return note(store, record, place, false);
-    }
+    const struct cuts_place here = cuts_next(&store->last_place, place->segment);
+    bool is_cut = cuts_cover(&store->cuts, record, &here);
+    enum status status = is_cut ? STATUS_OK : accept(store->capsule, record);
     if (status == STATUS_NO_MEMORY) {
         return status;
     }
-    if (cuts_reach(&store->cuts, place)) {
-        store->last_place = *place;
-        return drop_from(store, record, place);
+    if (status != STATUS_OK && !cuts_reach(&store->cuts, &here)) {
+        return STATUS_DAMAGED;
     }
-    return STATUS_DAMAGED;
+    store->last_place = here;
+    if (status != STATUS_OK) {
+        return drop_from(store, record);
+    }
+    return is_cut ? STATUS_OK : note(store, record, place, false);
 }
 
 /* A record that a mark covers: verified but for its signature, which verify_heads() sees to. */
@@ -514,6 +510,7 @@ static enum status replay_tail(struct store *store)
         status = buffer_append(&store->genesis_record, genesis.at, genesis.length);
         record_index_release(&store->index);
         store->counters = (struct store_counters){.record_count = 0};
+        store->last_place = (struct cuts_place){.segment = 0};
         done = 0;
     }
     if (status == STATUS_OK && done < tail.count && !journal_tail_is_torn(store->journal)) {
@@ -581,7 +578,7 @@ static enum status restore(struct store *store)
         store->counters.record_count = checkpoint.record_count;
         store->counters.record_bytes = checkpoint.record_bytes;
         store->last_place =
-            (struct journal_place){.segment = checkpoint.segment_count, .offset = UINT32_MAX};
+            (struct cuts_place){.segment = checkpoint.segment_count, .number = UINT32_MAX};
     } else {
         capsule_free(capsule);
         record_index_release(&store->index);
@@ -604,6 +601,7 @@ static enum status save_new_cuts(struct store *store)
 /* Read the log: what it says is what this store knows. */
 static enum status read_log(struct store *store)
 {
+    store->last_place = (struct cuts_place){.segment = 0};
     enum status status = restore(store);
     if (status == STATUS_OK) {
         status = verify_sealed(store);
@@ -737,6 +735,7 @@ enum status store_open(struct store **opened, const struct store_config *config)
     }
     store->disk = config->disk;
     store->prune_next = 1;
+    store->index.cuts = &store->cuts;
     store->key = config->key;
     store->log = config->log;
     store->random = config->random;
@@ -840,8 +839,7 @@ static enum status note_cut(struct store *store, const struct writer_id *writer,
     const struct cut cut = {
         .writer = *writer,
         .sequence = sequence,
-        .segment = store->last_place.segment,
-        .offset = store->last_place.offset,
+        .last = store->last_place,
     };
     return cuts_add(&store->cuts, &cut);
 }
@@ -1147,16 +1145,12 @@ static enum status rewrite_segment(struct store *store, uint32_t segment)
     return status;
 }
 
-/*
- * Look at the next sealed segment, and free what PRUNEs let go. Where a cut ends, nothing may move:
- * what was taken in place of what it covers would come to lie under it.
- */
+/* Look at the next sealed segment, and free what PRUNEs let go. */
 static enum status prune_one(struct store *store, int *rewrite_count)
 {
     uint64_t bytes = 0;
     const struct segment_index *part = &store->index.parts[store->prune_next - 1];
-    enum status status =
-        cuts_end_in(&store->cuts, store->prune_next) ? STATUS_OK : prune_weigh(store, part, &bytes);
+    enum status status = prune_weigh(store, part, &bytes);
     if (status == STATUS_OK && bytes > 0 && bytes >= part->end / PRUNE_SHARE) {
         log_event(store->log, "segment pruned file=segment-%08u bytes=%llu", store->prune_next,
                   (unsigned long long)bytes);
@@ -1447,16 +1441,18 @@ struct walk {
     enum status (*visit)(void *context, struct bytes record, const struct store_place *place);
     void *context;
     struct cuts cuts;
+    struct cuts_place place;
 };
 
 static enum status walk_visit(void *context, struct bytes bytes, const struct journal_place *at)
 {
-    const struct walk *walk = context;
+    struct walk *walk = context;
     struct record record;
     struct store_place place = {.segment = at->segment, .offset = at->offset};
+    walk->place = cuts_next(&walk->place, at->segment);
     bool is_cut = walk->cuts.count > 0 &&
                   record_decode_stored(&record, bytes.at, bytes.length) == STATUS_OK &&
-                  cuts_cover(&walk->cuts, &record, at);
+                  cuts_cover(&walk->cuts, &record, &walk->place);
     return is_cut ? STATUS_OK : walk->visit(walk->context, bytes, &place);
 }
 

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,18 +187,14 @@ static void p9_survives_a_crash_at_every_step(void **state)
     }
 }
 
-/*
- * Others of `a` than the history's at `at` and behind it, more than a segment holds; and leave them
- * out.
- */
-static void write_others_and_cut(struct history *h, size_t at)
+/* So many others of `a` than the history's at `at` and behind it; and leave them out. */
+static void write_others_and_cut(struct history *h, size_t at, uint64_t count)
 {
-    enum { OTHERS = 5 };
     struct record before;
     struct bytes whole = capsule_world_record(&h->f.world, at - 1);
     assert_int_equal(record_decode(&before, whole.at, whole.length), STATUS_OK);
     struct hash parent = before.hash;
-    for (uint64_t i = 1; i <= OTHERS; i++) {
+    for (uint64_t i = 1; i <= count; i++) {
         struct capsule_world_draft draft;
         struct record other;
         char value[VALUE_BYTES + 1] = "";
@@ -241,7 +238,7 @@ static void p4_what_came_after_a_cut_counts_when_bodies_before_it_are_gone(void 
         struct store_place place;
         assert_int_equal(store_fixture_reopen_fresh(&h->f), STATUS_OK);
         write_up_to(h, at);
-        write_others_and_cut(h, at);
+        write_others_and_cut(h, at, 5);
         assert_int_equal(store_fixture_append_range(&h->f, at, h->f.world.record_count), STATUS_OK);
         assert_int_equal(store_fixture_commit(&h->f), STATUS_OK);
         assert_int_equal(prepare_all(h), STATUS_OK);
@@ -253,6 +250,41 @@ static void p4_what_came_after_a_cut_counts_when_bodies_before_it_are_gone(void 
         assert_true(capsule_is_pruned(counted.capsule, &h->f.a->id, PRUNED));
         capsule_free(counted.capsule);
         assert_int_equal(store_fixture_reopen(&h->f), STATUS_OK);
+        assert_int_equal(judge(h, h->f.world.record_count), PRUNED);
+    }
+}
+
+/* The lists of every index, which are its file's last part. */
+static void spoil_lists(struct history *h)
+{
+    for (unsigned segment = 1; segment < 100; segment++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "index-%08u", segment);
+        struct buffer *file = disk_fake_file(h->f.fake, name);
+        if (file != NULL) {
+            file->bytes[file->length - 1] ^= 1;
+        }
+    }
+}
+
+/* In a segment with a cut in it, two records may have one place in a branch. */
+static void p2_spoilt_lists_are_made_anew_without_what_a_cut_covers(void **state)
+{
+    struct history *h = *state;
+    enum { FIRST = 20, LAST = 24 };
+    for (size_t at = FIRST; at < LAST; at++) {
+        assert_int_equal(store_fixture_reopen_fresh(&h->f), STATUS_OK);
+        write_up_to(h, at);
+        write_others_and_cut(h, at, 1);
+        assert_int_equal(store_fixture_append_range(&h->f, at, h->f.world.record_count), STATUS_OK);
+        assert_int_equal(store_fixture_commit(&h->f), STATUS_OK);
+        spoil_lists(h);
+        assert_int_equal(store_fixture_reopen(&h->f), STATUS_OK);
+        assert_int_equal(judge(h, h->f.world.record_count), 0);
+        assert_int_equal(prepare_all(h), STATUS_OK);
+        spoil_lists(h);
+        assert_int_equal(store_fixture_reopen(&h->f), STATUS_OK);
+        assert_int_equal(judge(h, h->f.world.record_count), PRUNED);
     }
 }
 
@@ -265,6 +297,7 @@ int main(void)
         TEST(p4_nothing_goes_before_the_prune_is_on_the_disk),
         TEST(a_record_that_comes_again_is_known_without_its_body),
         TEST(p4_what_came_after_a_cut_counts_when_bodies_before_it_are_gone),
+        TEST(p2_spoilt_lists_are_made_anew_without_what_a_cut_covers),
         TEST(p9_survives_a_crash_at_every_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
