@@ -66,7 +66,7 @@ enum status app_write(const struct app *app, const char *name, struct bytes byte
     app_path(app, name, path);
     enum status status = file_replace(path, bytes, mode);
     if (status != STATUS_OK) {
-        report_error("cannot write '%s': %s", path, file_reason(status));
+        report_error("cannot write '%s': %s; %s", path, file_reason(status), file_remedy(errno));
     }
     return status;
 }

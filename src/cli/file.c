@@ -124,3 +124,20 @@ const char *file_reason(enum status status)
            : status == STATUS_FULL    ? "it is too long"
                                       : status_text(status);
 }
+
+const char *file_remedy(int cause)
+{
+    switch (cause) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return "make room there";
+    case EACCES:
+    case EPERM:
+        return "let its owner, or root, do this";
+    case ENOENT:
+        return "its directory is gone: put it back";
+    default:
+        return "look at that disk ('dmesg' may say more)";
+    }
+}

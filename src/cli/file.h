@@ -27,4 +27,7 @@ MUST_CHECK enum status file_replace(const char *path, struct bytes bytes, mode_t
 /* Why the last call gave this status: the words of errno for STATUS_IO. */
 const char *file_reason(enum status status);
 
+/* What to do about what errno said of a write: the end of a message. */
+const char *file_remedy(int cause);
+
 #endif

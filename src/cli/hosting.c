@@ -130,7 +130,7 @@ static enum status spawn(struct hosting *hosting, const struct command_line *lin
 
     int log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (log_fd < 0) {
-        report_error("cannot write '%s': %s", log, strerror(errno));
+        report_error("cannot write '%s': %s; %s", log, strerror(errno), file_remedy(errno));
         return STATUS_IO;
     }
     pid_t parent = getpid();

@@ -262,6 +262,7 @@ static enum status take_event(enum tenure_event event)
     case TENURE_REFUSED:
         return STATUS_DENIED;
     case TENURE_BROKEN:
+    case TENURE_STUCK:  // the next leader may find it mended
         break;
     }
     return STATUS_CLOSED;

@@ -145,7 +145,10 @@ static void show_waiting(struct recovery *it)
     }
 }
 
-/* STATUS_OK: go on. STATUS_DENIED: refused, and that was said. STATUS_CLOSED: no way. */
+/*
+ * STATUS_OK: go on. STATUS_DENIED: refused, and STATUS_IO: it cannot; that was said. STATUS_CLOSED:
+ * the host is gone.
+ */
 static enum status take_event(struct recovery *it, enum tenure_event event)
 {
     struct tenure *tenure = &it->tenure;
@@ -174,6 +177,8 @@ static enum status take_event(struct recovery *it, enum tenure_event event)
         return STATUS_DENIED;
     case TENURE_BROKEN:
         break;
+    case TENURE_STUCK:
+        return STATUS_IO;
     }
     return STATUS_CLOSED;
 }

@@ -221,6 +221,12 @@ static enum status send_seed(struct tenure *tenure, struct post *post)
 
 /* ---- what the leader says ---- */
 
+/* What ended it: post_send() alone says that the host is gone. */
+static enum tenure_event ended_by(enum status status)
+{
+    return status == STATUS_CLOSED ? TENURE_BROKEN : TENURE_STUCK;
+}
+
 static void report_rollback(struct tenure *tenure, const struct message_answer *answer)
 {
     char path[FILE_PATH_BYTES];
@@ -259,7 +265,7 @@ static enum tenure_event take_refusal(struct tenure *tenure, const struct messag
     // What the host says of a later term is believed as far as it does no harm.
     if (answer->term > tenure->term && answer->term - tenure->term <= TENURE_LEAP_MAX &&
         app_raise(tenure->app, APP_TERM, answer->term) != STATUS_OK) {
-        return TENURE_BROKEN;
+        return TENURE_STUCK;
     }
     report_error("the leader of term %" PRIu64 " cannot lead: %.*s (%s)", tenure->term,
                  (int)answer->text.length, (const char *)answer->text.at,
@@ -288,7 +294,7 @@ static enum tenure_event take_answer(struct tenure *tenure, struct post *post,
     }
     enum status status = known_take(&tenure->known, tenure->app, answer);
     if (status != STATUS_OK) {
-        return TENURE_BROKEN;
+        return ended_by(status);
     }
     if (tenure->is_leading) {
         return TENURE_NOTHING;
@@ -304,7 +310,7 @@ static enum tenure_event take_answer(struct tenure *tenure, struct post *post,
     if (status == STATUS_OK) {
         status = settle_stores(tenure, post);
     }
-    return status == STATUS_OK ? TENURE_LEADS : TENURE_BROKEN;
+    return status == STATUS_OK ? TENURE_LEADS : ended_by(status);
 }
 
 enum tenure_event tenure_receive(struct tenure *tenure, struct post *post,
@@ -327,7 +333,8 @@ enum tenure_event tenure_receive(struct tenure *tenure, struct post *post,
         if (was_trusted) {
             return take_answer(tenure, post, &answer);
         }
-        return send_seed(tenure, post) == STATUS_OK ? TENURE_NOTHING : TENURE_BROKEN;
+        status = send_seed(tenure, post);
+        return status == STATUS_OK ? TENURE_NOTHING : ended_by(status);
     case STATUS_EMPTY:
         return TENURE_NOTHING;
     case STATUS_NOT_FOUND:
@@ -337,6 +344,6 @@ enum tenure_event tenure_receive(struct tenure *tenure, struct post *post,
         report_error("refusing the leader: %s", tenure->session.reason);
         return TENURE_REFUSED;
     default:
-        return TENURE_BROKEN;
+        return ended_by(status);
     }
 }

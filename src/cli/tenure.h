@@ -47,7 +47,8 @@ enum tenure_event {
     TENURE_ROLLED_BACK,  // the stores lack what is known; it was said. `loss_from`: what they hold
     TENURE_OTHERS,       // somebody else has given this leader its term
     TENURE_REFUSED,      // no leader of this program gets a term; it was said
-    TENURE_BROKEN,       // the connection or this machine; errno may say more
+    TENURE_BROKEN,       // the host is gone
+    TENURE_STUCK,        // this machine cannot go on, or an answer is no good; it was said
 };
 
 /*

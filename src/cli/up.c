@@ -119,7 +119,7 @@ static void note_ready(struct up *up, const struct frame *frame)
     }
 }
 
-/* STATUS_OK: go on. STATUS_DENIED: it makes no sense to; that was said. */
+/* STATUS_OK: go on. STATUS_DENIED, STATUS_IO: it makes no sense to, or cannot; that was said. */
 static enum status take_event(struct up *up, enum tenure_event event)
 {
     switch (event) {
@@ -136,6 +136,11 @@ static enum status take_event(struct up *up, enum tenure_event event)
     case TENURE_REFUSED:
         return STATUS_DENIED;
     case TENURE_BROKEN:
+        return STATUS_CLOSED;
+    case TENURE_STUCK:
+        report_note(
+            "     what was answered is in the stores; when that is mended, 'paranoid up' goes "
+            "on from there");
         return STATUS_IO;
     }
     return STATUS_OK;
@@ -172,7 +177,7 @@ static enum status run_app(struct up *up)
                 break;
             }
         }
-        if (status == STATUS_DENIED || status == STATUS_NO_MEMORY) {
+        if (status == STATUS_DENIED || status == STATUS_NO_MEMORY || status == STATUS_IO) {
             return status;
         }
         if (status != STATUS_TIMEOUT) {
@@ -206,8 +211,10 @@ static int run(const struct command_line *line)
         goto done;
     }
     enum status status = run_app(&up);
-    if (status == STATUS_OK) {
+    if (status != STATUS_CLOSED) {
         report_note("stopping");
+    }
+    if (status == STATUS_OK) {
         result = COMMAND_OK;
     } else if (status == STATUS_DENIED) {
         result = COMMAND_NO;

@@ -5,10 +5,13 @@ load helpers
 setup() { make_app "$BATS_TEST_TMPDIR/app"; }
 
 teardown() {
+    local disk
     kill_app
-    if mountpoint -q "$app/host/capsule"; then
-        umount "$app/host/capsule"
-    fi
+    for disk in host/capsule owner; do
+        if mountpoint -q "$app/$disk"; then
+            umount "$app/$disk"
+        fi
+    done
 }
 
 put() { request_status "$1" "/kv/$2" -X PUT --data-binary "$3"; }
@@ -149,4 +152,39 @@ takes_writes() { [ "$(put "$1" after-the-flood yes)" = 204 ]; }  # WORKER
     start_app --workers 2
     client filled --app "$app" --limit "$taken" --worker 1
     says 0 after-the-flood yes
+}
+
+@test "p4 a full disk of the owner's ends up in order, which says what cannot be written, why, and the remedy" {
+    cp -a "$app/owner" "$BATS_TEST_TMPDIR/owner"
+    if ! mount -t tmpfs -o size=1m,mode=700 tmpfs "$app/owner"; then
+        skip "only root may mount the small disk that this needs"
+    fi
+    cp -a "$BATS_TEST_TMPDIR/owner/." "$app/owner"
+    start_app --workers 1
+    local family status=0
+    family=$(family_of "$up")
+    cat /dev/zero >"$app/owner/flood" || true
+    [ "$(put 0 key before-the-flood)" = 204 ]  # the next SYNC lists it, and cannot be noted
+    wait "$up" || status=$?
+    up=
+    cat "$up_log"
+    [ "$status" = 3 ]
+    # shellcheck disable=SC2086
+    is_gone $family
+    grep -q "cannot write '$app/owner/[a-z.]*': No space left on device; make room there" "$up_log"
+    [ "$(tail -n 1 "$up_log")" = stopping ]
+    ! grep -q 'the host ended' "$up_log"
+    grep -q 'host ended status=ok' "$app/host/host.log"
+    ! ls "$app/owner" | grep -q '\.new$'
+
+    run paranoid up --app "$app"  # full as it is: the term cannot be kept, so none is given
+    echo "$output"
+    [ "$status" = 3 ]
+    [[ $output == *"cannot write '$app/owner/term': No space left on device; make room there"* ]]
+
+    rm "$app/owner/flood"
+    start_app --workers 1
+    says 0 key before-the-flood
+    stop_app
+    paranoid capsule verify --app "$app"
 }
