@@ -33,7 +33,7 @@ enum status leader_new(struct leader **leader, const struct leader_config *confi
     enum status status = capsule_new(&made->capsule, config->genesis);
     if (status == STATUS_OK) {
         stores_of_genesis(&made->stores, capsule_genesis(made->capsule));
-        status = durable_new(&made->durable, &made->stores.now);
+        status = durable_new(&made->durable, &made->stores.now, NULL);
     }
     if (status != STATUS_OK) {
         leader_free(made);
@@ -71,7 +71,7 @@ enum status leader_forget(struct leader *leader)
     struct durable *durable = NULL;
     enum status status = capsule_new(&capsule, capsule_genesis_body(leader->capsule));
     if (status == STATUS_OK) {
-        status = durable_new(&durable, &leader->stores.now);
+        status = durable_new(&durable, &leader->stores.now, NULL);
     }
     if (status != STATUS_OK) {
         capsule_free(capsule);

@@ -20,19 +20,30 @@ struct durable_receipt {
 };
 
 struct durable_claim {
-    uint64_t sequence;
+    struct head head;
     struct durable_receipt *receipt;  // NULL: none
 };
 
-/* One branch: per store the newest verified claim, and a newer one not looked at yet. */
+/*
+ * What one store says of one branch. Of the claims that name what is not here yet the first is
+ * kept until the branch has come to it, and beside it the newest: however far a replica lags behind
+ * the stores, some claim is always compared next.
+ */
+struct durable_claims {
+    struct durable_claim verified;  // the newest
+    struct durable_claim claimed;   // a newer one, whose signature nobody has looked at yet
+    struct durable_claim early;     // the first beyond the end of the branch here
+    struct durable_claim late;      // and the newest
+};
+
 struct durable_branch {
     struct writer_id writer;
-    struct durable_claim *verified;  // store_count of them
-    struct durable_claim *claimed;
+    struct durable_claims *stores;  // store_count of them
 };
 
 struct durable {
     struct genesis genesis;
+    const struct capsule *capsule;  // or NULL: numbers alone are compared
     struct durable_branch *branches;
     size_t branch_count;
     size_t branch_capacity;
@@ -50,22 +61,36 @@ static void receipt_drop(struct durable_receipt *receipt)
     }
 }
 
-static void claim_set(struct durable_claim *claim, uint64_t sequence,
+static void claim_set(struct durable_claim *claim, const struct head *head,
                       struct durable_receipt *receipt)
 {
-    if (receipt != NULL) {
-        receipt->reference_count++;
-    }
+    receipt->reference_count++;
     receipt_drop(claim->receipt);
-    *claim = (struct durable_claim){.sequence = sequence, .receipt = receipt};
+    *claim = (struct durable_claim){.head = *head, .receipt = receipt};
 }
 
-static void claims_drop(struct durable_claim *claims, uint32_t store_count)
+static void claim_clear(struct durable_claim *claim)
 {
-    for (uint32_t i = 0; claims != NULL && i < 2 * store_count; i++) {
-        receipt_drop(claims[i].receipt);
+    receipt_drop(claim->receipt);
+    *claim = (struct durable_claim){.receipt = NULL};
+}
+
+static void claim_move(struct durable_claim *to, struct durable_claim *from)
+{
+    receipt_drop(to->receipt);
+    *to = *from;
+    *from = (struct durable_claim){.receipt = NULL};
+}
+
+static void claims_drop(struct durable_claims *stores, uint32_t store_count)
+{
+    for (uint32_t i = 0; stores != NULL && i < store_count; i++) {
+        claim_clear(&stores[i].verified);
+        claim_clear(&stores[i].claimed);
+        claim_clear(&stores[i].early);
+        claim_clear(&stores[i].late);
     }
-    free(claims);
+    free(stores);
 }
 
 // Ids are hashes already: any eight bytes spread well.
@@ -136,21 +161,19 @@ static enum status branch_add(struct durable *durable, const struct writer_id *w
             return status;
         }
     }
-    struct durable_claim *claims = calloc(2 * (size_t)durable->genesis.store_count, sizeof *claims);
-    if (claims == NULL) {
+    struct durable_claims *stores = calloc(durable->genesis.store_count, sizeof *stores);
+    if (stores == NULL) {
         return STATUS_NO_MEMORY;
     }
-    durable->branches[durable->branch_count] = (struct durable_branch){
-        .writer = *writer,
-        .verified = claims,
-        .claimed = claims + durable->genesis.store_count,
-    };
+    durable->branches[durable->branch_count] =
+        (struct durable_branch){.writer = *writer, .stores = stores};
     slots_insert(durable->slots, durable->slot_count, writer, durable->branch_count);
     durable->branch_count++;
     return STATUS_OK;
 }
 
-enum status durable_new(struct durable **durable, const struct genesis *genesis)
+enum status durable_new(struct durable **durable, const struct genesis *genesis,
+                        const struct capsule *capsule)
 {
     struct durable *made = calloc(1, sizeof *made);
     uint32_t *slots = calloc(DURABLE_SLOTS_MIN, sizeof *slots);
@@ -162,6 +185,7 @@ enum status durable_new(struct durable **durable, const struct genesis *genesis)
     }
     made->genesis = *genesis;
     made->genesis.policy = bytes_of(NULL, 0);
+    made->capsule = capsule;
     made->slots = slots;
     made->slot_count = DURABLE_SLOTS_MIN;
     *durable = made;
@@ -175,30 +199,25 @@ void durable_free(struct durable *durable)
     }
     durable_collect_begin(durable);
     for (size_t i = 0; i < durable->branch_count; i++) {
-        claims_drop(durable->branches[i].verified, durable->genesis.store_count);
+        claims_drop(durable->branches[i].stores, durable->genesis.store_count);
     }
     free(durable->branches);
     free(durable->slots);
     free(durable);
 }
 
-/* The same claims, each at its store's place among `stores`. */
-static struct durable_claim *claims_for(const struct durable *durable,
-                                        const struct durable_branch *branch,
-                                        const struct genesis *stores)
+/* What stores that still count have claimed goes to their places among `stores`. */
+static void claims_move(const struct durable *durable, struct durable_claims *to,
+                        struct durable_claims *from, const struct genesis *stores)
 {
-    struct durable_claim *claims = calloc(2 * (size_t)stores->store_count, sizeof *claims);
-    for (uint32_t i = 0; claims != NULL && i < durable->genesis.store_count; i++) {
+    for (uint32_t i = 0; i < durable->genesis.store_count; i++) {
         const struct genesis_store *kept =
             genesis_store_find(stores, &durable->genesis.stores[i].id);
         if (kept != NULL) {
-            size_t place = (size_t)(kept - stores->stores);
-            claim_set(&claims[place], branch->verified[i].sequence, branch->verified[i].receipt);
-            claim_set(&claims[stores->store_count + place], branch->claimed[i].sequence,
-                      branch->claimed[i].receipt);
+            to[kept - stores->stores] = from[i];
+            from[i] = (struct durable_claims){.verified = {.receipt = NULL}};
         }
     }
-    return claims;
 }
 
 enum status durable_use(struct durable *durable, const struct genesis *stores)
@@ -206,19 +225,20 @@ enum status durable_use(struct durable *durable, const struct genesis *stores)
     if (stores_are_same(&durable->genesis, stores)) {
         return STATUS_OK;
     }
-    struct durable_claim **claims = calloc(durable->branch_count + 1, sizeof(*claims));
+    struct durable_claims **claims = calloc(durable->branch_count + 1, sizeof(*claims));
     bool is_made = claims != NULL;
     for (size_t i = 0; is_made && i < durable->branch_count; i++) {
-        claims[i] = claims_for(durable, &durable->branches[i], stores);
+        claims[i] = calloc(stores->store_count, sizeof *claims[i]);
         is_made = claims[i] != NULL;
     }
     for (size_t i = 0; claims != NULL && i < durable->branch_count; i++) {
+        struct durable_branch *branch = &durable->branches[i];
         if (is_made) {
-            claims_drop(durable->branches[i].verified, durable->genesis.store_count);
-            durable->branches[i].verified = claims[i];
-            durable->branches[i].claimed = claims[i] + stores->store_count;
+            claims_move(durable, claims[i], branch->stores, stores);
+            claims_drop(branch->stores, durable->genesis.store_count);
+            branch->stores = claims[i];
         } else {
-            claims_drop(claims[i], stores->store_count);
+            free(claims[i]);
         }
     }
     free(claims);
@@ -253,16 +273,103 @@ static enum status receipt_check(struct durable *durable, struct durable_receipt
 }
 
 /* Turn a claim into a verified one; a false one is dropped. */
-static void claim_settle(struct durable *durable, struct durable_branch *branch, uint32_t store)
+static void claim_settle(struct durable *durable, struct durable_claims *claims)
 {
-    struct durable_claim *claim = &branch->claimed[store];
-    if (claim->receipt == NULL) {
+    if (claims->claimed.receipt == NULL) {
         return;
     }
-    if (receipt_check(durable, claim->receipt) == STATUS_OK) {
-        claim_set(&branch->verified[store], claim->sequence, claim->receipt);
+    if (receipt_check(durable, claims->claimed.receipt) == STATUS_OK) {
+        claim_move(&claims->verified, &claims->claimed);
     }
-    claim_set(claim, 0, NULL);
+    claim_clear(&claims->claimed);
+}
+
+enum claim_place {
+    CLAIM_HERE,   // it names a record of the branch that is here
+    CLAIM_OTHER,  // it does not: nothing says that what is here leads to it
+    CLAIM_AHEAD,  // it names one beyond the end
+};
+
+static enum claim_place claim_place(const struct durable *durable, const struct writer_id *writer,
+                                    const struct head *head)
+{
+    if (durable->capsule == NULL) {
+        return CLAIM_HERE;
+    }
+    const struct capsule_member *member = capsule_member_find(durable->capsule, writer);
+    if (member == NULL) {
+        return CLAIM_AHEAD;
+    }
+    // A leader does not fork: two histories are two capsules.
+    if (member->role == MEMBER_LEADER) {
+        return CLAIM_HERE;
+    }
+    struct hash here;
+    if (head->sequence > member->head.sequence) {
+        return CLAIM_AHEAD;
+    }
+    bool is_here = capsule_hash_at(durable->capsule, member, head->sequence, &here) &&
+                   hash_equal(&here, &head->hash);
+    return is_here ? CLAIM_HERE : CLAIM_OTHER;
+}
+
+static void keep_here(struct durable *durable, struct durable_claims *claims,
+                      const struct head *head, struct durable_receipt *kept)
+{
+    if (head->sequence > claims->verified.head.sequence &&
+        head->sequence <= claims->claimed.head.sequence) {
+        // A false claim must not keep a true one from being heard.
+        claim_settle(durable, claims);
+    }
+    if (head->sequence > claims->verified.head.sequence &&
+        head->sequence > claims->claimed.head.sequence) {
+        claim_set(&claims->claimed, head, kept);
+    }
+}
+
+static bool claim_says(const struct durable_claim *claim, const struct head *head)
+{
+    return claim->receipt != NULL && claim->head.sequence == head->sequence &&
+           hash_equal(&claim->head.hash, &head->hash);
+}
+
+static void keep_ahead(struct durable *durable, struct durable_claims *claims,
+                       const struct head *head, struct durable_receipt *kept)
+{
+    struct durable_claim *early = &claims->early, *late = &claims->late;
+    if (claim_says(early, head) || claim_says(late, head)) {
+        return;
+    }
+    if (early->receipt == NULL) {
+        claim_set(early, head, kept);
+    } else if (head->sequence < early->head.sequence) {
+        if (late->receipt == NULL) {
+            claim_move(late, early);
+        }
+        claim_set(early, head, kept);
+    } else if (late->receipt == NULL || head->sequence > late->head.sequence ||
+               receipt_check(durable, late->receipt) != STATUS_OK) {
+        claim_set(late, head, kept);
+    }
+}
+
+/* The branch may have come to what stores have named. */
+static void claims_advance(struct durable *durable, const struct durable_branch *branch)
+{
+    for (uint32_t i = 0; i < durable->genesis.store_count; i++) {
+        struct durable_claims *claims = &branch->stores[i];
+        while (claims->early.receipt != NULL) {
+            enum claim_place place = claim_place(durable, &branch->writer, &claims->early.head);
+            if (place == CLAIM_AHEAD) {
+                break;
+            }
+            if (place == CLAIM_HERE) {
+                keep_here(durable, claims, &claims->early.head, claims->early.receipt);
+            }
+            claim_clear(&claims->early);
+            claim_move(&claims->early, &claims->late);
+        }
+    }
 }
 
 static enum status keep_claims(struct durable *durable, const struct receipt *receipt,
@@ -288,15 +395,16 @@ static enum status keep_claims(struct durable *durable, const struct receipt *re
             }
             branch = branch_find(durable, &head.writer);
         }
-        struct durable_claim *claim = &branch->claimed[store];
-        if (claim->receipt != NULL && head.head.sequence > branch->verified[store].sequence &&
-            head.head.sequence <= claim->sequence) {
-            // A false claim must not keep a true one from being heard.
-            claim_settle(durable, branch, (uint32_t)store);
-        }
-        if (head.head.sequence > claim->sequence &&
-            head.head.sequence > branch->verified[store].sequence) {
-            claim_set(&branch->claimed[store], head.head.sequence, kept);
+        claims_advance(durable, branch);
+        switch (claim_place(durable, &head.writer, &head.head)) {
+        case CLAIM_HERE:
+            keep_here(durable, &branch->stores[store], &head.head, kept);
+            break;
+        case CLAIM_AHEAD:
+            keep_ahead(durable, &branch->stores[store], &head.head, kept);
+            break;
+        case CLAIM_OTHER:
+            break;
         }
     }
     return STATUS_OK;
@@ -333,35 +441,42 @@ bool durable_covers(struct durable *durable, const struct writer_id *writer, uin
     }
     const struct genesis *genesis = &durable->genesis;
     uint32_t holding_count = 0;
+    claims_advance(durable, branch);
     for (uint32_t i = 0; i < genesis->store_count; i++) {
-        holding_count += branch->verified[i].sequence >= sequence;
+        holding_count += branch->stores[i].verified.head.sequence >= sequence;
     }
     for (uint32_t i = 0; i < genesis->store_count && holding_count < genesis->receipt_count; i++) {
-        if (branch->verified[i].sequence < sequence && branch->claimed[i].sequence >= sequence) {
-            claim_settle(durable, branch, i);
-            holding_count += branch->verified[i].sequence >= sequence;
+        struct durable_claims *claims = &branch->stores[i];
+        if (claims->verified.head.sequence < sequence &&
+            claims->claimed.head.sequence >= sequence) {
+            claim_settle(durable, claims);
+            holding_count += claims->verified.head.sequence >= sequence;
         }
     }
     return holding_count >= genesis->receipt_count;
 }
 
-static uint64_t claimed_by(const struct durable_branch *branch, uint32_t store)
+static uint64_t claimed_by(const struct durable_claims *claims)
 {
-    uint64_t verified = branch->verified[store].sequence, claimed = branch->claimed[store].sequence;
+    uint64_t verified = claims->verified.head.sequence, claimed = claims->claimed.head.sequence;
     return verified > claimed ? verified : claimed;
 }
 
-uint64_t durable_claimed(const struct durable *durable, const struct writer_id *writer)
+uint64_t durable_claimed(struct durable *durable, const struct writer_id *writer)
 {
     const struct durable_branch *branch = branch_find(durable, writer);
     const struct genesis *genesis = &durable->genesis;
     uint64_t sequence = 0;
+    if (branch == NULL) {
+        return 0;
+    }
+    claims_advance(durable, branch);
     // The greatest claim that W stores make.
-    for (uint32_t i = 0; branch != NULL && i < genesis->store_count; i++) {
-        uint64_t claim = claimed_by(branch, i);
+    for (uint32_t i = 0; i < genesis->store_count; i++) {
+        uint64_t claim = claimed_by(&branch->stores[i]);
         uint32_t claim_count = 0;
         for (uint32_t store = 0; store < genesis->store_count; store++) {
-            claim_count += claimed_by(branch, store) >= claim;
+            claim_count += claimed_by(&branch->stores[store]) >= claim;
         }
         if (claim_count >= genesis->receipt_count && claim > sequence) {
             sequence = claim;
@@ -407,25 +522,15 @@ static enum status receipt_collect(struct durable *durable, struct durable_recei
 }
 
 /* Whether this store has signed for it, as far as is known; verifies what it needs. */
-static bool is_held_by(struct durable *durable, struct durable_branch *branch, uint32_t store,
+static bool is_held_by(struct durable *durable, struct durable_claims *claims,
                        const struct head *head)
 {
-    const struct durable_claim *verified = &branch->verified[store];
-    if (verified->sequence < head->sequence && branch->claimed[store].sequence >= head->sequence) {
-        claim_settle(durable, branch, store);
+    const struct durable_claim *verified = &claims->verified;
+    if (verified->head.sequence < head->sequence &&
+        claims->claimed.head.sequence >= head->sequence) {
+        claim_settle(durable, claims);
     }
-    struct receipt receipt;
-    if (verified->receipt == NULL || verified->sequence != head->sequence ||
-        receipt_decode(&receipt, buffer_bytes(&verified->receipt->bytes)) != STATUS_OK) {
-        return verified->receipt != NULL && verified->sequence > head->sequence;
-    }
-    for (uint32_t i = 0; i < receipt.head_count; i++) {
-        struct branch_head named = receipt_head(&receipt, i);
-        if (writer_id_equal(&named.writer, &branch->writer)) {
-            return hash_equal(&named.head.hash, &head->hash);
-        }
-    }
-    return false;
+    return verified->head.sequence > head->sequence || claim_says(verified, head);
 }
 
 enum status durable_collect(struct durable *durable, const struct writer_id *writer,
@@ -436,8 +541,8 @@ enum status durable_collect(struct durable *durable, const struct writer_id *wri
     const struct genesis *genesis = &durable->genesis;
     uint32_t needed = head->sequence == 0 ? 0 : genesis->receipt_count, count = 0;
     for (uint32_t i = 0; branch != NULL && i < genesis->store_count && count < needed; i++) {
-        if (is_held_by(durable, branch, i, head)) {
-            receipts[count++] = branch->verified[i].receipt;
+        if (is_held_by(durable, &branch->stores[i], head)) {
+            receipts[count++] = branch->stores[i].verified.receipt;
         }
     }
     enum status status = count < needed ? STATUS_GAP : STATUS_OK;

@@ -8,18 +8,25 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/status.h"
-#include "capsule/genesis.h"
-#include "capsule/writer.h"
+#include "capsule/capsule.h"
 
 /*
  * durable: how far each branch is held by W stores, by their receipts. A
  * receipt costs 50 us to verify, and most are overtaken before anybody asks: so a claim is
  * kept as it came, and verified when an answer waits for it.
+ *
+ * Whoever has a stolen key may have given stores other records with the numbers of those that are
+ * here. So a claim counts when the record that it names stands here, and from then on for all
+ * below it; one that names what is not here yet waits until the branch has come to it.
  */
 struct durable;
 
-/* Of this GENESIS's stores and W; copied. */
-MUST_CHECK enum status durable_new(struct durable **durable, const struct genesis *genesis);
+/*
+ * Of this GENESIS's stores and W; copied. `capsule` is what claims are compared with, borrowed
+ * until durable_free(); NULL: their numbers count alone (a leader knows the ends of branches only).
+ */
+MUST_CHECK enum status durable_new(struct durable **durable, const struct genesis *genesis,
+                                   const struct capsule *capsule);
 
 /*
  * From now on these stores and this W count; copied. What other stores have claimed is forgotten.
@@ -43,7 +50,7 @@ bool durable_covers(struct durable *durable, const struct writer_id *writer, uin
  * How far receipts of W stores say that they hold this branch, looked at or not: for what a lie
  * makes only useless.
  */
-uint64_t durable_claimed(const struct durable *durable, const struct writer_id *writer);
+uint64_t durable_claimed(struct durable *durable, const struct writer_id *writer);
 
 /*
  * Append, each behind its u32 length, receipts of W distinct stores that cover `head`, leaving out

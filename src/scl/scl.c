@@ -41,7 +41,7 @@ enum status scl_new(struct scl **scl, const struct scl_config *config)
 
     enum status status = capsule_new(&made->capsule, config->genesis);
     if (status == STATUS_OK) {
-        status = durable_new(&made->durable, capsule_genesis(made->capsule));
+        status = durable_new(&made->durable, capsule_genesis(made->capsule), made->capsule);
     }
     if (status == STATUS_OK) {
         status = holdback_new(&made->holdback);
@@ -276,8 +276,11 @@ enum status scl_output(struct scl *scl, struct buffer *frame)
 
 bool scl_is_held(struct scl *scl, const struct capsule_member *member, uint64_t sequence)
 {
-    return sequence <= scl->peers[scl_member_index(scl, member)].synced_sequence ||
-           durable_covers(scl->durable, &member->id, sequence);
+    const struct scl_peer *peer = &scl->peers[scl_member_index(scl, member)];
+    // What is here may be a fork of what a SYNC lists, until it has come to that.
+    uint64_t listed = member->head.sequence >= peer->synced_sequence ? peer->synced_sequence
+                                                                     : peer->reached_sequence;
+    return sequence <= listed || durable_covers(scl->durable, &member->id, sequence);
 }
 
 void scl_join_newest(struct scl *scl)

@@ -55,15 +55,16 @@ struct scl_mark {
 struct scl_peer {
     struct aead_key *body_key;  // for key_epoch; NULL until needed
     uint32_t key_epoch;
-    bool is_blocked;           // its next record waits for a leader's record
-    bool must_probe;           // a store may hold more of it than this replica has heard of
-    uint64_t progress_us;      // when one of its records was applied last
-    uint64_t asked_us;         // when it was fetched last
-    uint64_t ask_delay_us;     // until it is again, when that led to nothing
-    uint64_t synced_sequence;  // as the newest SYNC lists it
-    uint64_t synced_lamport;   // no tuple up to there has a greater one; UINT64_MAX: not known
-    uint64_t joined_sequence;  // as the joined SYNC lists it, or less
-    struct scl_mark *marks;    // of a compactor: rising in both
+    bool is_blocked;            // its next record waits for a leader's record
+    bool must_probe;            // a store may hold more of it than this replica has heard of
+    uint64_t progress_us;       // when one of its records was applied last
+    uint64_t asked_us;          // when it was fetched last
+    uint64_t ask_delay_us;      // until it is again, when that led to nothing
+    uint64_t synced_sequence;   // as the newest SYNC lists it
+    uint64_t reached_sequence;  // the last before that one which the branch here has come to
+    uint64_t synced_lamport;    // no tuple up to there has a greater one; UINT64_MAX: not known
+    uint64_t joined_sequence;   // as the joined SYNC lists it, or less
+    struct scl_mark *marks;     // of a compactor: rising in both
     size_t mark_count;
     size_t mark_capacity;
     uint64_t pruned_sequence;  // the last whose body a PRUNE took before tables covered it; 0: none
@@ -267,8 +268,8 @@ MUST_CHECK enum status scl_output_add(struct scl *scl, enum frame_kind kind, uin
                                       const struct writer_id *peer, struct bytes body);
 
 /*
- * Whether W stores hold this branch up to `sequence`: by a SYNC, which rests on their receipts,
- * or by receipts that came since.
+ * Whether W stores hold this branch, as it is here, up to `sequence`: by a SYNC, which rests on
+ * their receipts, or by receipts that came since.
  */
 bool scl_is_held(struct scl *scl, const struct capsule_member *member, uint64_t sequence);
 

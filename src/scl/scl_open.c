@@ -346,8 +346,12 @@ static bool is_lamport_plausible(const struct scl *scl, const struct record *rec
 }
 
 /* A SYNC of this lamport lists the branch so far: the first that does counts. */
-static void peer_note_listed(struct scl_peer *peer, uint64_t sequence, uint64_t lamport)
+static void peer_note_listed(struct scl_peer *peer, const struct capsule_member *member,
+                             uint64_t sequence, uint64_t lamport)
 {
+    if (member->head.sequence >= peer->synced_sequence) {
+        peer->reached_sequence = peer->synced_sequence;
+    }
     bool is_known = sequence < peer->synced_sequence ||
                     (sequence == peer->synced_sequence && peer->synced_lamport != UINT64_MAX);
     if (!is_known) {
@@ -367,8 +371,8 @@ static void note_sync(struct scl *scl, const struct record *record)
         const struct capsule_member *member =
             capsule_member_find(scl->capsule, &head.branch.writer);
         if (member != NULL) {
-            peer_note_listed(&scl->peers[scl_member_index(scl, member)], head.branch.head.sequence,
-                             sync.lamport);
+            peer_note_listed(&scl->peers[scl_member_index(scl, member)], member,
+                             head.branch.head.sequence, sync.lamport);
         }
     }
 }

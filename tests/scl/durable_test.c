@@ -2,9 +2,9 @@
 
 /*
  * Goal: a branch counts as held exactly when W stores have signed that they
- * hold it, and no more is verified than somebody asks for.
+ * hold it, as it is here, and no more is verified than somebody asks for.
  * Method: three stores of which two must sign; true receipts from each, and
- * ones that are bent, of another kind, of another capsule, of a stranger.
+ * ones that are bent, of another kind, of another capsule, of a stranger, of a fork.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +36,7 @@ static int setup(void **state)
     static struct fixture f;
     capsule_world_init(&f.world, 7, STORE_COUNT, RECEIPT_COUNT, 0);
     f.writer = writer_of(1);
-    assert_int_equal(durable_new(&f.durable, &f.world.genesis), STATUS_OK);
+    assert_int_equal(durable_new(&f.durable, &f.world.genesis, NULL), STATUS_OK);
     *state = &f;
     return 0;
 }
@@ -396,6 +396,143 @@ static void p4_as_many_have_to_sign_as_the_new_word_says(void **state)
     assert_true(covers(f, 5));
 }
 
+// ---- compared with what is here ----
+
+/* Writer `worker` of the world, of whose records `here` has accepted the first ones. */
+struct compared {
+    struct fixture *f;
+    struct capsule_world_writer *worker;
+    struct capsule *here;
+    struct branch_head heads[5];  // by sequence
+    size_t record_first;          // where the world has record 1
+};
+
+static void compared_init(struct compared *c, struct fixture *f)
+{
+    struct capsule_world *world = &f->world;
+    *c = (struct compared){.f = f};
+    capsule_world_start(world);
+    c->worker = capsule_world_admit(world, MEMBER_WORKER);
+    c->record_first = world->record_count;
+    assert_int_equal(capsule_new(&c->here, buffer_bytes(&world->genesis_body)), STATUS_OK);
+    for (size_t i = 0; i < c->record_first; i++) {
+        assert_int_equal(capsule_world_feed(c->here, capsule_world_record(world, i)), STATUS_OK);
+    }
+    for (size_t i = 1; i < 5; i++) {
+        capsule_world_put(world, c->worker, "key", "value");
+        c->heads[i] = (struct branch_head){.writer = c->worker->id, .head = c->worker->head};
+    }
+    durable_free(f->durable);
+    assert_int_equal(durable_new(&f->durable, &world->genesis, c->here), STATUS_OK);
+}
+
+static void compared_release(struct compared *c)
+{
+    durable_free(c->f->durable);
+    c->f->durable = NULL;
+    capsule_free(c->here);
+}
+
+/* Record `sequence` comes. */
+static void compared_accept(struct compared *c, uint64_t sequence)
+{
+    const struct capsule_world *world = &c->f->world;
+    size_t index = c->record_first + (size_t)sequence - 1;
+    assert_int_equal(capsule_world_feed(c->here, capsule_world_record(world, index)), STATUS_OK);
+}
+
+/* With one bit of the signature changed, or none. */
+static enum status compared_sign(struct compared *c, uint32_t store, const struct branch_head *head,
+                                 uint8_t flaw)
+{
+    struct buffer receipt = BUFFER_EMPTY;
+    const struct capsule_world *world = &c->f->world;
+    assert_int_equal(receipt_encode(&receipt, RECEIPT_DURABLE, &world->name, 1, head, 1,
+                                    world->store_keys[store]),
+                     STATUS_OK);
+    receipt.bytes[receipt.length - 1] ^= flaw;
+    return receive_and_release(c->f, &receipt);
+}
+
+static bool compared_covers(struct compared *c, uint64_t sequence)
+{
+    return durable_covers(c->f->durable, &c->worker->id, sequence);
+}
+
+static void p4_stores_that_hold_a_fork_do_not_hold_the_branch(void **state)
+{
+    struct compared c;
+    compared_init(&c, *state);
+    compared_accept(&c, 1);
+    const struct branch_head fork = {.writer = c.worker->id,
+                                     .head = {.sequence = 1, .hash = {{0xee}}}};
+    const struct branch_head beyond = {.writer = c.worker->id,
+                                       .head = {.sequence = 2, .hash = {{0xee}}}};
+    for (uint32_t store = 0; store < STORE_COUNT; store++) {
+        assert_int_equal(compared_sign(&c, store, &fork, 0), STATUS_OK);
+        assert_int_equal(compared_sign(&c, store, &beyond, 0), STATUS_OK);
+    }
+    assert_false(compared_covers(&c, 1));
+    assert_int_equal(durable_claimed(c.f->durable, &c.worker->id), 0);
+    compared_accept(&c, 2);
+    assert_false(compared_covers(&c, 1));
+    for (uint32_t store = 0; store < RECEIPT_COUNT; store++) {
+        assert_false(compared_covers(&c, 1));
+        assert_int_equal(compared_sign(&c, store, &c.heads[1], 0), STATUS_OK);
+    }
+    assert_true(compared_covers(&c, 1));
+    assert_false(compared_covers(&c, 2));
+    compared_release(&c);
+}
+
+static void p4_some_claim_counts_next_however_far_the_stores_are_ahead(void **state)
+{
+    struct compared c;
+    compared_init(&c, *state);
+    compared_accept(&c, 1);
+    for (uint64_t sequence = 2; sequence <= 4; sequence++) {
+        for (uint32_t store = 0; store < RECEIPT_COUNT; store++) {
+            assert_int_equal(compared_sign(&c, store, &c.heads[sequence], 0), STATUS_OK);
+        }
+    }
+    assert_false(compared_covers(&c, 1));
+    compared_accept(&c, 2);
+    assert_true(compared_covers(&c, 2));
+    compared_accept(&c, 3);
+    assert_false(compared_covers(&c, 3));
+    compared_accept(&c, 4);
+    assert_true(compared_covers(&c, 4));
+    compared_release(&c);
+}
+
+static void p4_a_false_claim_ahead_keeps_no_true_one_from_being_heard(void **state)
+{
+    struct compared c;
+    compared_init(&c, *state);
+    compared_accept(&c, 1);
+    struct branch_head never = {.writer = c.worker->id, .head = {.hash = {{0xee}}}};
+    assert_int_equal(compared_sign(&c, 0, &c.heads[1], 0), STATUS_OK);
+    assert_int_equal(compared_sign(&c, 1, &c.heads[1], 0), STATUS_OK);
+    for (uint32_t store = 0; store < RECEIPT_COUNT; store++) {
+        never.head.sequence = 100;
+        assert_int_equal(compared_sign(&c, store, &never, 1), STATUS_OK);
+        never.head.sequence = 200;
+        assert_int_equal(compared_sign(&c, store, &never, 1), STATUS_OK);
+        assert_int_equal(compared_sign(&c, store, &c.heads[3], 0), STATUS_OK);
+        assert_int_equal(compared_sign(&c, store, &c.heads[4], 0), STATUS_OK);
+        // An older one comes late, and one in place of the first.
+        assert_int_equal(compared_sign(&c, store, &c.heads[2], 0), STATUS_OK);
+        never.head.sequence = 2;
+        assert_int_equal(compared_sign(&c, store, &never, 1), STATUS_OK);
+    }
+    compared_accept(&c, 2);
+    assert_true(compared_covers(&c, 2));
+    compared_accept(&c, 3);
+    compared_accept(&c, 4);
+    assert_true(compared_covers(&c, 4));
+    compared_release(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +559,12 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(
             what_was_collected_may_be_overtaken_before_the_next_collection, setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_stores_that_hold_a_fork_do_not_hold_the_branch, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p4_some_claim_counts_next_however_far_the_stores_are_ahead,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(p4_a_false_claim_ahead_keeps_no_true_one_from_being_heard,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

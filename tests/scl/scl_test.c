@@ -291,17 +291,28 @@ static struct record seal(struct fixture *f)
 
 // ---- stores and leader ----
 
-static enum status receive_receipt(struct fixture *f, uint32_t store,
-                                   const struct capsule_world_writer *writer, uint64_t sequence)
+/* A store signs for whatever it was given. */
+static enum status receive_receipt_of(struct fixture *f, uint32_t store,
+                                      const struct branch_head *head)
 {
     struct buffer bytes = BUFFER_EMPTY;
-    const struct branch_head head = {.writer = writer->id,
-                                     .head = {.sequence = sequence, .hash = writer->head.hash}};
-    CHECK(receipt_encode(&bytes, RECEIPT_DURABLE, &f->world.name, 1, &head, 1,
+    CHECK(receipt_encode(&bytes, RECEIPT_DURABLE, &f->world.name, 1, head, 1,
                          f->world.store_keys[store]) == STATUS_OK);
     enum status status = bring(f, FRAME_RECEIPT, &bytes);
     buffer_release(&bytes);
     return status;
+}
+
+static enum status receive_receipt(struct fixture *f, uint32_t store,
+                                   const struct capsule_world_writer *writer, uint64_t sequence)
+{
+    const struct capsule_member *member = capsule_member_find(f->world.capsule, &writer->id);
+    struct branch_head head = {.writer = writer->id,
+                               .head = {.sequence = sequence, .hash = {.bytes = {0xee}}}};
+    if (member != NULL && sequence <= member->head.sequence) {
+        assert_true(capsule_hash_at(f->world.capsule, member, sequence, &head.head.hash));
+    }
+    return receive_receipt_of(f, store, &head);
 }
 
 static void receipt(struct fixture *f, uint32_t store, const struct capsule_world_writer *writer,
@@ -699,6 +710,109 @@ static void p4_a_sync_vouches_for_what_it_lists(void **state)
     assert_false(scl_is_durable(f->scl, &dependency));
     capsule_world_sync(&f->world);
     feed_rest(f);
+    assert_true(scl_is_durable(f->scl, &dependency));
+    fixture_free(f);
+}
+
+/* What whoever has the key of a writer makes of the place of its next record: world.tried. */
+static struct branch_head fork_of(struct fixture *f, struct capsule_world_writer *writer)
+{
+    struct capsule_world_draft draft;
+    struct record record;
+    capsule_world_draft(&f->world, &draft, writer, RECORD_DATA);
+    capsule_world_tuple(&f->world, writer, &draft.body, "key", "forked");
+    capsule_world_build(&f->world, &draft);
+    CHECK(record_decode(&record, f->world.tried.bytes, f->world.tried.length) == STATUS_OK);
+    return (struct branch_head){.writer = writer->id,
+                                .head = {.sequence = record.sequence, .hash = record.hash}};
+}
+
+static void p4_an_own_write_is_not_covered_by_a_fork_that_stores_took_instead(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(3, 2);
+    get_ready(f);
+    struct branch_head fork = fork_of(f, f->own);
+    struct dependency mine = put(f, "key", "true");
+    // Before it is sealed, and after.
+    assert_int_equal(receive_receipt_of(f, 0, &fork), STATUS_OK);
+    assert_int_equal(receive_receipt_of(f, 1, &fork), STATUS_OK);
+    assert_false(scl_is_durable(f->scl, &mine));
+    seal(f);
+    assert_false(scl_is_durable(f->scl, &mine));
+    assert_int_equal(receive_receipt_of(f, 1, &fork), STATUS_OK);
+    assert_false(scl_is_durable(f->scl, &mine));
+    // Nor by what follows the fork.
+    fork.head = (struct head){.sequence = 2, .hash = {.bytes = {0xee}}};
+    assert_int_equal(receive_receipt_of(f, 0, &fork), STATUS_OK);
+    assert_int_equal(receive_receipt_of(f, 1, &fork), STATUS_OK);
+    assert_false(scl_is_durable(f->scl, &mine));
+    receipt(f, 1, f->own, 1);
+    assert_false(scl_is_durable(f->scl, &mine));
+    receipt(f, 2, f->own, 1);
+    assert_true(scl_is_durable(f->scl, &mine));
+    fixture_free(f);
+}
+
+static void p4_what_was_read_in_a_fork_is_not_covered_by_the_branch(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    fork_of(f, f->a);
+    assert_int_equal(give(f, buffer_bytes(&f->world.tried)), STATUS_OK);
+    assert_value(f, "key", "forked");
+    struct dependency dependency = read_of(f, "key");
+    capsule_world_put(&f->world, f->a, "key", "true");
+    receipt(f, 0, f->a, 1);
+    assert_false(scl_is_durable(f->scl, &dependency));
+    capsule_world_put(&f->world, f->a, "key", "more");
+    receipt(f, 0, f->a, 2);
+    assert_false(scl_is_durable(f->scl, &dependency));
+    // A SYNC that lists what is not here yet says nothing of what leads there.
+    capsule_world_sync(&f->world);
+    assert_int_equal(feed(f, f->world.record_count - 1), STATUS_OK);
+    assert_false(scl_is_durable(f->scl, &dependency));
+    fixture_free(f);
+}
+
+static void p4_a_receipt_that_came_first_counts_when_its_record_has_come(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    capsule_world_put(&f->world, f->a, "key", "1");
+    capsule_world_put(&f->world, f->a, "key", "2");
+    capsule_world_put(&f->world, f->a, "key", "3");
+    assert_int_equal(feed(f, f->fed), STATUS_OK);
+    struct dependency dependency = read_of(f, "key");
+    // However far the stores are ahead of this replica, it comes to what they named first.
+    receipt(f, 0, f->a, 3);
+    receipt(f, 0, f->a, 2);
+    receipt(f, 0, f->a, 3);
+    assert_false(scl_is_durable(f->scl, &dependency));
+    assert_int_equal(feed(f, f->fed + 1), STATUS_OK);
+    assert_true(scl_is_durable(f->scl, &dependency));
+    dependency = read_of(f, "key");
+    assert_true(scl_is_durable(f->scl, &dependency));
+    assert_int_equal(feed(f, f->fed + 2), STATUS_OK);
+    dependency = read_of(f, "key");
+    assert_true(scl_is_durable(f->scl, &dependency));
+    fixture_free(f);
+}
+
+static void p4_what_an_earlier_sync_listed_is_held_before_the_next_is_reached(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    capsule_world_put(&f->world, f->a, "key", "1");
+    capsule_world_sync(&f->world);
+    feed_rest(f);
+    struct dependency dependency = read_of(f, "key");
+    capsule_world_put(&f->world, f->a, "key", "2");
+    capsule_world_sync(&f->world);
+    assert_int_equal(feed(f, f->world.record_count - 1), STATUS_OK);
     assert_true(scl_is_durable(f->scl, &dependency));
     fixture_free(f);
 }
@@ -2135,6 +2249,10 @@ int main(void)
         cmocka_unit_test(p4_nothing_is_durable_without_receipts_of_w_stores),
         cmocka_unit_test(p4_what_was_read_must_be_held_too),
         cmocka_unit_test(p4_a_sync_vouches_for_what_it_lists),
+        cmocka_unit_test(p4_an_own_write_is_not_covered_by_a_fork_that_stores_took_instead),
+        cmocka_unit_test(p4_what_was_read_in_a_fork_is_not_covered_by_the_branch),
+        cmocka_unit_test(p4_a_receipt_that_came_first_counts_when_its_record_has_come),
+        cmocka_unit_test(p4_what_an_earlier_sync_listed_is_held_before_the_next_is_reached),
         cmocka_unit_test(p4_an_answer_that_read_many_writers_waits_for_its_own_write),
         cmocka_unit_test(a_batch_gathers_while_a_record_is_unreceipted),
         cmocka_unit_test(puts_stop_when_too_much_waits_for_receipts),
