@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -109,19 +108,37 @@ static void look_at_stores(struct findings *findings, const struct app *app)
     }
 }
 
-static void look_at_disk(struct findings *findings, const struct app *app)
+static void look_at_room(struct findings *findings, const char *name, const char *path)
 {
-    struct statvfs disk;
-    if (statvfs(app->directory, &disk) != 0) {
-        findings_add(findings, FINDINGS_BAD, "disk", "mount it", "cannot be asked: %s",
+    uint64_t free_mib;
+    if (file_room(path, &free_mib) != STATUS_OK) {
+        findings_add(findings, FINDINGS_BAD, name, "mount it", "cannot be asked: %s",
                      strerror(errno));
         return;
     }
-    uint64_t free_mib = (uint64_t)disk.f_bavail * disk.f_frsize >> 20;
     bool is_full = free_mib < DOCTOR_DISK_MIB_MIN;
-    findings_add(findings, is_full ? FINDINGS_BAD : FINDINGS_GOOD, "disk",
+    findings_add(findings, is_full ? FINDINGS_BAD : FINDINGS_GOOD, name,
                  is_full ? "make room: a store takes 64 MiB at a time" : NULL,
                  "%" PRIu64 " MiB free", free_mib);
+}
+
+/* A store may have a disk of its own; it is made when it starts. */
+static void look_at_disks(struct findings *findings, const struct app *app)
+{
+    char directories[GENESIS_STORES_MAX][FILE_PATH_BYTES];
+    struct stat here, there;
+    look_at_room(findings, "disk", app->directory);
+    if (stat(app->directory, &here) != 0) {
+        return;
+    }
+    uint32_t count = app_stores(app, directories);
+    for (uint32_t i = 0; i < count; i++) {
+        if (stat(directories[i], &there) == 0 && there.st_dev != here.st_dev) {
+            char name[GENESIS_NAME_BYTES_MAX + sizeof "disk of "];
+            (void)snprintf(name, sizeof name, "disk of %s", app_store(app, i)->name);
+            look_at_room(findings, name, directories[i]);
+        }
+    }
 }
 
 static int run(const struct command_line *line)
@@ -143,7 +160,7 @@ static int run(const struct command_line *line)
         look_at_secret(&findings, &app, secrets[i]);
     }
     look_at_stores(&findings, &app);
-    look_at_disk(&findings, &app);
+    look_at_disks(&findings, &app);
     result = findings.is_well ? COMMAND_OK : COMMAND_NO;
 
 done:

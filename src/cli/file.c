@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { FILE_STEP_BYTES = 64 * 1024 };
@@ -123,6 +124,16 @@ const char *file_reason(enum status status)
     return status == STATUS_NOT_FOUND ? "there is no such file"
            : status == STATUS_FULL    ? "it is too long"
                                       : status_text(status);
+}
+
+enum status file_room(const char *path, uint64_t *mib)
+{
+    struct statvfs disk;
+    if (statvfs(path, &disk) != 0) {
+        return STATUS_IO;
+    }
+    *mib = (uint64_t)disk.f_bavail * disk.f_frsize >> 20;
+    return STATUS_OK;
 }
 
 const char *file_remedy(int cause)

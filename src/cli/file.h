@@ -3,6 +3,7 @@
 #define CLI_FILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/buffer.h"
@@ -26,6 +27,9 @@ MUST_CHECK enum status file_replace(const char *path, struct bytes bytes, mode_t
 
 /* Why the last call gave this status: the words of errno for STATUS_IO. */
 const char *file_reason(enum status status);
+
+/* How much room there is where that file or directory lies. STATUS_IO: errno says why. */
+MUST_CHECK enum status file_room(const char *path, uint64_t *mib);
 
 /* What to do about what errno said of a write: the end of a message. */
 const char *file_remedy(int cause);

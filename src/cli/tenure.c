@@ -135,6 +135,11 @@ enum status tenure_call(struct tenure *tenure, struct post *post)
     return status;
 }
 
+bool tenure_is_given(const struct tenure *tenure)
+{
+    return !tenure->is_leading && tenure->session.state == SESSION_TRUSTED;
+}
+
 bool tenure_is_overdue(const struct tenure *tenure)
 {
     return !tenure->is_leading && clock_now_ms() > tenure->due_ms;

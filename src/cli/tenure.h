@@ -77,6 +77,9 @@ enum tenure_event tenure_receive(struct tenure *tenure, struct post *post,
 /* Since it was opened, for what is said to people. */
 long long tenure_elapsed_ms(const struct tenure *tenure);
 
+/* Whether the leader has its term, and has not said yet what came of it. */
+bool tenure_is_given(const struct tenure *tenure);
+
 /* Whether the leader is silent in the middle of the handshake: it is to be called again. */
 bool tenure_is_overdue(const struct tenure *tenure);
 

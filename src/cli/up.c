@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "cli/app.h"
+#include "cli/clock.h"
+#include "cli/file.h"
 #include "cli/hosting.h"
 #include "cli/init.h"
 #include "cli/measure.h"
@@ -13,7 +15,10 @@
 #include "cli/service.h"
 #include "cli/tenure.h"
 
-enum { UP_FAILURES_MAX = 3 };  // terms in a row that came to nothing
+enum {
+    UP_FAILURES_MAX = 3,  // terms in a row that came to nothing
+    UP_SHOW_MS = 5000,    // between two words on a leader that takes over
+};
 
 struct up {
     const struct command_line *line;
@@ -24,6 +29,7 @@ struct up {
     uint64_t ready_count;
     bool is_announced;
     unsigned failures;
+    int64_t shown_ms;  // when there last was something to say of the leader
     struct writer_id leader;
 };
 
@@ -119,6 +125,30 @@ static void note_ready(struct up *up, const struct frame *frame)
     }
 }
 
+/* A takeover takes as long as the capsule has to tell, or until its stores have room. */
+static void show_waiting(struct up *up)
+{
+    char directories[GENESIS_STORES_MAX][FILE_PATH_BYTES];
+    int64_t now_ms = clock_now_ms();
+    if (!tenure_is_given(&up->tenure)) {
+        up->shown_ms = now_ms;
+    }
+    if (now_ms - up->shown_ms < UP_SHOW_MS) {
+        return;
+    }
+    up->shown_ms = now_ms;
+    report_note("the new leader takes over: %lld s; '%s/host/host.log' says what it does",
+                tenure_elapsed_ms(&up->tenure) / 1000, up->app.directory);
+    uint32_t count = app_stores(&up->app, directories);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t free_mib;
+        if (file_room(directories[i], &free_mib) == STATUS_OK && free_mib == 0) {
+            report_note("     the disk of '%s' is full: make room there, and it goes on",
+                        directories[i]);
+        }
+    }
+}
+
 /* STATUS_OK: go on. STATUS_DENIED, STATUS_IO: it makes no sense to, or cannot; that was said. */
 static enum status take_event(struct up *up, enum tenure_event event)
 {
@@ -191,6 +221,7 @@ static enum status run_app(struct up *up)
                 continue;
             }
         }
+        show_waiting(up);
         hosting_wait(&up->hosting, 1000);
     }
 }

@@ -154,6 +154,26 @@ takes_writes() { [ "$(put "$1" after-the-flood yes)" = 204 ]; }  # WORKER
     says 0 after-the-flood yes
 }
 
+names_full_disk() { grep -q "the disk of '$app/host/capsule' is full: make room there" "$up_log"; }
+
+@test "p9 up on a store's disk that is full says so, as doctor does, and goes on when there is room" {
+    if ! mount -t tmpfs -o size=16m,mode=700 tmpfs "$app/host/capsule"; then
+        skip "only root may mount the small disk that this needs"
+    fi
+    start_app --workers 1
+    stop_app
+    cat /dev/zero >"$app/host/capsule/flood" || true
+    launch_app --workers 1
+    until_true 30 names_full_disk
+    run paranoid doctor --app "$app"
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ $output == *"disk of store-1"*"0 MiB free"* ]]
+    rm "$app/host/capsule/flood"
+    client ready --app "$app" --pid "$up"
+    stop_app
+}
+
 @test "p4 a full disk of the owner's ends up in order, which says what cannot be written, why, and the remedy" {
     cp -a "$app/owner" "$BATS_TEST_TMPDIR/owner"
     if ! mount -t tmpfs -o size=1m,mode=700 tmpfs "$app/owner"; then
