@@ -12,7 +12,7 @@
 
 enum { LEVEL_COUNT_MAX = 256, MODULE_COUNT_MAX = 256 };
 
-// ---- the envelope: {"tcbInfo":{…},"signature":"…"}, whose first value is signed as it stands ----
+// ---- the envelope: {"tcbInfo":{…},"signature":"…"}, whose object is signed as it stands ----
 
 struct scan {
     const char *at;
@@ -53,16 +53,11 @@ static bool scan_text(struct scan *in, struct bytes *text)
     return scan_sign(in, '"');
 }
 
-/* An object: from its brace to the one that closes it. Whether it is JSON, the parser says. */
-static bool scan_object(struct scan *in, struct bytes *object)
+/* An object or a list: from its bracket to the one that closes it. */
+static bool scan_nested(struct scan *in)
 {
     size_t depth = 0;
     bool is_text = false;
-    scan_blanks(in);
-    const char *start = in->at;
-    if (in->left == 0 || *start != '{') {
-        return false;
-    }
     while (in->left > 0) {
         char sign = *in->at++;
         in->left--;
@@ -74,17 +69,43 @@ static bool scan_object(struct scan *in, struct bytes *object)
             is_text = sign != '"';
         } else if (sign == '"') {
             is_text = true;
-        } else if (sign == '{') {
+        } else if (sign == '{' || sign == '[') {
             depth++;
-        } else if (sign == '}' && --depth == 0) {
-            *object = bytes_of(start, (size_t)(in->at - start));
+        } else if ((sign == '}' || sign == ']') && --depth == 0) {
             return true;
         }
     }
     return false;
 }
 
-/* The two members, in either order, each once. */
+/* A string's quotes and all between them, or a number or word. */
+static bool scan_plain(struct scan *in)
+{
+    const char *start = in->at;
+    bool is_text = *start == '"';
+    while (in->left > 0) {
+        if (is_text ? in->at > start && *in->at == '"' : strchr(" \t\r\n,}", *in->at) != NULL) {
+            break;
+        }
+        size_t step = is_text && *in->at == '\\' && in->left > 1 ? 2 : 1;
+        in->at += step;
+        in->left -= step;
+    }
+    return is_text ? scan_sign(in, '"') : in->at > start;
+}
+
+/* Any value. Whether it is JSON, the parser says of the one that counts. */
+static bool scan_value(struct scan *in, struct bytes *value)
+{
+    scan_blanks(in);
+    const char *start = in->at;
+    bool is_read =
+        in->left > 0 && (*start == '{' || *start == '[' ? scan_nested(in) : scan_plain(in));
+    *value = bytes_of(start, (size_t)(in->at - start));
+    return is_read;
+}
+
+/* The two members, each once; what else there is was not signed, and says nothing. */
 static bool scan_envelope(struct bytes text, const char *name, struct bytes *content,
                           struct bytes *signature)
 {
@@ -92,26 +113,29 @@ static bool scan_envelope(struct bytes text, const char *name, struct bytes *con
     while (in.left > 0 && in.at[in.left - 1] == '\0') {
         in.left--;  // the end of a C string
     }
-    bool has_content = false, has_signature = false;
+    size_t content_count = 0, signature_count = 0;
     if (!scan_sign(&in, '{')) {
         return false;
     }
     do {
-        struct bytes member;
-        if (!scan_text(&in, &member) || !scan_sign(&in, ':')) {
-            return false;
-        }
-        if (!has_content && bytes_equal(member, bytes_text(name))) {
-            has_content = scan_object(&in, content);
-        } else if (!has_signature && bytes_equal(member, bytes_text("signature"))) {
-            has_signature = scan_text(&in, signature);
+        struct bytes member, value;
+        bool is_read = scan_text(&in, &member) && scan_sign(&in, ':');
+        if (is_read && bytes_equal(member, bytes_text("signature"))) {
+            signature_count++;
+            is_read = scan_text(&in, signature);
+        } else if (is_read && bytes_equal(member, bytes_text(name))) {
+            content_count++;
+            is_read = scan_value(&in, content) && content->at[0] == '{';
         } else {
+            is_read = is_read && scan_value(&in, &value);
+        }
+        if (!is_read) {
             return false;
         }
     } while (scan_sign(&in, ','));
     bool is_closed = scan_sign(&in, '}');
     scan_blanks(&in);
-    return has_content && has_signature && is_closed && in.left == 0;
+    return content_count == 1 && signature_count == 1 && is_closed && in.left == 0;
 }
 
 // ---- members ----
