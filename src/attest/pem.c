@@ -20,10 +20,31 @@ static void skip(struct bytes *rest, size_t length)
     rest->length -= length;
 }
 
-static void skip_line_ends(struct bytes *rest)
+/*
+ * The length of the first line with its end, when it is empty or words of printable ASCII: 0 when
+ * it is not. Five dashes are no words: a block's first or last line that was altered is one no
+ * more, and does not pass for an explanation.
+ */
+static size_t words_length(struct bytes rest)
 {
-    while (rest->length > 0 && is_line_end(rest->at[0])) {
-        skip(rest, 1);
+    size_t dash_count = 0;
+    for (size_t i = 0; i < rest.length; i++) {
+        uint8_t sign = rest.at[i];
+        dash_count = sign == '-' ? dash_count + 1 : 0;
+        if (is_line_end(sign)) {
+            return i + 1;
+        }
+        if (dash_count == sizeof DASHES - 1 || (sign != '\t' && (sign < ' ' || sign > '~'))) {
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static void skip_words(struct bytes *rest)
+{
+    for (size_t length; (length = words_length(*rest)) > 0;) {
+        skip(rest, length);
     }
 }
 
@@ -112,14 +133,14 @@ static enum status decode_base64(struct buffer *der, struct bytes *rest)
 
 bool pem_is_text(struct bytes text)
 {
-    skip_line_ends(&text);
+    skip_words(&text);
     return bytes_start_with(text, bytes_text(BEGIN));
 }
 
 enum status pem_next(struct buffer *der, struct bytes *rest, const char *label)
 {
     buffer_clear(der);
-    skip_line_ends(rest);
+    skip_words(rest);
     if (is_zero(*rest)) {
         return STATUS_EMPTY;
     }
@@ -130,5 +151,7 @@ enum status pem_next(struct buffer *der, struct bytes *rest, const char *label)
     if (status != STATUS_OK) {
         return status;
     }
-    return take_line(rest, END, label) ? STATUS_OK : STATUS_MALFORMED;
+    bool is_ended = take_line(rest, END, label) &&
+                    (rest->length == 0 || rest->at[0] == 0 || is_line_end(rest->at[0]));
+    return is_ended ? STATUS_OK : STATUS_MALFORMED;
 }
