@@ -10,6 +10,8 @@
 #include "base/date.h"
 #include "base/hex.h"
 
+enum { JSON_DETAIL_BYTES_MAX = VERDICT_ADVISORIES_BYTES_MAX + 512 };
+
 struct reason_text {
     const char *code;
     const char *sentence;
@@ -82,6 +84,10 @@ static const struct reason_text reason_texts[] = {
                             "the connection's certificate is not the app's: someone else ends TLS",
                             "send it nothing: connect to the worker itself, without a proxy that "
                             "ends TLS in between"},
+    [REASON_UNREADABLE] = {"unreadable",
+                           "the evidence, or what it is to be judged by, cannot be read",
+                           "name a directory with quote.bin or report.bin and its documents, all "
+                           "of which can be read"},
     [REASON_NONE] = {"none", "nothing speaks against the evidence", "nothing to do"},
 };
 
@@ -292,11 +298,35 @@ static json_t *json_hex(const uint8_t *bytes, size_t length)
     return json_string(text);
 }
 
+/* For a program's people: the values compared and the remedy, or how long it holds. */
+static void json_detail(char text[JSON_DETAIL_BYTES_MAX], const struct verdict *verdict)
+{
+    const char *sentence = verdict_sentence(verdict->reason);
+    if (verdict->reason != REASON_NONE) {
+        snprintf(text, JSON_DETAIL_BYTES_MAX, "%s%s%s; remedy: %s", sentence,
+                 verdict->detail[0] != '\0' ? ": " : "", verdict->detail,
+                 verdict_remedy(verdict->reason));
+        return;
+    }
+    char from[DATE_TEXT_BYTES], until[DATE_TEXT_BYTES];
+    date_text(from, verdict->valid_from_s);
+    date_text(until, verdict->valid_until_s);
+    bool has_dates = verdict->valid_from_s > 0;
+    size_t advisories_length = strlen(verdict->advisories);  // with a comma at the end
+    snprintf(text, JSON_DETAIL_BYTES_MAX, "%s%s%s%s%s%s%.*s", sentence,
+             has_dates ? "; it is in force from " : "", has_dates ? from : "",
+             has_dates ? " to " : "", has_dates ? until : "",
+             advisories_length > 0 ? "; advisories: " : "",
+             advisories_length > 0 ? (int)advisories_length - 1 : 0, verdict->advisories);
+}
+
 enum status verdict_json(const struct verdict *verdict, struct buffer *text)
 {
     bool is_valid = verdict->reason == REASON_NONE;
     bool has_tee = verdict->tee != TEE_UNKNOWN;
     bool has_signer = verdict->signer.length > 0;
+    char detail[JSON_DETAIL_BYTES_MAX];
+    json_detail(detail, verdict);
     json_t *object = json_pack(
         "{s:s?, s:s, s:s?, s:s?, s:b, s:o, s:o, s:o, s:s}",                                //
         "tee", has_tee ? verdict_tee_text(verdict->tee) : NULL,                            //
@@ -308,7 +338,7 @@ enum status verdict_json(const struct verdict *verdict, struct buffer *text)
         "signer",
         has_signer ? json_hex(verdict->signer.bytes, verdict->signer.length) : json_null(),  //
         "report_data", json_hex(verdict->report_data, sizeof verdict->report_data),          //
-        "detail", verdict->detail);
+        "detail", detail);
     char *dumped = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
     enum status status = STATUS_NO_MEMORY;
     if (dumped != NULL) {

@@ -83,6 +83,8 @@ enum reason {
     REASON_LEADER,
     REASON_CERTIFICATE,
 
+    REASON_UNREADABLE,  // nothing was judged
+
     REASON_NONE,  // nothing speaks against it
 };
 
@@ -194,8 +196,9 @@ void verdict_line(const struct verdict *verdict, char text[VERDICT_LINE_BYTES_MA
 /*
  * Append one JSON object with the members tee, verdict ("valid" or "invalid"),
  * reason, tcb_status, debug, measurement, signer, report_data, detail. An absent TEE, reason,
- * status or signer is null, an absent measurement has no digits. STATUS_NO_MEMORY: nothing was
- * appended.
+ * status or signer is null, an absent measurement has no digits. The detail is a sentence with the
+ * values compared and the remedy, or with how long the evidence is in force and the advisories.
+ * STATUS_NO_MEMORY: nothing was appended.
  */
 MUST_CHECK enum status verdict_json(const struct verdict *verdict, struct buffer *text);
 

@@ -44,8 +44,9 @@ static enum tee tee_of_quote(struct bytes quote)
     return !in.failed && type == TEE_TYPE_TDX ? TEE_TDX : TEE_SGX;
 }
 
-static enum status read_quote(struct dossier *dossier, const char *directory)
+enum status dossier_read_quote(struct dossier *dossier, const char *directory)
 {
+    *dossier = (struct dossier){.tee = TEE_UNKNOWN};
     struct buffer report = BUFFER_EMPTY;
     enum status quote_status = read_file(&dossier->quote, directory, "quote.bin", QUOTE_BYTES_MAX);
     enum status report_status = read_file(&report, directory, "report.bin", QUOTE_BYTES_MAX);
@@ -66,19 +67,15 @@ static enum status read_quote(struct dossier *dossier, const char *directory)
     return status;
 }
 
-enum status dossier_read(struct dossier *dossier, const char *directory)
+enum status dossier_read_documents(struct dossier *dossier, const char *directory)
 {
     char error[DOCUMENTS_ERROR_BYTES_MAX];
-    *dossier = (struct dossier){.tee = TEE_UNKNOWN};
-    enum status status = read_quote(dossier, directory);
-    if (status == STATUS_OK) {
-        status = documents_read(&dossier->documents, directory, error);
-        if (status != STATUS_OK) {
-            report_error("%s", error);
-        }
+    enum status status = documents_read(&dossier->documents, directory, error);
+    if (status != STATUS_OK) {
+        report_error("%s", error);
+        return status;
     }
-    return status == STATUS_OK ? collateral_encode(&dossier->documents.collateral, &dossier->bundle)
-                               : status;
+    return collateral_encode(&dossier->documents.collateral, &dossier->bundle);
 }
 
 void dossier_release(struct dossier *dossier)

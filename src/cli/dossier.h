@@ -23,13 +23,16 @@ struct dossier {
 bool dossier_is_directory(const char *path);
 
 /*
- * Read it. Any status but STATUS_OK has been reported, and the dossier holds what was read; it is
- * released either way.
+ * Read the quote or report alone. Any status but STATUS_OK has been reported, and the dossier holds
+ * what was read; it is released either way.
  */
-MUST_CHECK enum status dossier_read(struct dossier *dossier, const char *directory);
+MUST_CHECK enum status dossier_read_quote(struct dossier *dossier, const char *directory);
+
+/* Add the documents to it. Likewise. */
+MUST_CHECK enum status dossier_read_documents(struct dossier *dossier, const char *directory);
 void dossier_release(struct dossier *dossier);
 
-/* The evidence in it. Borrows. */
+/* The evidence in it; without documents, when they were not read. Borrows. */
 struct evidence dossier_evidence(const struct dossier *dossier);
 
 #endif

@@ -155,7 +155,8 @@ static int run(const struct command_line *line)
     const char *directory = command_argument(line, 0, ".");
     struct dossier dossier;
     struct needs needs = {.count = 0};
-    if (dossier_read(&dossier, directory) == STATUS_OK) {
+    if (dossier_read_quote(&dossier, directory) == STATUS_OK &&
+        dossier_read_documents(&dossier, directory) == STATUS_OK) {
         bool is_read = dossier.tee == TEE_SEV_SNP ? needs_of_report(&needs, &dossier)
                                                   : needs_of_quote(&needs, &dossier);
         const struct evidence evidence = dossier_evidence(&dossier);

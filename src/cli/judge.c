@@ -230,6 +230,17 @@ static int give_verdict(const struct verdict *verdict, bool is_json)
     return verdict->reason == REASON_NONE ? COMMAND_OK : COMMAND_NO;
 }
 
+/* Nothing could be judged, as stderr says. A program gets its one object all the same. */
+static int give_unreadable(const struct command_line *line)
+{
+    if (command_has(line, "json")) {
+        struct verdict verdict = verdict_at(0);
+        verdict_refuse(&verdict, REASON_UNREADABLE, "standard error says which and why");
+        (void)give_verdict(&verdict, true);
+    }
+    return COMMAND_COULD_NOT;
+}
+
 /* Keep the root for curl and browsers: nobody but the app's workers has certificates under it. */
 static enum status save_root(const struct meet_result *met, const char *path)
 {
@@ -349,19 +360,24 @@ static int judge_directory(struct judgement *it, const struct command_line *line
     const char *policy = command_text(line, "policy", NULL);
     bool has_report_data = command_text(line, "report-data", NULL) != NULL;
     struct dossier dossier = {.tee = TEE_UNKNOWN};
-    int result = COMMAND_COULD_NOT;
+    int result;
     if (has_report_data && !read_report_data(it, line)) {
         return COMMAND_USAGE;
     }
     policy_init(it->policy);
     enum status status = policy == NULL ? STATUS_OK : read_policy(it, policy);
     if (status == STATUS_OK) {
-        status = dossier_read(&dossier, directory);
+        status = dossier_read_quote(&dossier, directory);
+    }
+    // An SNP report is judged by its certificates, which are documents too.
+    bool is_quote_alone = command_has(line, "no-collateral") && dossier.tee != TEE_SEV_SNP;
+    if (status == STATUS_OK && !is_quote_alone) {
+        status = dossier_read_documents(&dossier, directory);
     }
     if (status == STATUS_OK) {
         const struct evidence evidence = dossier_evidence(&dossier);
         const struct evidence_roots roots = policy_roots(it->policy, vendor_pinned());
-        struct verdict verdict = command_has(line, "no-collateral")
+        struct verdict verdict = is_quote_alone
                                      ? evidence_verify_quote(&evidence, it->now_s, &roots)
                                      : evidence_verify_parts(&evidence, it->now_s, &roots);
         // Nobody but the asker knows what the report data had to be.
@@ -372,6 +388,8 @@ static int judge_directory(struct judgement *it, const struct command_line *line
             verdict = policy_judge_report_data(&verdict, report_data);
         }
         result = give_verdict(&verdict, command_has(line, "json"));
+    } else {
+        result = give_unreadable(line);
     }
     dossier_release(&dossier);
     return result;
@@ -416,7 +434,7 @@ static int run(const struct command_line *line)
     CHECK(it.policy != NULL);
     if (path != NULL && access(path, R_OK) != 0) {
         report_error("cannot read '%s': %s", path, strerror(errno));
-        result = COMMAND_COULD_NOT;
+        result = give_unreadable(line);
     } else if (read_role(&it, line) && read_time(&it, line) && options_fit(line, path)) {
         result = path == NULL                 ? judge_worker(&it, line)
                  : dossier_is_directory(path) ? judge_directory(&it, line, path)

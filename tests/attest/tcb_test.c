@@ -98,8 +98,10 @@ static void what_lies_around_a_statement_does_not_matter(void **state)
         "{\"signature\":\"S\",\"N\":C}",
         "{\"N\":C,\"signature\":\"S\",\"note\":\"of today\"}",
         "{\"note\":\"a \\\"quoted\\\" } one\",\"N\":C,\"signature\":\"S\"}",
-        "{\"N\":C,\"meta\":{\"a\":[1,{\"b\":\"]}\"}],\"signature\":\"00\",\"N\":{}},\"signature\":\"S\"}",
-        "{\"list\":[[],{},\"\",-1.5e+3],\"N\":C,\"yes\":true,\"no\":false,\"none\":null,\"signature\":\"S\"}",
+        "{\"N\":C,\"meta\":{\"a\":[1,{\"b\":\"]}\"}],\"signature\":\"00\",\"N\":{}},\"signature\":"
+        "\"S\"}",
+        "{\"list\":[[],{},\"\",-1.5e+3],\"N\":C,\"yes\":true,\"no\":false,\"none\":null,"
+        "\"signature\":\"S\"}",
         "{\"\":0,\"signatures\":\"00\",\"n\":1,\"N\":C,\"signature\":\"S\"}",
     };
     static const char *const names[] = {SGX, SGX_FLAT, TDX};
@@ -160,8 +162,7 @@ static void a_statement_that_was_written_anew_is_not_the_one_that_was_signed(voi
         assert_int_equal(
             buffer_append(&content, statement.content.at + 1, statement.content.length - 1),
             STATUS_OK);
-        const struct statement anew = {statement.name, buffer_bytes(&content),
-                                       statement.signature};
+        const struct statement anew = {statement.name, buffer_bytes(&content), statement.signature};
         wrap(&text, "{\"N\":C,\"signature\":\"S\"}", &anew);
         *document = buffer_bytes(&text);
         assert_int_equal(cases_judge_own(&it).reason, REASON_COLLATERAL);

@@ -109,7 +109,29 @@ static void json_of_a_refusal_says_all_that_is_known(void **state)
     assert_string_equal(member(object, "measurement"), "4142");
     assert_true(json_is_null(json_object_get(object, "signer")));
     assert_int_equal(strlen(member(object, "report_data")), 2 * VERDICT_REPORT_DATA_BYTES);
-    assert_string_equal(member(object, "detail"), "a \"quoted\" detail");
+    assert_string_equal(member(object, "detail"),
+                        "the enclave runs in debug mode, so its host can read its memory: a "
+                        "\"quoted\" detail; remedy: start the enclave without debug mode");
+    json_decref(object);
+}
+
+static void json_of_what_is_valid_says_for_how_long_and_what_applies(void **state)
+{
+    (void)state;
+    struct verdict verdict = verdict_at(1800000000);
+    verdict.reason = REASON_NONE;
+    json_t *object = json_of(&verdict);
+    assert_string_equal(member(object, "detail"), "nothing speaks against the evidence");
+    json_decref(object);
+    verdict.valid_from_s = 1700000000;
+    verdict.valid_until_s = 1800000001;
+    verdict_add_advisory(&verdict, "INTEL-SA-00615");
+    verdict_add_advisory(&verdict, "INTEL-SA-00657");
+    object = json_of(&verdict);
+    assert_string_equal(member(object, "detail"),
+                        "nothing speaks against the evidence; it is in force from "
+                        "2023-11-14T22:13:20Z to 2027-01-15T08:00:01Z; advisories: "
+                        "INTEL-SA-00615,INTEL-SA-00657");
     json_decref(object);
 }
 
@@ -136,6 +158,7 @@ int main(void)
         cmocka_unit_test(a_refusal_takes_admission_back_and_cuts_its_detail),
         cmocka_unit_test(a_line_says_tee_simulated),
         cmocka_unit_test(json_of_a_refusal_says_all_that_is_known),
+        cmocka_unit_test(json_of_what_is_valid_says_for_how_long_and_what_applies),
         cmocka_unit_test(json_says_what_is_not_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 # Method: the captured cases of the shared vectors, each with the verdict that others gave it; then
 # the ways in which the command can be asked.
 
+bats_require_minimum_version 1.5.0
 load helpers
 
 setup() {
@@ -83,6 +84,47 @@ copy_case() {
     run "$paranoid" attest verify "$copy"
     [ "$status" -eq 3 ]
     [[ $output == *"neither quote.bin nor report.bin"* ]]
+}
+
+# is_one_object: the output is one line, and that a JSON object with the nine members.
+is_one_object() {
+    [ "$(wc -l <<<"$output")" -eq 1 ]
+    python3 -c 'import json, sys
+wanted = "tee verdict reason tcb_status debug measurement signer report_data detail"
+sys.exit(list(json.loads(sys.argv[1])) != wanted.split())' "$output"
+}
+
+@test "a program gets exactly one object, whether evidence is valid, refused or unreadable" {
+    copy_case tdx/azure-v4-2026
+    ask() { run --separate-stderr "$paranoid" attest verify "$@" --json; }
+    ask "$copy" --at 2026-06-08T13:24:22Z
+    [ "$status" -eq 0 ]
+    is_one_object
+    [[ $output == *"in force from 2026-06-08T12:24:22Z to 2026-07-08T11:28:48Z"* ]]
+    ask "$copy" --at 2026-07-08T11:28:49Z
+    [ "$status" -eq 1 ]
+    is_one_object
+    [[ $output == *"2026-07-08T11:28:49Z; remedy: fetch fresh collateral"* ]]
+    mkdir "$copy/report.bin"
+    ask "$copy"
+    [ "$status" -eq 3 ]
+    is_one_object
+    [[ $output == *'"reason":"unreadable"'* ]]
+    [[ $stderr == *"report.bin"* ]]
+    ask "$BATS_TEST_TMPDIR/nothing"
+    [ "$status" -eq 3 ]
+    is_one_object
+}
+
+@test "without collateral no document is looked at, and one that cannot be read does not matter" {
+    copy_case tdx/azure-v4-2026
+    rm "$copy/tcb_info.json"
+    mkdir "$copy/tcb_info.json"
+    run "$paranoid" attest verify "$copy" --at 2026-06-08T13:24:22Z
+    [ "$status" -eq 3 ]
+    run "$paranoid" attest verify "$copy" --at 2026-06-08T13:24:22Z --no-collateral
+    echo "$output"
+    [ "$status" -eq 0 ]
 }
 
 @test "a quote of nothing known is refused, not unreadable" {
