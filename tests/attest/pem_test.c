@@ -69,8 +69,8 @@ static void lines_of_text_around_blocks_explain_them(void **state)
 static void what_holds_no_block_is_no_text(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"",       "\n",    "0",         "# words\n", "words " BEGIN,
-                                        "3081\n", "0\x82", "-----BEGIN"};
+    static const char *const texts[] = {
+        "", "\n", "0", "# words\n", ("words " BEGIN), "3081\n", "0\x82", "-----BEGIN"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         assert_false(pem_is_text(bytes_text(texts[i])));
     }
