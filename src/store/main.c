@@ -94,6 +94,11 @@ static void on_ask(void *context, struct bytes frame)
     say(context, POST_ASK, 0, frame);
 }
 
+static void on_flush(void *context)
+{
+    flush(context);
+}
+
 static void on_line(void *context, const char *text)
 {
     say(context, POST_LOG, 0, bytes_of(text, strlen(text)));
@@ -153,6 +158,7 @@ static enum status begin(struct program *program, const char *directory, struct 
         .send = on_send,
         .broadcast = on_broadcast,
         .ask = on_ask,
+        .flush = on_flush,
         .context = program,
     };
     status = store_open(&program->store, &config);

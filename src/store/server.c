@@ -567,6 +567,10 @@ enum status server_receive(struct server *server, uint64_t client, struct bytes 
 enum status server_commit(struct server *server)
 {
     server->budget_count = 0;
+    // Who reads need not wait for the disk of those who write.
+    if (server->output.flush != NULL) {
+        server->output.flush(server->output.context);
+    }
     enum status status = append_arrivals(server);
     while (status == STATUS_OK) {
         buffer_clear(&server->body);

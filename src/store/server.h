@@ -15,15 +15,14 @@
  *   RECORD   gathered until server_commit(). What has a gap is held back (SERVER_HELD_…; the oldest
  *            gives way) until its ancestors come. A gap in its own branch is answered with
  *            REFUSED, STATUS_GAP and the first sequence that is missing.
- *   FETCH    answered at once with RECORD frames of at most SERVER_ANSWER_BYTES (or one record) and
- *            a FETCHED, all with the request's number. Beyond SERVER_CLIENT_BYTES_MAX per client
- *            between two server_commit(): REFUSED, STATUS_FULL.
- *   FENCE    answered with a FENCED, or REFUSED, unless it is part of a sibling's answer
- *   RECALL   answered with RECEIPT frames for all that is held, the FENCEs that are obeyed, and a
- *            RECALLED
- *   RECEIPT  of a sibling store: what this one lacks of it, it asks for (store/refill.h)
- *   FETCHED, RECALLED  end a sibling's answer
- *   others   ignored
+ *   FETCH    answered at once, before the group is made durable, with RECORD frames of at most
+ *            SERVER_ANSWER_BYTES (or one record) and a FETCHED, all with the request's number: they
+ *            say what the store has, and only receipts say what is durable. Beyond
+ * SERVER_CLIENT_BYTES_MAX per client between two server_commit(): REFUSED, STATUS_FULL. FENCE
+ * answered with a FENCED, or REFUSED, unless it is part of a sibling's answer RECALL   answered
+ * with RECEIPT frames for all that is held, the FENCEs that are obeyed, and a RECALLED RECEIPT  of
+ * a sibling store: what this one lacks of it, it asks for (store/refill.h) FETCHED, RECALLED  end a
+ * sibling's answer others   ignored
  *
  * What is refused otherwise is answered with REFUSED: status, sequence, and why. A fork is
  * broadcast, with its proof, so that the leader learns of it whoever brought it.
@@ -49,6 +48,7 @@ struct server_output {
     void (*send)(void *context, uint64_t client, struct bytes frame);  // to one
     void (*broadcast)(void *context, struct bytes frame);              // receipts: to all
     void (*ask)(void *context, struct bytes frame);  // to the sibling store that its peer names
+    void (*flush)(void *context);  // let go of what was sent so far; NULL: nothing waits
     void *context;
 };
 
@@ -62,7 +62,8 @@ void server_free(struct server *server);  // the store stays the caller's
  */
 MUST_CHECK enum status server_receive(struct server *server, uint64_t client, struct bytes frame);
 /*
- * Append what was gathered, make it durable, broadcast the receipts, ready the disk. Same statuses.
+ * Let the answers so far go; append what was gathered, make it durable, broadcast the receipts,
+ * ready the disk. Same statuses.
  */
 MUST_CHECK enum status server_commit(struct server *server);
 

@@ -30,6 +30,8 @@ struct server_fixture {
     struct server *server;
     struct sent sent[SENT_MAX];
     size_t sent_count;
+    size_t flushed_count;         // of those, when the server last let them go
+    uint64_t flushed_operations;  // of the disk, by then
 };
 
 static void note_sent(struct server_fixture *f, uint64_t client, struct bytes frame)
@@ -53,6 +55,13 @@ static void on_broadcast(void *context, struct bytes frame)
     note_sent(context, EVERYONE, frame);
 }
 
+static void on_flush(void *context)
+{
+    struct server_fixture *f = context;
+    f->flushed_count = f->sent_count;
+    f->flushed_operations = disk_fake_operations(f->store.fake);
+}
+
 static void forget_sent(struct server_fixture *f)
 {
     for (size_t i = 0; i < f->sent_count; i++) {
@@ -66,7 +75,8 @@ static int setup(void **state)
     struct server_fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
     store_fixture_init(&f->store);
-    struct server_output output = {.send = on_send, .broadcast = on_broadcast, .context = f};
+    struct server_output output = {
+        .send = on_send, .broadcast = on_broadcast, .flush = on_flush, .context = f};
     assert_int_equal(server_new(&f->server, f->store.store, &output), STATUS_OK);
     *state = f;
     return 0;
@@ -320,6 +330,29 @@ static void fetches_in_frames_and_within_a_budget(void **state)
     assert_int_equal(f->sent_count, COUNT + 1);
 }
 
+static void p4_who_reads_is_answered_before_the_disk_is_waited_for_and_no_receipt_is(void **state)
+{
+    struct server_fixture *f = *state;
+    receive_from(f, 0);
+    commit(f);
+    forget_sent(f);
+
+    size_t before = f->store.world.record_count;
+    store_fixture_put(&f->store);
+    uint64_t operations = disk_fake_operations(f->store.fake);
+    receive_from(f, before);
+    const struct frame_fetch fetch = {.from = 1, .to = before, .max_bytes = UINT32_MAX};
+    receive_fetch(f, 5, &fetch);
+    commit(f);
+    assert_int_equal(f->flushed_count, 2);
+    assert_int_equal(f->sent[0].frame.kind, FRAME_RECORD);
+    assert_int_equal(f->sent[1].frame.kind, FRAME_FETCHED);
+    assert_int_equal(f->flushed_operations, operations);
+    assert_true(disk_fake_operations(f->store.fake) > operations);
+    assert_int_equal(f->sent_count, 3);
+    assert_int_equal(f->sent[2].frame.kind, FRAME_RECEIPT);
+}
+
 static void answers_a_fence_that_follows_records(void **state)
 {
     struct server_fixture *f = *state;
@@ -411,6 +444,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(p2_says_why_a_record_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(p8_everybody_learns_of_a_fork, setup, teardown),
         cmocka_unit_test_setup_teardown(fetches_in_frames_and_within_a_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_who_reads_is_answered_before_the_disk_is_waited_for_and_no_receipt_is, setup,
+            teardown),
         cmocka_unit_test_setup_teardown(answers_a_fence_that_follows_records, setup, teardown),
         cmocka_unit_test_setup_teardown(p9_what_waits_is_taken_with_the_cut_that_is_proposed, setup,
                                         teardown),
