@@ -61,7 +61,10 @@ static void take_out(struct scenario *s, struct change *change)
                                       receipts_of(s, count - 1))) {
         return;
     }
-    *change = (struct change){.store = store, .dies_last = scenario_has_chance(s, 50)};
+    // Where every store has to answer, none may be dead before the change is in force.
+    bool are_all_needed = s->config->receipt_count <= s->config->tolerated_count + 1;
+    *change =
+        (struct change){.store = store, .dies_last = scenario_has_chance(s, 50) || are_all_needed};
     if (!change->dies_last) {
         take_away(s, store);
     }

@@ -146,9 +146,6 @@ static void print_repeat(const struct scenario_config *config)
     if (config->tolerated_count > 0) {
         printf(" --tolerated %" PRIu64, config->tolerated_count);
     }
-    if (config->changes_stores) {
-        printf(" --change-stores");
-    }
     if (config->without != 0) {
         printf(" --without ");
         print_faults(config->without);
@@ -255,7 +252,6 @@ static int run_seeds(const struct command_line *line, uint64_t without)
                 .receipt_count = command_number(line, "receipts", (store_count + 2) / 2),
                 .tolerated_count = command_number(line, "tolerated", 0),
                 .without = without,
-                .changes_stores = command_has(line, "change-stores"),
                 .log = command_has(line, "log") ? &log : NULL,
                 .on_event = command_has(line, "trace") ? print_event : NULL,
             },

@@ -57,7 +57,7 @@ static const struct {
     [SCENARIO_ROLL_BACK] = {"roll-back", 50},
     [SCENARIO_KEYS] = {"keys", 50},
     [SCENARIO_THIEF] = {"thief", 100},
-    [SCENARIO_STORE_SET] = {"store-set", 100},  // of those that are asked for it
+    [SCENARIO_STORE_SET] = {"store-set", 30},
 };
 
 const char *scenario_fault_name(enum scenario_fault fault)
@@ -159,8 +159,7 @@ static void draw_faults(struct scenario *s)
         struct random_seeded storage;
         struct random random = stream(&storage, s->config->seed, FAULT_STREAM + fault);
         s->random = &random;
-        bool is_left_out = (s->config->without >> fault) % 2 != 0 ||
-                           (fault == SCENARIO_STORE_SET && !s->config->changes_stores);
+        bool is_left_out = (s->config->without >> fault) % 2 != 0;
         if (scenario_has_chance(s, faults[fault].percent) && !is_left_out) {
             s->result->faults |= 1ull << fault;
         }

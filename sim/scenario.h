@@ -59,7 +59,6 @@ struct scenario_config {
     uint64_t receipt_count;    // W
     uint64_t tolerated_count;  // f
     uint64_t without;          // bits by enum scenario_fault
-    bool changes_stores;       // the owner changes which stores count
     const struct log *log;     // borrowed; NULL for none
     void (*on_event)(void *context, const struct federation_event *event);  // NULL: none
     void *context;

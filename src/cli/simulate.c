@@ -67,7 +67,6 @@ static const struct command_option options[] = {
      .is_number = true,
      .minimum = 1,
      .maximum = 64},
-    {.name = "change-stores", .text = "the owner removes stores, and adds them again"},
     {.name = "curve", .text = "measure what an epoch costs 10 to 1,000 workers instead"},
     {.name = "reads", .text = "measure how reads of cold keys grow with 1 to 16 workers instead"},
     {.name = "trace", .text = "print one line for each event (docs/simulation.md)"},
