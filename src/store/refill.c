@@ -79,19 +79,41 @@ static void add_set(struct refill *refill, const struct genesis *set)
 {
     for (uint32_t i = 0; i < set->store_count; i++) {
         const struct writer_id *id = &set->stores[i].id;
-        bool is_new = !writer_id_equal(id, store_id(refill->store)) &&
-                      sibling_find(refill, id) == refill->sibling_count;
-        if (is_new && refill->sibling_count < sizeof refill->siblings / sizeof *refill->siblings) {
-            refill->siblings[refill->sibling_count++].id = *id;
+        if (!writer_id_equal(id, store_id(refill->store)) &&
+            sibling_find(refill, id) == refill->sibling_count) {
+            CHECK(refill->sibling_count < sizeof refill->siblings / sizeof *refill->siblings);
+            refill->siblings[refill->sibling_count++] = (struct sibling){.id = *id};
         }
     }
 }
 
-/* Those that counted before may have what nobody else has yet. */
-static void add_siblings(struct refill *refill)
+/* What was to be asked of it, the first of the others is asked. */
+static void drop_sibling(struct refill *refill, uint32_t index)
+{
+    struct sibling *sibling = &refill->siblings[index];
+    refill->sibling_count--;
+    memmove(sibling, sibling + 1, (refill->sibling_count - index) * sizeof *sibling);
+    for (size_t i = 0; i < refill->wish_count; i++) {
+        struct wish *wish = &refill->wishes[i];
+        wish->sibling = wish->sibling == index  ? 0
+                        : wish->sibling > index ? wish->sibling - 1
+                                                : wish->sibling;
+    }
+}
+
+/*
+ * Those that counted before may have what nobody else has yet; what others know, W of those that
+ * count came to hold before a leader led without them.
+ */
+static void name_siblings(struct refill *refill)
 {
     const struct stores *stores = store_stores(refill->store);
     refill->stores_version = stores->version;
+    for (uint32_t i = refill->sibling_count; i-- > 0;) {
+        if (stores_find(stores, &refill->siblings[i].id) == NULL) {
+            drop_sibling(refill, i);
+        }
+    }
     add_set(refill, &stores->now);
     if (stores->has_former) {
         add_set(refill, &stores->former);
@@ -108,7 +130,7 @@ enum status refill_new(struct refill **made, struct store *store,
     }
     refill->store = store;
     refill->output = *output;
-    add_siblings(refill);
+    name_siblings(refill);
     return STATUS_OK;
 }
 
@@ -410,7 +432,7 @@ static void settle_fetch(struct refill *refill, uint64_t now_us)
     trail->next = 0;
     uint64_t delay_us = (uint64_t)REFILL_PATIENCE_US << (wish->attempts < 6 ? wish->attempts : 6);
     wish->attempts++;
-    wish->sibling = (wish->sibling + 1) % refill->sibling_count;
+    wish->sibling = wish->sibling + 1 < refill->sibling_count ? wish->sibling + 1 : 0;
     wish->due_us = now_us + (delay_us < REFILL_DELAY_US_MAX ? delay_us : REFILL_DELAY_US_MAX);
 }
 
@@ -586,7 +608,7 @@ enum status refill_tick(struct refill *refill, bool do_records_wait, uint64_t no
                         uint64_t *wake_us)
 {
     if (store_stores(refill->store)->version != refill->stores_version) {
-        add_siblings(refill);
+        name_siblings(refill);
     }
     recall_again(refill, do_records_wait, now_us);
     *wake_us = recall(refill, now_us);
@@ -603,7 +625,7 @@ enum status refill_tick(struct refill *refill, bool do_records_wait, uint64_t no
         settle_fetch(refill, now_us);
     }
     enum status status = wish_for_missing(refill, now_us);
-    struct wish *wish = choose(refill, now_us, wake_us);
+    struct wish *wish = refill->sibling_count == 0 ? NULL : choose(refill, now_us, wake_us);
     if (wish != NULL) {
         fetch(refill, wish, target_of(refill, wish, wish->sequence), now_us);
         uint64_t due_us = now_us + REFILL_ANSWER_US;

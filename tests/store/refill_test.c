@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "capsule/prune.h"
 #include "capsule/receipt.h"
+#include "capsule/stores.h"
 #include "crypto/crypto.h"
 #include "sim/disk_fake.h"
 #include "store/refill.h"
@@ -57,6 +58,7 @@ struct fixture {
     struct letter letters[FRAMES_MAX];
     size_t letter_count;
     uint64_t now_us;
+    struct buffer word;  // the owner's on the stores; empty: none
 };
 
 enum { TEST_CLIENT = 99 };
@@ -127,6 +129,7 @@ static void start(struct fixture *f, uint32_t index)
     const struct store_config config = {
         .disk = &one->disk,
         .genesis = buffer_bytes(&f->world.genesis_body),
+        .stores = buffer_bytes(&f->word),
         .key = f->world.store_keys[index],
         .random = f->world.random,
         .segment_bytes = 4096,
@@ -265,6 +268,7 @@ static int teardown(void **state)
         buffer_release(&f->stores[i].fenced);
     }
     lose_letters(f);
+    buffer_release(&f->word);
     capsule_world_release(&f->world);
     return 0;
 }
@@ -1042,6 +1046,74 @@ static void p4_what_leads_nowhere_makes_no_store_leave_its_own_out(void **state)
     assert_all_whole(f);
 }
 
+static void name_store(struct genesis *set, uint32_t index, const struct sign_key *key)
+{
+    struct genesis_store *store = &set->stores[index];
+    *store = (struct genesis_store){.name = "store", .key = sign_key_public(key)};
+    store->name[5] = (char)('a' + index);
+    store->id = writer_store_id_of(&store->key);
+}
+
+/* The owner has a store with this key count as the third one, or none; the next TERM says so. */
+static void change_third(struct fixture *f, struct stores *stores, const struct sign_key *key)
+{
+    stores->version++;
+    stores->has_former = true;
+    stores->former = stores->now;
+    stores->now.store_count = key == NULL ? STORES - 1 : STORES;
+    if (key != NULL) {
+        name_store(&stores->now, STORES - 1, key);
+    }
+    buffer_clear(&f->word);
+    assert_int_equal(stores_encode(&f->word, stores, f->world.owner), STATUS_OK);
+    f->world.term_stores = buffer_bytes(&f->word);
+    size_t term = f->world.record_count;
+    struct capsule_world_writer *before = f->world.leader;
+    capsule_world_restart(&f->world);
+    capsule_world_close(&f->world, before);
+    give_all(f, 3, term);
+    pass(f, 100);
+}
+
+static void p9_stores_come_and_go_as_often_as_the_owner_likes(void **state)
+{
+    enum { CHANGES = 40 };
+    struct fixture *f = *state;
+    struct stores stores;
+    all_hold_one(f);
+    stop(f, 2);
+    stores_of_genesis(&stores, &f->world.genesis);
+    change_third(f, &stores, NULL);
+    for (int i = 0; i < CHANGES / 2; i++) {
+        struct sign_key *key = sign_key_new(&f->world.random);
+        change_third(f, &stores, key);
+        change_third(f, &stores, NULL);
+        sign_key_free(key);
+    }
+
+    // The last one is there, and the only one to be given something: it is asked for that.
+    lose_disk(f, 2);
+    sign_key_free(f->world.store_keys[2]);
+    f->world.store_keys[2] = sign_key_new(&f->world.random);
+    const struct verify_key public_key = sign_key_public(f->world.store_keys[2]);
+    f->stores[2].id = writer_store_id_of(&public_key);
+    change_third(f, &stores, f->world.store_keys[2]);
+    start(f, 2);
+    pass(f, 5000);
+    assert_int_equal(held(f, 2), f->world.record_count);
+    capsule_world_put(&f->world, f->a, "k", "2");
+    give_all(f, 4, f->world.record_count - 1);
+    pass(f, 500);
+    for (uint32_t i = 0; i < STORES; i++) {
+        assert_int_equal(held(f, i), f->world.record_count);
+    }
+
+    // And nobody asks those that went.
+    uint64_t asked = f->stores[0].question_count;
+    pass(f, 20 * 1000);
+    assert_int_equal(f->stores[0].question_count, asked);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1069,6 +1141,7 @@ int main(void)
         TEST(p4_what_a_store_took_beyond_a_cut_does_not_count),
         TEST(p9_a_store_that_lost_its_disk_takes_what_was_pruned_without_its_body),
         TEST(p4_a_record_without_its_body_is_not_taken_before_a_prune_names_it),
+        TEST(p9_stores_come_and_go_as_often_as_the_owner_likes),
         TEST(a_sibling_that_claims_what_it_does_not_have_is_not_asked_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@
  *     capsule_world_release(&world);
  */
 enum {
-    CAPSULE_WORLD_WRITERS_MAX = 32,
+    CAPSULE_WORLD_WRITERS_MAX = 64,
     CAPSULE_WORLD_RECORDS_MAX = 4096,
     CAPSULE_WORLD_PARENTS_MAX = CAPSULE_WORLD_WRITERS_MAX + 4,
 };
