@@ -78,7 +78,7 @@ struct depot {
     uv_timer_t stop;
     struct shelf shelves[DEPOT_PLACES_MAX];
     uint32_t count;
-    uint32_t refill_count;
+    struct stores sets;
     uint32_t turn;  // which one is asked next
     uint32_t handle_count;
     bool is_closing;
@@ -180,14 +180,14 @@ static void on_before_sleep(uv_prepare_t *prepare)
 
 // ---- from a store ----
 
-static struct shelf *shelf_find(struct depot *depot, const struct writer_id *id)
+/* Where this store's place is; depot->count when it is none. */
+static uint32_t shelf_find(const struct depot *depot, const struct writer_id *id)
 {
-    for (uint32_t i = 0; i < depot->count; i++) {
-        if (writer_id_equal(&depot->shelves[i].id, id)) {
-            return &depot->shelves[i];
-        }
+    uint32_t i = 0;
+    while (i < depot->count && !writer_id_equal(&depot->shelves[i].id, id)) {
+        i++;
     }
-    return NULL;
+    return i;
 }
 
 /* To whoever asked: an enclave, or another store. */
@@ -215,27 +215,44 @@ static void take_broadcast(struct shelf *shelf, struct bytes frame)
 
 static void take_question(struct shelf *shelf, struct bytes bytes)
 {
+    struct depot *depot = shelf->depot;
     struct frame frame;
-    struct shelf *asked = NULL;
+    uint32_t asked = depot->count;
     if (frame_decode(&frame, bytes) == STATUS_OK) {
-        asked = shelf_find(shelf->depot, &frame.peer);
+        asked = shelf_find(depot, &frame.peer);
     }
-    if (asked != NULL && asked != shelf) {
-        (void)put(asked, POST_FRAME, client_of(shelf), bytes);
+    if (asked < depot->count && asked != shelf->index) {
+        (void)put(&depot->shelves[asked], POST_FRAME, client_of(shelf), bytes);
     }
 }
 
-/* Whether its siblings can give it again all that it held. */
-static bool can_be_refilled(const struct shelf *shelf)
+static bool is_whole(const struct shelf *shelf)
+{
+    return !shelf->is_removed && shelf->life != NULL && shelf->life->is_open &&
+           !shelf->is_damaged && !shelf->counters.is_refilling;
+}
+
+static bool can_be_refilled_by(const struct shelf *shelf, const struct genesis *set)
 {
     const struct depot *depot = shelf->depot;
     uint32_t whole_count = 0;
-    for (uint32_t i = 0; i < depot->count; i++) {
-        const struct shelf *other = &depot->shelves[i];
-        whole_count += other != shelf && !other->is_removed && other->life != NULL &&
-                       other->life->is_open && !other->is_damaged && !other->counters.is_refilling;
+    for (uint32_t i = 0; i < set->store_count; i++) {
+        uint32_t other = shelf_find(depot, &set->stores[i].id);
+        whole_count +=
+            other < depot->count && other != shelf->index && is_whole(&depot->shelves[other]);
     }
-    return depot->count > 1 && whole_count >= depot->refill_count;
+    return whole_count > 0 && whole_count >= genesis_refill_count(set);
+}
+
+/*
+ * Whether its siblings can give it again all that it held. One that is being added is whole, and
+ * may have nothing yet: so those that counted before have to be able to, without it.
+ */
+static bool can_be_refilled(const struct shelf *shelf)
+{
+    const struct stores *sets = &shelf->depot->sets;
+    return can_be_refilled_by(shelf, &sets->now) &&
+           (!sets->has_former || can_be_refilled_by(shelf, &sets->former));
 }
 
 /* One that found damage while it served, and serves on: its next life begins empty. */
@@ -536,8 +553,9 @@ enum status depot_put(struct depot *depot, uint64_t client, struct bytes bytes)
         return STATUS_OK;
     }
     if (frame.kind == FRAME_FETCH) {
-        struct shelf *shelf = shelf_find(depot, &frame.peer);
-        shelf = shelf == NULL || shelf->is_removed ? choose(depot) : shelf;
+        uint32_t asked = shelf_find(depot, &frame.peer);
+        bool is_there = asked < depot->count && !depot->shelves[asked].is_removed;
+        struct shelf *shelf = is_there ? &depot->shelves[asked] : choose(depot);
         return put(shelf, POST_FRAME, client, bytes) ? STATUS_OK : STATUS_FULL;
     }
     enum status status = STATUS_OK;
@@ -571,31 +589,67 @@ uint32_t depot_count(const struct depot *depot)
     return depot->count;
 }
 
-uint32_t depot_usable_count(const struct depot *depot)
+static bool is_enough_of(const struct depot *depot, const struct genesis *set)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < depot->count; i++) {
-        count += !depot->shelves[i].has_failed && !depot->shelves[i].is_removed;
+    for (uint32_t i = 0; i < set->store_count; i++) {
+        uint32_t index = shelf_find(depot, &set->stores[i].id);
+        count += index < depot->count && !depot->shelves[index].has_failed &&
+                 !depot->shelves[index].is_removed;
     }
-    return count;
+    return count >= set->receipt_count;
 }
 
-static void shelf_init(struct depot *depot, uint32_t index, const struct depot_place *place)
+bool depot_is_enough(const struct depot *depot)
+{
+    return is_enough_of(depot, &depot->sets.now) ||
+           (depot->sets.has_former && is_enough_of(depot, &depot->sets.former));
+}
+
+static void shelf_init(struct depot *depot, uint32_t index)
 {
     struct shelf *shelf = &depot->shelves[index];
-    const struct verify_key key = sign_key_public(place->key);
     shelf->depot = depot;
     shelf->index = index;
+    CHECK(uv_timer_init(depot->loop, &shelf->restart) == 0);
+    shelf->restart.data = shelf;
+    depot->handle_count++;
+    depot->count++;
+}
+
+static void shelf_use(struct shelf *shelf, const struct depot_place *place)
+{
+    const struct verify_key key = sign_key_public(place->key);
     shelf->id = writer_store_id_of(&key);
     shelf->key = place->key;
     CHECK(strlen(place->directory) < sizeof shelf->directory);
     CHECK(strlen(place->name) < sizeof shelf->name);
     memcpy(shelf->name, place->name, strlen(place->name) + 1);
     memcpy(shelf->directory, place->directory, strlen(place->directory) + 1);
-    CHECK(uv_timer_init(depot->loop, &shelf->restart) == 0);
-    shelf->restart.data = shelf;
-    depot->handle_count++;
-    depot->count++;
+    shelf->is_removed = false;
+    shelf->quick_end_count = 0;
+    shelf->has_failed = false;
+    shelf->is_damaged = false;
+    shelf->dropped_count = 0;
+    shelf->counters = (struct post_counters){.is_refilling = false};
+}
+
+/*
+ * One on which no store has been yet; or where one was, that was removed and has ended. What is
+ * under way to that one by its number, nobody takes for an answer of his. NULL: none is free.
+ */
+static struct shelf *shelf_find_free(struct depot *depot)
+{
+    for (uint32_t i = 0; i < depot->count; i++) {
+        if (depot->shelves[i].is_removed && depot->shelves[i].life == NULL) {
+            return &depot->shelves[i];
+        }
+    }
+    if (depot->count == DEPOT_PLACES_MAX) {
+        return NULL;
+    }
+    shelf_init(depot, depot->count);
+    return &depot->shelves[depot->count - 1];
 }
 
 enum status depot_open(struct depot **made, const struct depot_config *config)
@@ -614,7 +668,7 @@ enum status depot_open(struct depot **made, const struct depot_config *config)
     depot->loop = config->loop;
     depot->events = config->events;
     depot->log = config->log;
-    depot->refill_count = config->refill_count;
+    depot->sets = *config->sets;
     CHECK(strlen(config->program) < sizeof depot->program);
     memcpy(depot->program, config->program, strlen(config->program) + 1);
     CHECK(uv_prepare_init(depot->loop, &depot->before_sleep) == 0);
@@ -624,7 +678,8 @@ enum status depot_open(struct depot **made, const struct depot_config *config)
     depot->handle_count = 2;
     uv_prepare_start(&depot->before_sleep, on_before_sleep);
     for (uint32_t i = 0; i < config->count; i++) {
-        shelf_init(depot, i, &config->places[i]);
+        shelf_init(depot, i);
+        shelf_use(&depot->shelves[i], &config->places[i]);
     }
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < depot->count && status == STATUS_OK; i++) {
@@ -666,18 +721,18 @@ enum status depot_change(struct depot *depot, const struct depot_config *config)
 {
     buffer_clear(&depot->stores);
     enum status status = buffer_append(&depot->stores, config->stores.at, config->stores.length);
-    depot->refill_count = config->refill_count;
+    depot->sets = *config->sets;
     for (uint32_t i = 0; i < config->count && status == STATUS_OK; i++) {
         const struct verify_key key = sign_key_public(config->places[i].key);
         const struct writer_id id = writer_store_id_of(&key);
-        if (shelf_find(depot, &id) != NULL) {
+        if (shelf_find(depot, &id) < depot->count) {
             continue;
         }
-        if (depot->count == DEPOT_PLACES_MAX) {
+        struct shelf *shelf = shelf_find_free(depot);
+        if (shelf == NULL) {
             return STATUS_FULL;
         }
-        shelf_init(depot, depot->count, &config->places[i]);
-        struct shelf *shelf = &depot->shelves[depot->count - 1];
+        shelf_use(shelf, &config->places[i]);
         status = life_start(shelf);
         if (status == STATUS_IO) {
             start_later(shelf);

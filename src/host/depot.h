@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "capsule/genesis.h"
+#include "capsule/stores.h"
 #include "crypto/sign.h"
 #include "store/post.h"
 
@@ -56,9 +56,9 @@ struct depot_config {
     const char *program;                          // paranoid-store
     struct depot_place places[DEPOT_PLACES_MAX];  // names and directories are copied
     uint32_t count;
-    uint32_t refill_count;  // siblings that have to be whole before a damaged store is set aside
-    struct bytes genesis;   // copied
-    struct bytes stores;    // the owner's word on the stores, empty: none; copied
+    struct bytes genesis;       // copied
+    struct bytes stores;        // the owner's word on the stores, empty: none; copied
+    const struct stores *sets;  // what it says, or the GENESIS; copied
     struct depot_events events;
     const struct log *log;  // borrowed; called in the loop's thread only
 };
@@ -69,9 +69,9 @@ MUST_CHECK enum status depot_open(struct depot **depot, const struct depot_confi
 
 /*
  * Other stores: those of config->places that are new are started, those that are not among them are
- * told to end, the others go on; `stores` and `refill_count` are taken over, all else is as it was.
- * STATUS_FULL: too many were there in this depot's life; STATUS_NO_MEMORY; STATUS_IO: one cannot be
- * started yet, and is tried again.
+ * told to end, the others go on; `stores` and `sets` are taken over, all else is as it was.
+ * STATUS_FULL: too many that are not wanted any more have not ended yet; STATUS_NO_MEMORY;
+ * STATUS_IO: one cannot be started yet, and is tried again.
  */
 MUST_CHECK enum status depot_change(struct depot *depot, const struct depot_config *config);
 
@@ -97,8 +97,8 @@ struct depot_view {
 };
 struct depot_view depot_view(const struct depot *depot, uint32_t index);
 uint32_t depot_count(const struct depot *depot);
-/* How many stores have not failed, of those that are not removed. */
-uint32_t depot_usable_count(const struct depot *depot);
+/* Whether W of those that count have not failed; or of those before, while they have a say. */
+bool depot_is_enough(const struct depot *depot);
 
 /*
  * Let the stores commit what is in the queues, and end. No event comes any more. The loop has to

@@ -416,8 +416,7 @@ static void on_store_broadcast(void *context, struct bytes bytes)
 static void on_store_failed(void *context, uint32_t index, enum status status, const char *why)
 {
     struct host *host = context;
-    if (host->is_stopping ||
-        depot_usable_count(host->depot) >= host->home.stores.now.receipt_count) {
+    if (host->is_stopping || depot_is_enough(host->depot)) {
         return;
     }
     host->status = status;
@@ -446,7 +445,7 @@ static void on_store_failed(void *context, uint32_t index, enum status status, c
 static void list_stores(const struct host *host, struct depot_config *config)
 {
     config->stores = buffer_bytes(&host->home.stores_word);
-    config->refill_count = genesis_refill_count(&host->home.stores.now);
+    config->sets = &host->home.stores;
     for (const struct home_store *place = host->home.places; place != NULL; place = place->next) {
         if (place->is_wanted) {
             config->places[config->count++] = (struct depot_place){

@@ -24,11 +24,13 @@
 
 #include "base/check.h"
 #include "host/depot.h"
+#include "store/disk.h"
+#include "store/store.h"
 #include "tests/support/capsule_world.h"
 #include "tests/support/scratch.h"
 #include "wire/frame.h"
 
-enum { CLIENT = 42, STORES = 3, PATH_BYTES = 512 };
+enum { CLIENT = 42, STORES = 3, NEWCOMERS = 40, PATH_BYTES = 512 };
 
 struct fixture {
     const char *directory;
@@ -45,6 +47,9 @@ struct fixture {
     uint32_t failed_count;
     uint32_t failed_index;
     enum status failed_status;
+    struct stores sets;
+    struct buffer word;                     // the owner's on them; empty: the GENESIS's count
+    struct sign_key *newcomers[NEWCOMERS];  // keys
 };
 
 static void on_answer(void *context, uint64_t client, struct bytes bytes)
@@ -87,8 +92,9 @@ static struct depot_config config_of(struct fixture *f, uint32_t first, uint32_t
         .loop = &f->loop,
         .program = f->program,
         .count = count,
-        .refill_count = 2,
         .genesis = buffer_bytes(&f->world.genesis_body),
+        .stores = buffer_bytes(&f->word),
+        .sets = &f->sets,
         .events = {.answer = on_answer,
                    .broadcast = on_broadcast,
                    .failed = on_failed,
@@ -120,6 +126,7 @@ static int setup(void **state)
         (void)snprintf(f.places[i], sizeof f.places[i], "%s/%d", directory, i);
     }
     capsule_world_init(&f.world, 7, STORES, 2, 0);
+    stores_of_genesis(&f.sets, &f.world.genesis);
     capsule_world_start(&f.world);
     struct capsule_world_writer *worker = capsule_world_admit(&f.world, MEMBER_WORKER);
     for (int i = 0; i < 50; i++) {
@@ -138,6 +145,10 @@ static int teardown(void **state)
     depot_close(f->depot);
     uv_run(&f->loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&f->loop) == 0);
+    for (int i = 0; i < NEWCOMERS; i++) {
+        sign_key_free(f->newcomers[i]);
+    }
+    buffer_release(&f->word);
     capsule_world_release(&f->world);
     scratch_remove(f->directory);
     return 0;
@@ -315,7 +326,7 @@ static void p9_one_that_is_damaged_is_set_aside_and_refilled(void **state)
     }
     assert_int_equal(f->failed_index, 1);
     assert_int_equal(f->failed_status, STATUS_DAMAGED);
-    assert_int_equal(depot_usable_count(f->depot), 2);
+    assert_true(depot_is_enough(f->depot));
     assert_true(depot_view(f->depot, 1).is_damaged);
     wait_for_all(f, 0);
     wait_for_all(f, 2);
@@ -354,7 +365,7 @@ static void two_that_are_damaged_are_left_as_they_are(void **state)
         uv_run(&f->loop, UV_RUN_ONCE);
     }
     wait_for_all(f, 2);
-    assert_int_equal(depot_usable_count(f->depot), 1);
+    assert_false(depot_is_enough(f->depot));
     assert_false(has_aside(f, 0, "why"));
     assert_false(has_aside(f, 1, "why"));
 }
@@ -393,21 +404,143 @@ static void other_stores_are_started_and_ended_while_the_rest_go_on(void **state
     while (depot_view(f->depot, 0).pid != 0) {
         uv_run(&f->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(depot_usable_count(f->depot), STORES - 1);
+    assert_true(depot_is_enough(f->depot));
     assert_int_equal(depot_view(f->depot, 1).pid, second);
 
     // One with a key of its own, to which nobody's word testifies: it does not open.
     config.places[config.count++] =
         (struct depot_place){.name = "store-x", .directory = f->places[0], .key = f->world.owner};
     assert_int_equal(depot_change(f->depot, &config), STATUS_OK);
-    assert_int_equal(depot_count(f->depot), STORES + 1);
-    assert_string_equal(depot_view(f->depot, STORES).name, "store-x");
+    assert_int_equal(depot_count(f->depot), STORES);  // where the first one was
+    assert_string_equal(depot_view(f->depot, 0).name, "store-x");
+    while (f->failed_count == 0) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(f->failed_index, 0);
+    assert_int_equal(f->failed_status, STATUS_FORGED);
+    assert_int_equal(depot_view(f->depot, 1).pid, second);
+}
+
+/* What the owner says: these of the GENESIS count, W = `receipts`, and one with this key. */
+static void say(struct fixture *f, uint32_t count, uint32_t receipts, const struct sign_key *key)
+{
+    f->sets.version++;
+    f->sets.former = f->sets.now;
+    f->sets.now = f->world.genesis;
+    f->sets.now.policy = bytes_of(NULL, 0);
+    f->sets.now.store_count = count;
+    f->sets.now.receipt_count = receipts;
+    if (key != NULL) {
+        struct genesis_store *store = &f->sets.now.stores[f->sets.now.store_count++];
+        *store = (struct genesis_store){.name = "store-x", .key = sign_key_public(key)};
+        store->id = writer_store_id_of(&store->key);
+    }
+    buffer_clear(&f->word);
+    CHECK(stores_encode(&f->word, &f->sets, f->world.owner) == STATUS_OK);
+}
+
+/* Of the GENESIS the first ones, and one with this key. */
+static void change(struct fixture *f, uint32_t count, const struct sign_key *key,
+                   const char *directory)
+{
+    struct depot_config config = config_of(f, 0, count);
+    if (key != NULL) {
+        config.places[config.count++] =
+            (struct depot_place){.name = "store-x", .directory = directory, .key = key};
+    }
+    assert_int_equal(depot_change(f->depot, &config), STATUS_OK);
+}
+
+static void p9_stores_come_and_go_as_often_as_the_owner_likes(void **state)
+{
+    struct fixture *f = *state;
+    put_all_records(f);
+    for (uint32_t i = 0; i < STORES; i++) {
+        wait_for_all(f, i);
+    }
+    const pid_t second = depot_view(f->depot, 1).pid;
+    f->sets.has_former = true;
+    for (int i = 0; i < NEWCOMERS; i++) {
+        char directory[PATH_BYTES];
+        (void)snprintf(directory, sizeof directory, "%s/new-%d", f->directory, i);
+        f->newcomers[i] = sign_key_new(&f->world.random);
+        say(f, STORES, 3, f->newcomers[i]);
+        change(f, STORES, f->newcomers[i], directory);
+        assert_int_equal(depot_count(f->depot), STORES + 1);
+        while (!depot_view(f->depot, STORES).is_open) {
+            uv_run(&f->loop, UV_RUN_ONCE);
+        }
+        say(f, STORES, 2, NULL);
+        change(f, STORES, NULL, NULL);
+        while (depot_view(f->depot, STORES).pid != 0) {
+            uv_run(&f->loop, UV_RUN_ONCE);
+        }
+    }
+    assert_int_equal(f->failed_count, 0);
+    assert_int_equal(depot_view(f->depot, 1).pid, second);
+}
+
+/* A new store's directory, as the command line makes it. */
+static void make_newcomer(const char *directory)
+{
+    struct disk_posix *posix;
+    struct disk disk;
+    CHECK(mkdir(directory, 0700) == 0);
+    CHECK(disk_posix_open(&posix, &disk, directory) == STATUS_OK);
+    CHECK(store_begin_whole(&disk) == STATUS_OK);
+    disk_posix_close(posix);
+}
+
+static void p4_one_that_is_being_added_gives_nobody_its_records_again(void **state)
+{
+    struct fixture *f = *state;
+    char directory[PATH_BYTES];
+    (void)snprintf(directory, sizeof directory, "%s/new", f->directory);
+    f->newcomers[0] = sign_key_new(&f->world.random);
+    take_all_and_close(f);
+
+    // One alone holds everything; the other one begins, and is whole without having anything.
+    say(f, 1, 1, NULL);
+    f->sets.has_former = true;
+    say(f, 1, 2, f->newcomers[0]);
+    make_newcomer(directory);
+    damage(f, 0);
+    struct depot_config config = config_of(f, 0, 1);
+    config.places[config.count++] =
+        (struct depot_place){.name = "store-x", .directory = directory, .key = f->newcomers[0]};
+    CHECK(depot_open(&f->depot, &config) == STATUS_OK);
+    while (f->failed_count < 3 && !has_aside(f, 0, "why")) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    assert_true(depot_view(f->depot, 1).is_open);
+    assert_false(depot_view(f->depot, 1).counters.is_refilling);
+    assert_true(depot_view(f->depot, 0).is_damaged);
+    assert_false(has_aside(f, 0, "why"));
+    assert_false(depot_is_enough(f->depot));
+}
+
+static void p9_one_that_is_being_added_and_fails_is_not_needed(void **state)
+{
+    struct fixture *f = *state;
+    put_all_records(f);
+    for (uint32_t i = 0; i < STORES; i++) {
+        wait_for_all(f, i);
+    }
+    f->newcomers[0] = sign_key_new(&f->world.random);
+    f->sets.has_former = true;
+    say(f, STORES, STORES + 1, f->newcomers[0]);
+    change(f, STORES, f->newcomers[0], f->program);  // which is no directory
     while (f->failed_count == 0) {
         uv_run(&f->loop, UV_RUN_ONCE);
     }
     assert_int_equal(f->failed_index, STORES);
-    assert_int_equal(f->failed_status, STATUS_FORGED);
-    assert_int_equal(depot_view(f->depot, 1).pid, second);
+    assert_true(depot_is_enough(f->depot));
+
+    // Once it counts, it is.
+    f->sets.has_former = false;
+    say(f, STORES, STORES + 1, f->newcomers[0]);
+    change(f, STORES, f->newcomers[0], f->program);
+    assert_false(depot_is_enough(f->depot));
 }
 
 static void a_program_that_is_not_there_is_reported(void **state)
@@ -420,6 +553,7 @@ static void a_program_that_is_not_there_is_reported(void **state)
         .places = {{.name = "store-1", .directory = f->places[0], .key = f->world.store_keys[0]}},
         .count = 1,
         .genesis = buffer_bytes(&f->world.genesis_body),
+        .sets = &f->sets,
     };
     assert_int_equal(depot_open(&none, &config), STATUS_IO);
     assert_null(none);
@@ -444,6 +578,12 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(other_stores_are_started_and_ended_while_the_rest_go_on,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(p9_stores_come_and_go_as_often_as_the_owner_likes, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(p4_one_that_is_being_added_gives_nobody_its_records_again,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(p9_one_that_is_being_added_and_fails_is_not_needed, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_program_that_is_not_there_is_reported, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
