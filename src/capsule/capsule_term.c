@@ -15,10 +15,22 @@
  * come to lead (docs/design/0032-one-chain-of-leaders.md), and is void beyond its TERM.
  */
 
+/* The leader of a term; NULL: not known, or no longer kept. */
+static struct branch *leader_of(const struct capsule *capsule, uint64_t term)
+{
+    for (size_t i = 0; i < capsule->branch_count; i++) {
+        struct branch *branch = &capsule->branches[i];
+        if (branch->member.role == MEMBER_LEADER && branch->member.term == term) {
+            return branch;
+        }
+    }
+    return NULL;
+}
+
 enum status capsule_term_accept_genesis(struct capsule *capsule, const struct record *record)
 {
     struct capsule_pending *pending = &capsule->pending;
-    if (capsule->term != 0) {
+    if (leader_of(capsule, 1) != NULL) {
         return capsule_refuse(capsule, record, STATUS_FORGED, "the GENESIS has another writer");
     }
     if (record->sequence != 1 || record->parent_count != 0 || record->epoch != 1) {
@@ -44,7 +56,7 @@ enum status capsule_term_accept_genesis(struct capsule *capsule, const struct re
     return STATUS_OK;
 }
 
-/* The very first TERM follows the GENESIS, and vouches for it. */
+/* The first term's follows the GENESIS, and vouches for it. */
 static enum status verify_follows_genesis(struct capsule *capsule, const struct record *record,
                                           const struct verify_key *leader)
 {
@@ -62,6 +74,17 @@ static enum status verify_follows_genesis(struct capsule *capsule, const struct 
         return capsule_refuse(capsule, record, STATUS_FORGED,
                               "the GENESIS %s here is not the one it follows",
                               capsule_digits_of(pending->hash.bytes).text);
+    }
+    return STATUS_OK;
+}
+
+/* Every other leader's branch begins with its TERM, also where nothing of the first has been heard.
+ */
+static enum status verify_begins(struct capsule *capsule, const struct record *record)
+{
+    if (record->sequence != 1 || record->parent_count != 0) {
+        return capsule_refuse(capsule, record, STATUS_FORGED,
+                              "a later leader's branch begins with its TERM");
     }
     return STATUS_OK;
 }
@@ -98,14 +121,13 @@ enum status capsule_term_accept(struct capsule *capsule, const struct record *re
     if (record_verify(record, &term.leader) != STATUS_OK) {
         return capsule_refuse(capsule, record, STATUS_FORGED, "its signature does not verify");
     }
-    status = capsule->term == 0 ? verify_follows_genesis(capsule, record, &term.leader)
-                                : verify_number(capsule, record, term.number);
+    status = verify_number(capsule, record, term.number);
+    if (status == STATUS_OK) {
+        status = term.number == 1 ? verify_follows_genesis(capsule, record, &term.leader)
+                                  : verify_begins(capsule, record);
+    }
     if (status != STATUS_OK) {
         return status;
-    }
-    if (capsule->term != 0 && (record->sequence != 1 || record->parent_count != 0)) {
-        return capsule_refuse(capsule, record, STATUS_FORGED,
-                              "a later leader's branch begins with its TERM");
     }
     if (record->epoch <= term.sync_epoch) {
         return capsule_refuse(capsule, record, STATUS_FORGED,
@@ -142,20 +164,10 @@ enum status capsule_term_accept(struct capsule *capsule, const struct record *re
         capsule->term = term.number;
         capsule->leader = capsule->branch_count - 1;
     }
-    capsule->pending.is_present = false;
-    return STATUS_OK;
-}
-
-/* The leader of a term; NULL: not known, or no longer kept. */
-static struct branch *leader_of(const struct capsule *capsule, uint64_t term)
-{
-    for (size_t i = 0; i < capsule->branch_count; i++) {
-        struct branch *branch = &capsule->branches[i];
-        if (branch->member.role == MEMBER_LEADER && branch->member.term == term) {
-            return branch;
-        }
+    if (term.number == 1) {
+        capsule->pending.is_present = false;
     }
-    return NULL;
+    return STATUS_OK;
 }
 
 /*

@@ -111,7 +111,7 @@ static void note_loaded(struct leader *leader)
 static enum status write_term(struct leader *leader, uint64_t now_us)
 {
     enum status status = STATUS_OK;
-    if (capsule_member_count(leader->capsule) == 0) {
+    if (leader->term == 1) {
         status = leader_write(leader, RECORD_GENESIS, capsule_genesis_body(leader->capsule), NULL,
                               0, now_us);
     }

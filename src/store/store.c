@@ -233,12 +233,12 @@ static enum status take_genesis(struct store *store, const struct record *record
     return buffer_append(&store->genesis_record, record->whole.at, record->whole.length);
 }
 
-/* A leader's TERM; the very first one takes along the GENESIS. */
+/* A leader's TERM; the first term's takes along the GENESIS. */
 static enum status take_stranger(struct store *store, const struct record *record)
 {
-    bool is_first = capsule_term(store->capsule) == 0;
-    struct bytes genesis = is_first ? buffer_bytes(&store->genesis_record) : bytes_of(NULL, 0);
-    if (is_first && genesis.length == 0) {
+    bool has_genesis = record->sequence > 1;
+    struct bytes genesis = has_genesis ? buffer_bytes(&store->genesis_record) : bytes_of(NULL, 0);
+    if (has_genesis && genesis.length == 0) {
         return STATUS_GAP;
     }
     uint64_t bytes = segment_entry_bytes(record->whole.length);
@@ -497,23 +497,23 @@ static enum status replay_tail(struct store *store)
     struct tail tail = {.records = NULL};
     enum status status = tail_read(store, &tail);
     size_t done = 0;
-    while (status == STATUS_OK && done < tail.count) {
+    size_t count = tail.count;
+    if (count > 0 && tail.records[count - 1].type == RECORD_GENESIS) {
+        count--;
+    }
+    while (status == STATUS_OK && done < count) {
         status = replay_one(store, capsule_accept, &tail.records[done], &tail.places[done]);
         done += status == STATUS_OK;
     }
-    if (status != STATUS_OK && (status != STATUS_DAMAGED || done == tail.count)) {
+    if (status == STATUS_OK && count < tail.count) {
+        status = take_genesis(store, &tail.records[count]);
+        status = status == STATUS_OK || status == STATUS_NO_MEMORY ? status : STATUS_DAMAGED;
+    }
+    if (status != STATUS_OK && (status != STATUS_DAMAGED || done == count)) {
         goto done;
     }
     status = STATUS_OK;
-    if (capsule_term(store->capsule) == 0 && done > 0) {
-        struct bytes genesis = tail.records[0].whole;
-        status = buffer_append(&store->genesis_record, genesis.at, genesis.length);
-        record_index_release(&store->index);
-        store->counters = (struct store_counters){.record_count = 0};
-        store->last_place = (struct cuts_place){.segment = 0};
-        done = 0;
-    }
-    if (status == STATUS_OK && done < tail.count && !journal_tail_is_torn(store->journal)) {
+    if (done < count && !journal_tail_is_torn(store->journal)) {
         log_event(store->log, "segment damaged file=segment-%08u offset=%u cause=\"%s\"",
                   tail.places[done].segment, tail.places[done].offset,
                   capsule_reason(store->capsule));

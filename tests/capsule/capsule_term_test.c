@@ -211,6 +211,28 @@ static struct capsule *replica_of(const struct capsule_world *world, size_t coun
     return replica;
 }
 
+static void p9_a_first_leader_of_whom_nobody_heard_is_learnt_of_late(void **state)
+{
+    struct capsule_world *world = *state;
+    capsule_world_start(world);
+    size_t first = world->record_count - 2;
+    capsule_world_restart(world);
+    size_t second = world->record_count - 1;
+    struct capsule_world_writer *worker = capsule_world_admit(world, MEMBER_WORKER);
+    struct capsule *replica = replica_of(world, 0);
+    for (size_t i = second; i < world->record_count; i++) {
+        assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, i)), STATUS_OK);
+    }
+    for (size_t i = first; i < second; i++) {
+        assert_int_equal(capsule_world_feed(replica, capsule_world_record(world, i)), STATUS_OK);
+    }
+    assert_int_equal(capsule_term(replica), 2);
+    assert_true(writer_id_equal(&capsule_leader(replica)->id, &world->leader->id));
+    assert_non_null(capsule_member_find(replica, &worker->id));
+    assert_false(capsule_is_overrun(replica));
+    capsule_free(replica);
+}
+
 static void an_old_leader_waits_for_its_cut_and_ends_there(void **state)
 {
     struct capsule_world *world = *state;
@@ -643,6 +665,7 @@ int main(void)
         TEST(the_first_term_waits_for_its_genesis_and_vouches_for_it),
         TEST(p3_only_the_owner_makes_a_leader),
         TEST(a_later_leader_begins_with_its_term),
+        TEST(p9_a_first_leader_of_whom_nobody_heard_is_learnt_of_late),
         TEST(an_old_leader_waits_for_its_cut_and_ends_there),
         TEST(p9_what_a_leader_does_not_close_it_did_not_know_and_that_is_void),
         TEST(p9_what_a_successor_closes_again_was_closed_without_effect),
