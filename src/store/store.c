@@ -29,7 +29,10 @@
  *  6. The checkpoint says what the log says up to the end of a sealed segment: taken when that was
  *     all there was (note_boundary()), and written when it had been verified (write_checkpoint()).
  *  6. The capsule in memory is what the log says without the records that its cuts cover
- *     (replay_one()): those came before a cut that this store had not heard of.
+ *     (replay_one()): those came before a cut that this store had not heard of. What rested on
+ *     them and can rest on what came later is here nevertheless: what shows that a leader is void
+ *     is in the log before his records are cut (take()), and what it takes the place for is there
+ *     a second time before the first one is cut (take_orphans()).
  *  7. A store that has lost its disk takes nothing until it knows again what it may have promised
  *     to leaders (store_append()), and fences nothing until it holds again what it may have signed
  *     for (store_fence()).
@@ -51,6 +54,10 @@ struct store {
     struct cuts cuts;
     struct cuts_place last_place;  // of the newest record in the log
     bool are_cuts_new;             // replaying found more that does not count
+    struct orphan *orphans;        // owned; from read_log() to take_orphans()
+    size_t orphan_count;
+    size_t orphan_capacity;
+    size_t void_count;  // leaders that are void, as the last record in the log has it
     bool is_refilling;
     bool is_waiting;
     uint64_t segment_bytes;
@@ -65,6 +72,13 @@ struct store {
     bool is_dead;
     bool is_damaged;
     struct stores told;  // when it was opened; version 0: nothing
+};
+
+/* A record in the log whose ancestors are missing where it lies. */
+struct orphan {
+    struct journal_place place;
+    uint64_t sequence;
+    struct cut cut;  // that covers it, and all of its writer that is not here at that place
 };
 
 enum { REFILL_BYTES = 9 };
@@ -127,6 +141,10 @@ static enum status keep(struct store *store, const struct record *record)
 /* All records up to the end of this segment are accepted, and none of the next. */
 static enum status note_boundary(struct store *store, uint32_t segment)
 {
+    // Orphans come to lie behind: no checkpoint may say that they were read.
+    if (store->orphan_count > 0) {
+        return STATUS_OK;
+    }
     checkpoint_release(&store->boundary);
     // What lies beyond a cut is left out before anything is written down.
     if (capsule_is_overrun(store->capsule)) {
@@ -170,12 +188,35 @@ static enum status make_room(struct store *store, uint64_t bytes)
 
 // ---- records ----
 
-/* Take the next record of a known writer. */
+/* Whether the record that the capsule has just refused has shown a leader to be void. */
+static bool has_voided(struct store *store)
+{
+    size_t before = store->void_count;
+    if (capsule_is_overrun(store->capsule)) {
+        store->void_count = 0;
+        for (size_t i = 0; i < capsule_member_count(store->capsule); i++) {
+            store->void_count += capsule_member_at(store->capsule, i)->is_void;
+        }
+    }
+    return store->void_count > before;
+}
+
+/*
+ * Take the next record of a known writer. One that shows a leader to be void is taken when the log
+ * is read again without that leader; it is written before, since what rested on him may have to
+ * rest on it.
+ */
 static enum status take(struct store *store, const struct record *record)
 {
     enum status status = make_room(store, segment_entry_bytes(record->whole.length));
     if (status == STATUS_OK) {
         status = capsule_accept(store->capsule, record);
+    }
+    if (status == STATUS_GAP && has_voided(store)) {
+        struct journal_place place;
+        enum status written = journal_append(store->journal, record->whole, &place);
+        store->last_place = cuts_next(&store->last_place, place.segment);
+        return written == STATUS_OK ? STATUS_GAP : die(store, written, "cannot keep a record");
     }
     return status == STATUS_OK ? keep(store, record) : status;
 }
@@ -343,14 +384,58 @@ enum status store_append(struct store *store, const struct record *record, struc
 
 typedef enum status acceptance(struct capsule *capsule, const struct record *record);
 
-/* From here on nothing of this writer counts that lies in the log so far. */
-static enum status drop_from(struct store *store, const struct record *record)
+/* Of this writer nothing counts beyond what is here, of what lies in the log so far. */
+static struct cut cut_here(const struct store *store, const struct writer_id *writer)
 {
-    const struct cut cut = {
-        .writer = record->writer,
-        .sequence = record->sequence - 1,
+    const struct capsule_member *member = capsule_member_find(store->capsule, writer);
+    return (struct cut){
+        .writer = *writer,
+        .sequence = member == NULL ? 0 : member->head.sequence,
         .last = store->last_place,
     };
+}
+
+static enum status note_orphan(struct store *store, const struct record *record,
+                               const struct journal_place *place)
+{
+    if (store->orphan_count == store->orphan_capacity) {
+        size_t capacity = store->orphan_capacity == 0 ? 64 : 2 * store->orphan_capacity;
+        struct orphan *orphans = reallocarray(store->orphans, capacity, sizeof *orphans);
+        if (orphans == NULL) {
+            return STATUS_NO_MEMORY;
+        }
+        store->orphans = orphans;
+        store->orphan_capacity = capacity;
+    }
+    store->orphans[store->orphan_count++] = (struct orphan){
+        .place = *place,
+        .sequence = record->sequence,
+        .cut = cut_here(store, &record->writer),
+    };
+    return STATUS_OK;
+}
+
+/*
+ * A record of the log that the capsule refuses. Where something was cut, it may have rested on
+ * that; and one that shows a leader to be void is there before he is left out. STATUS_DAMAGED:
+ * neither.
+ */
+static enum status pass_over(struct store *store, enum status refusal, const struct record *record,
+                             const struct journal_place *place)
+{
+    if (refusal == STATUS_GAP && has_voided(store)) {
+        return STATUS_OK;
+    }
+    if (!cuts_reach(&store->cuts, &store->last_place)) {
+        return STATUS_DAMAGED;
+    }
+    if (refusal == STATUS_GAP) {
+        return note_orphan(store, record, place);
+    }
+    if (refusal == STATUS_STALE) {
+        return STATUS_OK;
+    }
+    const struct cut cut = cut_here(store, &record->writer);
     store->are_cuts_new = true;
     return cuts_add(&store->cuts, &cut);
 }
@@ -362,20 +447,23 @@ static enum status drop_from(struct store *store, const struct record *record)
 static enum status replay_one(struct store *store, acceptance *accept, const struct record *record,
                               const struct journal_place *place)
 {
-    const struct cuts_place here = cuts_next(&store->last_place, place->segment);
-    bool is_cut = cuts_cover(&store->cuts, record, &here);
-    enum status status = is_cut ? STATUS_OK : accept(store->capsule, record);
-    if (status == STATUS_NO_MEMORY) {
-        return status;
-    }
-    if (status != STATUS_OK && !cuts_reach(&store->cuts, &here)) {
-        return STATUS_DAMAGED;
-    }
+    const struct cuts_place before = store->last_place;
+    const struct cuts_place here = cuts_next(&before, place->segment);
     store->last_place = here;
-    if (status != STATUS_OK) {
-        return drop_from(store, record);
+    if (cuts_cover(&store->cuts, record, &here)) {
+        return STATUS_OK;
     }
-    return is_cut ? STATUS_OK : note(store, record, place, false);
+    enum status status = accept(store->capsule, record);
+    if (status == STATUS_OK) {
+        return note(store, record, place, false);
+    }
+    if (status != STATUS_NO_MEMORY) {
+        status = pass_over(store, status, record, place);
+    }
+    if (status != STATUS_OK) {
+        store->last_place = before;
+    }
+    return status;
 }
 
 /* A record that a mark covers: verified but for its signature, which verify_heads() sees to. */
@@ -589,6 +677,56 @@ static enum status restore(struct store *store)
     return status;
 }
 
+/* STATUS_GAP: it still has to wait, or does not count. */
+static enum status take_orphan(struct store *store, const struct orphan *orphan)
+{
+    const struct capsule_member *member = capsule_member_find(store->capsule, &orphan->cut.writer);
+    struct record record;
+    if (member == NULL || orphan->sequence != member->head.sequence + 1) {
+        return STATUS_GAP;
+    }
+    buffer_clear(&store->scratch);
+    enum status status = journal_load(store->journal, &orphan->place, &store->scratch);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = record_decode_stored(&record, store->scratch.bytes, store->scratch.length);
+    status = status == STATUS_OK ? take(store, &record) : STATUS_DAMAGED;
+    bool is_ours = status == STATUS_OK || status == STATUS_IO || status == STATUS_NO_MEMORY ||
+                   status == STATUS_NO_SPACE || status == STATUS_DAMAGED;
+    return is_ours ? status : STATUS_GAP;
+}
+
+/*
+ * What has its ancestors now is taken once more, behind all else; where it lies it no longer
+ * counts, and what still lacks them counts nowhere. W stores may have signed for it: the new copies
+ * are durable before the old ones are cut.
+ */
+static enum status take_orphans(struct store *store)
+{
+    enum status status = STATUS_OK;
+    bool has_grown = store->orphan_count > 0;
+    while (has_grown && status == STATUS_OK) {
+        has_grown = false;
+        for (size_t i = 0; i < store->orphan_count && status == STATUS_OK; i++) {
+            status = take_orphan(store, &store->orphans[i]);
+            has_grown = has_grown || status == STATUS_OK;
+            status = status == STATUS_GAP ? STATUS_OK : status;
+        }
+    }
+    if (status == STATUS_OK && store->orphan_count > 0) {
+        status = journal_sync(store->journal);
+    }
+    for (size_t i = 0; i < store->orphan_count && status == STATUS_OK; i++) {
+        store->are_cuts_new = true;
+        status = cuts_add(&store->cuts, &store->orphans[i].cut);
+    }
+    free(store->orphans);
+    store->orphans = NULL;
+    store->orphan_count = store->orphan_capacity = 0;
+    return status;
+}
+
 static enum status save_new_cuts(struct store *store)
 {
     if (!store->are_cuts_new) {
@@ -619,6 +757,7 @@ static enum status read_log(struct store *store)
     };
     make_salt(journal.salt, store->key, &name);
     store->replayed_segment = 0;
+    store->void_count = 0;
     status = journal_open(&store->journal, &journal, replay, store);
     if (status == STATUS_OK) {
         status = verify_heads(store);
@@ -631,6 +770,9 @@ static enum status read_log(struct store *store)
     }
     if (status == STATUS_OK) {
         status = replay_tail(store);
+    }
+    if (status == STATUS_OK) {
+        status = take_orphans(store);
     }
     return status == STATUS_OK ? save_new_cuts(store) : status;
 }
@@ -758,6 +900,7 @@ void store_close(struct store *store)
     fence_release(&store->fence);
     checkpoint_release(&store->boundary);
     cuts_release(&store->cuts);
+    free(store->orphans);
     buffer_release(&store->genesis_record);
     buffer_release(&store->scratch);
     buffer_release(&store->shown);

@@ -191,6 +191,106 @@ static void p9_below_a_cut_that_may_not_count_only_what_leads_there_is_taken(voi
     buffer_release(&said);
 }
 
+/*
+ * A store whose disk was lost is filled again in the term of a leader that closes the one before,
+ * and never comes to lead. The third one closes that one, too: its CLOSE is f->world.tried.
+ */
+static struct capsule_world_writer *fill_on_a_vain_word(struct store_fixture *f)
+{
+    struct capsule_world_writer *first = f->world.leader;
+    for (int i = 0; i < 8; i++) {
+        store_fixture_put(f);
+    }
+    capsule_world_sync(&f->world);
+    store_fixture_put(f);
+    size_t term = f->world.record_count;
+    capsule_world_restart(&f->world);
+    capsule_world_close(&f->world, first);
+    size_t next = f->world.record_count;
+    assert_int_equal(store_fixture_append_range(f, 0, 2), STATUS_OK);
+    assert_int_equal(store_fixture_append_range(f, term, next), STATUS_OK);
+    assert_int_equal(store_fixture_append_range(f, 2, term), STATUS_OK);
+    capsule_world_restart(&f->world);
+    take_from(f, next);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
+    struct capsule_world_close_plan plan;
+    capsule_world_plan_close(&f->world, &plan, first);
+    assert_int_equal(capsule_world_try_close(&f->world, &plan), STATUS_GAP);
+    return first;
+}
+
+static void assert_holds_all_of(struct store_fixture *f, const struct capsule_world_writer *writer)
+{
+    const struct capsule_member *member = capsule_member_find(store_capsule(f->store), &writer->id);
+    assert_non_null(member);
+    assert_int_equal(member->head.sequence, writer->head.sequence);
+    assert_memory_equal(member->head.hash.bytes, writer->head.hash.bytes, HASH_BYTES);
+}
+
+static void p4_what_was_taken_on_the_word_of_a_leader_that_is_void_stays(void **state)
+{
+    struct store_fixture *f = *state;
+    struct buffer said = BUFFER_EMPTY;
+    const struct capsule_world_writer *first = fill_on_a_vain_word(f);
+    struct bytes close = buffer_bytes(&f->world.tried);
+    assert_int_equal(store_fixture_append(f, close), STATUS_GAP);
+    assert_int_equal(store_fixture_commit(f), STATUS_OK);
+    assert_int_equal(store_fixture_append(f, close), STATUS_STALE);
+    for (int i = 0; i < 2; i++) {
+        assert_holds_all_of(f, first);
+        assert_holds_all_of(f, f->a);
+        assert_holds_all_of(f, f->b);
+        struct receipt fence = fence_all(f, &said);
+        assert_true(names(&fence, f->a) && names(&fence, f->b));
+        struct frame_fetched fetched;
+        const struct frame_fetch fetch = {.from = 1, .to = UINT64_MAX, .max_bytes = UINT32_MAX};
+        buffer_clear(&said);
+        assert_int_equal(store_read(f->store, &fetch, &said, &fetched), STATUS_OK);
+        assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+    }
+    buffer_release(&said);
+}
+
+static void p4_it_stays_also_when_the_power_goes_off_meanwhile(void **state)
+{
+    struct store_fixture *f = *state;
+    struct random_seeded seeded;
+    struct random random = random_seeded(&seeded, 6);
+    const struct capsule_world_writer *first = fill_on_a_vain_word(f);
+    struct bytes close = buffer_bytes(&f->world.tried);
+    store_close(f->store);
+    f->store = NULL;
+    struct disk_fake *filled = disk_fake_copy(f->fake);
+    uint64_t nth = 1;
+    for (bool has_ended = false; !has_ended; nth++) {
+        store_close(f->store);
+        f->store = NULL;
+        disk_fake_assign(f->fake, filled);
+        assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+        uint64_t before = disk_fake_operations(f->fake);
+        disk_fake_power_off(f->fake, nth);
+        has_ended =
+            store_fixture_append(f, close) == STATUS_GAP && store_fixture_commit(f) == STATUS_OK;
+        assert_true(has_ended || disk_fake_operations(f->fake) >= before + nth - 1);
+        disk_fake_crash(f->fake, &random);
+        // Whichever leader's word it goes by now, what it has signed for is there.
+        assert_int_equal(store_fixture_reopen(f), STATUS_OK);
+        assert_holds_all_of(f, first);
+        assert_holds_all_of(f, f->a);
+        assert_holds_all_of(f, f->b);
+        enum status status = store_fixture_append(f, close);
+        assert_true(status == STATUS_GAP || status == STATUS_STALE);
+        status = store_fixture_commit(f);
+        assert_true(status == STATUS_OK || status == STATUS_EMPTY);
+        assert_int_equal(store_fixture_append(f, close), STATUS_STALE);
+        assert_holds_all_of(f, first);
+        assert_holds_all_of(f, f->a);
+        assert_holds_all_of(f, f->b);
+    }
+    assert_true(nth > 8);
+    disk_fake_free(filled);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -200,6 +300,8 @@ int main(void)
         TEST(p4_what_a_leader_closed_that_may_not_count_is_named_to_the_next),
         TEST(p4_a_cut_of_a_leader_that_the_next_has_not_heard_of_lets_nothing_in),
         TEST(p9_below_a_cut_that_may_not_count_only_what_leads_there_is_taken),
+        TEST(p4_what_was_taken_on_the_word_of_a_leader_that_is_void_stays),
+        TEST(p4_it_stays_also_when_the_power_goes_off_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
