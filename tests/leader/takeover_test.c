@@ -3,8 +3,10 @@
 /*
  * Goal: a leader may die at any record while it takes over, and the next one goes on; the owner is
  * told of a rollback whatever else is missing; of a branch that its writer forked is loaded what
- * leads to its cut. Method: one leader after another against a store that keeps the first n records
- * of a term and then no more, or signs for what it does not have (leader_world).
+ * leads to its cut; where other stores count than before, enough of both have answered, and W of
+ * those that count now hold everything, before a leader leads. Method: one leader after another
+ * against a store that keeps the first n records of a term and then no more, or signs for what it
+ * does not have (leader_world).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,11 +144,87 @@ static void p9_of_a_forked_branch_is_loaded_what_leads_to_its_cut(void **state)
     assert_int_equal(one_worker_member(f)->cut.sequence, 2);
 
     // Of the two stores that are left one gives the other record, and as the first of them.
-    world->is_last_mirror_silent = true;
+    world->silent_mirror_count = 1;
     leader_world_restart(world);
     leader_world_lead(world, 2);
     assert_true(leader_is_leading(world->leader));
     assert_memory_equal(one_worker_member(f)->head.hash.bytes, f->head.hash.bytes, HASH_BYTES);
+}
+
+enum { STORE = 1, MIRROR_0 = 2, MIRROR_1 = 4, ALL = 7 };
+
+static void p4_other_stores_count_once_enough_of_those_before_have_answered(void **state)
+{
+    struct one_worker *f = *state;
+    struct leader_world *world = &f->world;
+    leader_world_name_stores(world, 1, STORE, ALL);
+    world->silent_mirror_count = 2;
+    leader_world_restart(world);
+    size_t fetch_count = world->fetch_count;
+    size_t record_count = world->record_counts[RECORD_TERM];
+    leader_world_lead(world, 2);
+    leader_world_run(world, 2000000);
+    // The one that counts has answered: R of it alone, and one of the three of which two are R.
+    assert_int_equal(world->status, STATUS_OK);
+    assert_int_equal(world->fetch_count, fetch_count);
+    assert_int_equal(world->record_counts[RECORD_TERM], record_count);
+
+    world->silent_mirror_count = 1;
+    leader_world_run(world, 2000000);
+    assert_true(leader_is_leading(world->leader));
+    assert_int_equal(world->answer, STATUS_OK);
+}
+
+static void p4_no_leader_leads_before_w_of_those_that_count_hold_what_ended_long_ago(void **state)
+{
+    struct one_worker *f = *state;
+    struct leader_world *world = &f->world;
+    one_worker_write_eoe(f, 700);
+    one_worker_tell_store(f);
+    leader_world_restart(world);
+    leader_world_lead(world, 2);
+    assert_true(leader_is_leading(world->leader));
+    assert_true(is_listed_closed(world, &f->worker.id));
+
+    // Of those that count now, both of which a write needs, one lacks the worker's branch.
+    leader_world_name_stores(world, 1, MIRROR_0 | MIRROR_1, ALL);
+    world->mirrors_lack = f->worker.id;
+    world->mirror_heads[0] = f->head;
+    leader_world_restart(world);
+    leader_world_lead(world, 3);
+    leader_world_run(world, 5000000);
+    assert_int_equal(world->status, STATUS_OK);
+    assert_false(leader_is_leading(world->leader));
+
+    // It comes to have that, and says so when it is asked again.
+    world->mirror_heads[1] = f->head;
+    leader_world_run(world, 2000000);
+    assert_true(leader_is_leading(world->leader));
+    assert_int_equal(world->answer, STATUS_OK);
+}
+
+static void p9_a_leader_gives_up_where_w_of_those_that_count_lack_what_ended_long_ago(void **state)
+{
+    struct one_worker *f = *state;
+    struct leader_world *world = &f->world;
+    one_worker_write_eoe(f, 700);
+    one_worker_tell_store(f);
+    leader_world_restart(world);
+    leader_world_lead(world, 2);
+    leader_world_name_stores(world, 1, MIRROR_0 | MIRROR_1, ALL);
+    world->mirrors_lack = f->worker.id;
+    world->mirror_heads[0] = f->head;
+    leader_world_restart(world);
+    leader_world_lead(world, 3);
+    leader_world_run(world, 25000000);
+    assert_int_equal(world->status, STATUS_CLOSED);
+    assert_int_equal(world->answer, STATUS_TIMEOUT);
+
+    // The owner takes it back.
+    leader_world_name_stores(world, 2, ALL, MIRROR_0 | MIRROR_1);
+    leader_world_restart(world);
+    leader_world_lead(world, 4);
+    assert_true(leader_is_leading(world->leader));
 }
 
 int main(void)
@@ -154,6 +232,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(p9_of_a_forked_branch_is_loaded_what_leads_to_its_cut,
                                         one_worker_setup_mirrored, one_worker_teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_other_stores_count_once_enough_of_those_before_have_answered,
+            one_worker_setup_mirrored, one_worker_teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_no_leader_leads_before_w_of_those_that_count_hold_what_ended_long_ago,
+            one_worker_setup_mirrored, one_worker_teardown),
+        cmocka_unit_test_setup_teardown(
+            p9_a_leader_gives_up_where_w_of_those_that_count_lack_what_ended_long_ago,
+            one_worker_setup_mirrored, one_worker_teardown),
         cmocka_unit_test(p8_a_rollback_is_told_though_records_are_missing_as_well),
         cmocka_unit_test(p9_a_leader_may_die_at_any_record_of_its_takeover),
     };

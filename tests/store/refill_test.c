@@ -3,9 +3,9 @@
 /*
  * Goal: what a store lacks it gets from its siblings, whatever kept it from taking it; one that has
  * lost its disk promises nothing before it is whole again; what lies beyond a cut does not count,
- * nor what does not lead to one; and nobody can make a store ask without end. Method: three real
- * stores with their servers on disks in memory, and the frames between them, under a time that the
- * test passes.
+ * nor what does not lead to one; siblings are those that count, and those before; and nobody can
+ * make a store ask without end. Method: three real stores with their servers on disks in memory,
+ * and the frames between them, under a time that the test passes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -1075,6 +1075,67 @@ static void change_third(struct fixture *f, struct stores *stores, const struct 
     pass(f, 100);
 }
 
+/* Another one is there instead, with a key that has never signed anything. */
+static void replace_third(struct fixture *f)
+{
+    lose_disk(f, 2);
+    sign_key_free(f->world.store_keys[2]);
+    f->world.store_keys[2] = sign_key_new(&f->world.random);
+    const struct verify_key public_key = sign_key_public(f->world.store_keys[2]);
+    f->stores[2].id = writer_store_id_of(&public_key);
+}
+
+static void p9_one_that_is_added_serves_at_once_and_is_filled(void **state)
+{
+    struct fixture *f = *state;
+    struct stores stores;
+    all_hold_one(f);
+    stores_of_genesis(&stores, &f->world.genesis);
+    replace_third(f);
+    change_third(f, &stores, f->world.store_keys[2]);
+    stop(f, 1);
+    assert_int_equal(store_begin_whole(&f->stores[2].disk), STATUS_OK);
+    start(f, 2);
+    assert_false(store_is_refilling(f->stores[2].store));
+    pass(f, 5000);
+    assert_int_equal(held(f, 2), f->world.record_count);
+    assert_int_equal(ask_fence(f, 2), STATUS_OK);
+}
+
+static void p9_one_that_counted_before_gives_what_nobody_else_has(void **state)
+{
+    struct fixture *f = *state;
+    struct stores stores;
+    all_hold_one(f);
+    stores_of_genesis(&stores, &f->world.genesis);
+    change_third(f, &stores, NULL);
+    capsule_world_put(&f->world, f->a, "k", "2");
+    give_all(f, 4, f->world.record_count - 1);
+    pass(f, 1000);
+    assert_int_equal(held(f, 0), f->world.record_count);
+    assert_int_equal(held(f, 1), f->world.record_count);
+}
+
+static void p4_one_that_lost_its_disk_hears_enough_of_those_that_counted_before(void **state)
+{
+    struct fixture *f = *state;
+    struct stores stores;
+    all_hold_one(f);
+    stores_of_genesis(&stores, &f->world.genesis);
+    stop(f, 2);
+    change_third(f, &stores, NULL);
+    lose_disk(f, 0);
+    start(f, 0);
+    // The other one that counts is all there is now; two of the three have to have answered.
+    pass(f, 10 * 1000);
+    assert_true(store_is_refilling(f->stores[0].store));
+    assert_int_equal(ask_fence(f, 0), STATUS_GAP);
+    start(f, 2);
+    pass(f, 10 * 1000);
+    assert_false(store_is_refilling(f->stores[0].store));
+    assert_int_equal(held(f, 0), f->world.record_count);
+}
+
 static void p9_stores_come_and_go_as_often_as_the_owner_likes(void **state)
 {
     enum { CHANGES = 40 };
@@ -1092,11 +1153,7 @@ static void p9_stores_come_and_go_as_often_as_the_owner_likes(void **state)
     }
 
     // The last one is there, and the only one to be given something: it is asked for that.
-    lose_disk(f, 2);
-    sign_key_free(f->world.store_keys[2]);
-    f->world.store_keys[2] = sign_key_new(&f->world.random);
-    const struct verify_key public_key = sign_key_public(f->world.store_keys[2]);
-    f->stores[2].id = writer_store_id_of(&public_key);
+    replace_third(f);
     change_third(f, &stores, f->world.store_keys[2]);
     start(f, 2);
     pass(f, 5000);
@@ -1141,6 +1198,9 @@ int main(void)
         TEST(p4_what_a_store_took_beyond_a_cut_does_not_count),
         TEST(p9_a_store_that_lost_its_disk_takes_what_was_pruned_without_its_body),
         TEST(p4_a_record_without_its_body_is_not_taken_before_a_prune_names_it),
+        TEST(p9_one_that_is_added_serves_at_once_and_is_filled),
+        TEST(p9_one_that_counted_before_gives_what_nobody_else_has),
+        TEST(p4_one_that_lost_its_disk_hears_enough_of_those_that_counted_before),
         TEST(p9_stores_come_and_go_as_often_as_the_owner_likes),
         TEST(a_sibling_that_claims_what_it_does_not_have_is_not_asked_without_end),
     };

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/encoder.h"
 #include "capsule/receipt.h"
+#include "capsule/stores.h"
 #include "crypto/crypto.h"
 
 enum { START_S = 1700000000, STEP_US = 10 * 1000 };
@@ -109,7 +110,7 @@ static void sign_state(struct leader_world *world, enum receipt_kind kind, uint6
 /* What the store says, and then its mirrors. */
 static void tell_state(struct leader_world *world, enum receipt_kind kind, uint64_t term)
 {
-    size_t count = !world->has_mirrors ? 1 : world->is_last_mirror_silent ? 2 : 3;
+    size_t count = !world->has_mirrors ? 1 : 3 - world->silent_mirror_count;
     for (size_t i = 0; i < count; i++) {
         struct buffer said = BUFFER_EMPTY;
         sign_state(world, kind, term, i, &said);
@@ -341,6 +342,11 @@ static void deliver(struct leader_world *world, const struct frame *frame)
     case FRAME_FETCH:
         receive_fetch(world, frame);
         break;
+    case FRAME_RECALL:
+        if (!world->is_store_silent) {
+            tell_state(world, RECEIPT_DURABLE, 1);
+        }
+        break;
     case FRAME_RTS:
         world->rts_count++;
         break;
@@ -530,6 +536,7 @@ void leader_world_release(struct leader_world *world)
     buffer_release(&world->genesis);
     buffer_release(&world->stored);
     buffer_release(&world->forked);
+    buffer_release(&world->stores_word);
     buffer_release(&world->leader_evidence);
 }
 
@@ -561,6 +568,7 @@ void leader_world_seed(struct leader_world *world, uint64_t number, const struct
         .sync = world->sync.hash,
         .sync_epoch = world->sync.epoch,
         .evidence = buffer_bytes(&world->leader_evidence),
+        .stores = buffer_bytes(&world->stores_word),
     };
     must(term_encode(&body, &term, world->owner));
     const struct message_seed seed = {.seed = secret_bytes(world->seed),
@@ -569,6 +577,35 @@ void leader_world_seed(struct leader_world *world, uint64_t number, const struct
     leader_world_say(world, buffer_bytes(&plain));
     buffer_release(&body);
     buffer_release(&plain);
+}
+
+/* Of the GENESIS's stores those whose bits are set. */
+static struct genesis set_of(const struct genesis *genesis, unsigned stores)
+{
+    struct genesis set = *genesis;
+    set.store_count = 0;
+    for (uint32_t i = 0; i < genesis->store_count; i++) {
+        if ((stores & 1u << i) != 0) {
+            set.stores[set.store_count++] = genesis->stores[i];
+        }
+    }
+    set.receipt_count = set.store_count / 2 + 1;
+    return set;
+}
+
+void leader_world_name_stores(struct leader_world *world, uint64_t version, unsigned now,
+                              unsigned former)
+{
+    struct genesis genesis;
+    must(genesis_decode(&genesis, buffer_bytes(&world->genesis)));
+    const struct stores stores = {
+        .version = version,
+        .now = set_of(&genesis, now),
+        .has_former = former != now,
+        .former = set_of(&genesis, former),
+    };
+    buffer_clear(&world->stores_word);
+    must(stores_encode(&world->stores_word, &stores, world->owner));
 }
 
 void leader_world_deploy(struct leader_world *world, const char *name, uint64_t version,

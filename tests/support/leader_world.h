@@ -73,7 +73,8 @@ struct leader_world {
     struct sign_key *mirror_keys[2];
     struct writer_id mirrors_lack;  // they say what the first one says, but of this writer
     struct head mirror_heads[2];    // that they hold so much
-    bool is_last_mirror_silent;
+    size_t silent_mirror_count;     // the last ones
+    struct buffer stores_word;      // the owner's, for the next TERMs; empty: the GENESIS's count
     struct buffer forked;  // records of one writer: the first one gives these, and no others of it
     struct buffer genesis;
     struct hash capsule;
@@ -152,6 +153,10 @@ void leader_world_seed(struct leader_world *world, uint64_t number,
                        const struct verify_key *leader);
 void leader_world_deploy(struct leader_world *world, const char *name, uint64_t version,
                          const struct sign_key *signer);
+/* The owner's word: of the store and the mirrors those whose bits are set in `now` count, `former`
+ * before. W is most of them. */
+void leader_world_name_stores(struct leader_world *world, uint64_t version, unsigned now,
+                              unsigned former);
 /* All of it: from a new leader to one that leads term `number`. */
 void leader_world_lead(struct leader_world *world, uint64_t number);
 
