@@ -27,8 +27,8 @@
  *  2. A writer is known before its first record: by an owner-signed TERM (leader)
  *     or a MEMBER of the current leader.
  *  3. Only who may sign a type has signed it: worker DATA and EOE; compactor TABLE,
- *     MANIFEST and EOE; leader the rest, and with the owner's signature where DESIGN 5.1 asks for
- * it.
+ *     MANIFEST and EOE; leader the rest, and with the owner's signature where DESIGN 5.1 asks
+ *     for it.
  *  4. Terms rise: a leader of a lower term adds nothing beyond its cut. A leader's branch
  *     begins with its TERM and the CLOSE of its one predecessor; all else of it waits until
  *     that branch is here up to its cut, and those of its predecessors. So the leaders' records
@@ -45,7 +45,7 @@
  *     those that the TERM of its leader names, and a branch of an earlier term also of those
  *     before. A leader follows one whose stores are among these, and no newer word of the owner's.
  *  9. The MANIFEST that SYNCs name is one that W stores hold, and it only moves on: along the
- * branch of one compactor, then to a compactor admitted later.
+ *     branch of one compactor, then to a compactor admitted later.
  * 10. A PRUNE rests on the MANIFEST in effect, names only what a SYNC or a CLOSE has named before,
  *     and neither that MANIFEST nor the one in effect before it (capsule/prune.h).
  * 11. Fences rise: of each lock that is remembered, from one LOCK to the next. A LOCK names a

@@ -17,7 +17,7 @@
  *   WHOLE   everything, as it is: what a store writes down for itself.
  *   JOINED  what W stores hold for certain: the leader's branch up to its end, each other branch
  *           up to the head that a SYNC or its CLOSE named last. What comes after is read and
- * verified as ever, and leads to the state of whoever read everything.
+ *           verified as ever, and leads to the state of whoever read everything.
  *
  * A snapshot proves nothing by itself: believe one that an attested member vouches for (the leader
  * in its GRANT, a compactor in a MANIFEST that a SYNC names), or that is one's own.

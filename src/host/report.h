@@ -12,8 +12,9 @@ struct host;
  *
  *     /metrics   Prometheus text. paranoid_host_…, paranoid_store_…; what an enclave says of
  *                itself: its names that begin with "faas_" (OpenTelemetry's) as they are, the
- * others behind "paranoid_enclave_", with the labels role, index and tee /status    JSON /healthz
- * "ok" when a worker is ready; else 503
+ *                others behind "paranoid_enclave_", with the labels role, index and tee
+ *     /status    JSON
+ *     /healthz   "ok" when a worker is ready; else 503
  */
 
 /* For metrics_open(); `context` is a struct host. */

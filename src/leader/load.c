@@ -33,7 +33,7 @@
  *
  * Invariants:
  *  1. A leader whose SYNC W stores hold is in the predecessor's chain: one of any R stores has
- * told.
+ *     told.
  *  2. Who is not known when the chain is here was admitted by no leader that counts.
  */
 enum {

@@ -22,7 +22,8 @@
  *     listed by a SYNC (scl_config.is_compactor), so no cut brings the older one back.
  *     What LOCKs before that SYNC have decided is applied.
  *  2. A MANIFEST follows the one in effect (finish_job), and covers of each branch only records
- * that were applied when its job began and whose tuples lie at or below its floor (collect_covers).
+ *     that were applied when its job began and whose tuples lie at or below its floor
+ *     (collect_covers).
  *
  * Used under the same lock as its scl. Sans-IO: what it appends the scl's sealer seals and sends.
  */

@@ -10,12 +10,12 @@
  * Invariants:
  *  1. A MANIFEST is adopted when a SYNC that this replica has joined names it, and only one whose
  *     floor lies between that of the tables before and that of the SYNC (receive_manifest). So
- * every tuple at or below its floor was applied here, or lies in its tables.
+ *     every tuple at or below its floor was applied here, or lies in its tables.
  *  2. Only what lies at or below the floor of the installed tables is evicted (scl_cold_evict).
  *  3. A tuple at or below that floor is not applied: the tables have decided (scl_open.c).
  *  4. What was read from tables is kept only while they are the ones in effect (scl_cold_keep).
  *  5. No block is used before its hash was compared with the one that the MANIFEST, or an index
- * that it names, tells (tree_supply).
+ *     that it names, tells (tree_supply).
  */
 enum {
     SCL_COLD_REPEAT_US = 500 * 1000,         // an answer got lost: ask again

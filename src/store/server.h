@@ -18,11 +18,13 @@
  *   FETCH    answered at once, before the group is made durable, with RECORD frames of at most
  *            SERVER_ANSWER_BYTES (or one record) and a FETCHED, all with the request's number: they
  *            say what the store has, and only receipts say what is durable. Beyond
- * SERVER_CLIENT_BYTES_MAX per client between two server_commit(): REFUSED, STATUS_FULL. FENCE
- * answered with a FENCED, or REFUSED, unless it is part of a sibling's answer RECALL   answered
- * with RECEIPT frames for all that is held, the FENCEs that are obeyed, and a RECALLED RECEIPT  of
- * a sibling store: what this one lacks of it, it asks for (store/refill.h) FETCHED, RECALLED  end a
- * sibling's answer others   ignored
+ *            SERVER_CLIENT_BYTES_MAX per client between two server_commit(): REFUSED, STATUS_FULL.
+ *   FENCE    answered with a FENCED, or REFUSED, unless it is part of a sibling's answer
+ *   RECALL   answered with RECEIPT frames for all that is held, the FENCEs that are obeyed, and a
+ *            RECALLED
+ *   RECEIPT  of a sibling store: what this one lacks of it, it asks for (store/refill.h)
+ *   FETCHED, RECALLED  end a sibling's answer
+ *   others   ignored
  *
  * What is refused otherwise is answered with REFUSED: status, sequence, and why. A fork is
  * broadcast, with its proof, so that the leader learns of it whoever brought it.

@@ -24,16 +24,16 @@
  *  3. A receipt names only what was synced (store_commit()).
  *  4. What a fence says is on the disk before it is signed (store_fence()).
  *  5. A body is dropped only when the PRUNE that names it is on the disk (prune_some()), by
- * replacing its whole segment; the checkpoint is forgotten before and written again after, so a
- * crash in between costs a start that reads all segments, whichever of them were replaced.
+ *     replacing its whole segment; the checkpoint is forgotten before and written again after, so
+ *     a crash in between costs a start that reads all segments, whichever of them were replaced.
  *  6. The checkpoint says what the log says up to the end of a sealed segment: taken when that was
  *     all there was (note_boundary()), and written when it had been verified (write_checkpoint()).
- *  6. The capsule in memory is what the log says without the records that its cuts cover
+ *  7. The capsule in memory is what the log says without the records that its cuts cover
  *     (replay_one()): those came before a cut that this store had not heard of. What rested on
  *     them and can rest on what came later is here nevertheless: what shows that a leader is void
  *     is in the log before his records are cut (take()), and what it takes the place for is there
  *     a second time before the first one is cut (take_orphans()).
- *  7. A store that has lost its disk takes nothing until it knows again what it may have promised
+ *  8. A store that has lost its disk takes nothing until it knows again what it may have promised
  *     to leaders (store_append()), and fences nothing until it holds again what it may have signed
  *     for (store_fence()).
  */

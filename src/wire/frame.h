@@ -20,7 +20,8 @@
  *          4      4  request: ties answers to a FETCH or RECALL; else zero
  *          8     16  peer: out of an enclave the destination, into it the source as the host
  *                    tells it (believe nothing). Zero: everyone. All ones: the leader. Two more:
- * below. 24         body
+ *                    below.
+ *         24         body
  *
  * A frame is at most FRAME_BYTES_MAX; a larger one is refused.
  */
