@@ -27,6 +27,12 @@ static enum status read_file(struct buffer *target, const char *directory, const
         report_error("cannot read in '%.200s…': the path is too long", directory);
         return STATUS_IO;
     }
+    // A pipe would be waited for, and hostile hands may have filled the directory.
+    struct stat state;
+    if (stat(path, &state) == 0 && !S_ISREG(state.st_mode)) {
+        report_error("cannot read '%s': it is no file", path);
+        return STATUS_IO;
+    }
     enum status status = file_read(target, path, bytes_max);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
         report_error("cannot read '%s': %s", path, file_reason(status));

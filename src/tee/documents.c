@@ -2,8 +2,10 @@
 #include "tee/documents.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "attest/evidence.h"
 #include "tee/files.h"
@@ -12,6 +14,13 @@ enum { PATH_BYTES = 4096 };
 
 static const char *const endings[] = {"json", "pem", "der", "crl", "crt", "cer"};
 
+/* A pipe would be waited for, and hostile hands may have filled the directory. */
+static bool is_other_than_file(const char *path)
+{
+    struct stat state;
+    return stat(path, &state) == 0 && !S_ISREG(state.st_mode);
+}
+
 /* With whichever ending it has. 0 with an empty target: it is not there; else errno. */
 static int read_named(struct buffer *target, const char *directory, const char *name,
                       char path[PATH_BYTES])
@@ -19,8 +28,9 @@ static int read_named(struct buffer *target, const char *directory, const char *
     int cause = ENOENT;
     for (size_t i = 0; i < sizeof endings / sizeof *endings && cause == ENOENT; i++) {
         int length = snprintf(path, PATH_BYTES, "%s/%s.%s", directory, name, endings[i]);
-        cause = length < 0 || length >= PATH_BYTES
-                    ? ENAMETOOLONG
+        cause = length < 0 || length >= PATH_BYTES ? ENAMETOOLONG
+                : is_other_than_file(path)
+                    ? ENOTSUP
                     : files_read(files_real(), path, EVIDENCE_COLLATERAL_BYTES_MAX, target);
     }
     return cause == ENOENT ? 0 : cause;
@@ -39,7 +49,7 @@ enum status documents_read(struct documents *documents, const char *directory,
         }
         if (cause != 0) {
             (void)snprintf(error, DOCUMENTS_ERROR_BYTES_MAX, "cannot read '%.400s': %s", path,
-                           strerror(cause));
+                           cause == ENOTSUP ? "it is no file" : strerror(cause));
             return STATUS_IO;
         }
         documents->collateral.documents[kind] = buffer_bytes(file);

@@ -116,6 +116,18 @@ sys.exit(list(json.loads(sys.argv[1])) != wanted.split())' "$output"
     is_one_object
 }
 
+@test "what is no file is not waited for" {
+    copy_case tdx/azure-v4-2026
+    for name in tcb_info.json quote.bin; do
+        rm "$copy/$name"
+        mkfifo "$copy/$name"
+        run timeout 20 "$paranoid" attest verify "$copy" --at 2026-06-08T13:24:22Z
+        echo "$output"
+        [ "$status" -eq 3 ]
+        [[ $output == *"$name': it is no file"* ]]
+    done
+}
+
 @test "without collateral no document is looked at, and one that cannot be read does not matter" {
     copy_case tdx/azure-v4-2026
     rm "$copy/tcb_info.json"
