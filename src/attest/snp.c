@@ -352,7 +352,9 @@ static bool leaf_verify(struct verdict *verdict, const struct report *report,
                               report->signed_part,
                               bytes_of(report->signature, sizeof report->signature))) {
         return verdict_refuse(verdict, REASON_SIGNATURE,
-                              "the key of the certificate did not sign the report");
+                              "the key of the certificate did not sign the report: the report was "
+                              "altered, or the certificate is of another chip or TCB than the "
+                              "one 'paranoid attest fetch' names");
     }
     return true;
 }
