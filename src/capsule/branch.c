@@ -86,9 +86,26 @@ const struct branch_expectation *branch_expectation(const struct branch *branch)
     return branch->expected_count == 0 ? NULL : branch->expected + branch->expected_start;
 }
 
+/* What lies at or below `sequence` is what was named: it needs no comparing any more. */
+static void drop_recent(struct branch *branch, uint64_t sequence)
+{
+    if (branch->recent_count == 0 || sequence < branch->recent_first) {
+        return;
+    }
+    size_t dropped = branch->recent_count;
+    if (sequence - branch->recent_first < branch->recent_count) {
+        dropped = (size_t)(sequence - branch->recent_first) + 1;
+    }
+    branch->recent_count -= dropped;
+    branch->recent_first += dropped;
+    memmove(branch->recent, branch->recent + dropped,
+            branch->recent_count * sizeof *branch->recent);
+}
+
 void branch_meet(struct branch *branch)
 {
     CHECK(branch->expected_count > 0);
+    drop_recent(branch, branch_expectation(branch)->head.sequence);
     branch->expected_start++;
     branch->expected_count--;
 }
@@ -99,10 +116,9 @@ void branch_grow(struct branch *branch, const struct head *head)
     bool is_next = head->sequence == branch->member.head.sequence + 1;
     branch->has_leapt = branch->has_leapt || !is_next;
     branch->member.head = *head;
-    if (head->sequence <= branch->covered.sequence) {
-        if (head->sequence == branch->covered.sequence) {
-            branch->covered_joined_epoch = branch->member.joined_epoch;
-        }
+    if (head->sequence == branch->covered.sequence) {
+        branch->covered_joined_epoch = branch->member.joined_epoch;
+        branch->recent_count = 0;
         return;
     }
     // After a leap, what lies between is not known.
@@ -136,17 +152,9 @@ void branch_cover(struct branch *branch, const struct head *head)
         branch->covered_joined_epoch = joined_epoch_at(branch, head->sequence);
     }
     branch->covered = *head;
-    if (branch->recent_count == 0 || head->sequence < branch->recent_first) {
-        return;
+    if (head->sequence <= branch->member.head.sequence) {
+        drop_recent(branch, head->sequence);
     }
-    size_t dropped = branch->recent_count;
-    if (head->sequence - branch->recent_first < branch->recent_count) {
-        dropped = (size_t)(head->sequence - branch->recent_first) + 1;
-    }
-    branch->recent_count -= dropped;
-    branch->recent_first += dropped;
-    memmove(branch->recent, branch->recent + dropped,
-            branch->recent_count * sizeof *branch->recent);
 }
 
 void branch_expect(struct branch *branch, const struct head *head, uint32_t sync)

@@ -13,10 +13,10 @@
  * branch: what a capsule keeps of one writer's chain: its end, and as much of
  * it as a SYNC may still speak of.
  *
- * `covered` is the last head that a SYNC or CLOSE named. What lies above it
- * and is here stands in `recent`; what was named and is not here yet stands in
- * `expected`, in the order of sequences. Whichever comes first, the branch or
- * the SYNC, the other is compared with it.
+ * `covered` is the last head that a SYNC or CLOSE named. What is here above the
+ * last one that the branch has come to stands in `recent`; what was named and is
+ * not here yet stands in `expected`, in the order of sequences. Whichever comes
+ * first, the branch or the SYNC, the other is compared with it.
  */
 enum {
     BRANCH_RECENT_MAX = 1 << 20,
@@ -36,7 +36,7 @@ struct branch_range {
     uint64_t to;
 };
 
-/* A record above what is covered, and the epoch that its branch had joined with it. */
+/* A record above what was named and reached, and the epoch that its branch had joined with it. */
 struct branch_recent {
     struct hash hash;
     uint64_t joined_epoch;
@@ -97,7 +97,7 @@ bool branch_hash_at(const struct branch *branch, uint64_t sequence, struct hash 
 /* The next head a SYNC named beyond the end, or NULL. */
 const struct branch_expectation *branch_expectation(const struct branch *branch);
 
-/* Drop the first expectation: it is met. */
+/* Drop the first expectation: it is met, and what lies below it needs no comparing any more. */
 void branch_meet(struct branch *branch);
 
 /* The branch ends at `head` now, above the old one; after branch_reserve(). What it has joined with
@@ -106,7 +106,7 @@ void branch_grow(struct branch *branch, const struct head *head);
 
 /*
  * A SYNC or CLOSE names `head`, not below `covered`: what lies at or below it
- * needs no comparing any more.
+ * needs no comparing any more, once the branch has come to it.
  */
 void branch_cover(struct branch *branch, const struct head *head);
 

@@ -160,6 +160,9 @@ static enum status encode_branch(struct buffer *target, const struct capsule *ca
 {
     const struct capsule_member *member = &branch->member;
     bool is_unknown = branch->covered_joined_epoch == BRANCH_JOINED_UNKNOWN;
+    // Below what is covered they show only whether the branch leads to what others have named.
+    size_t recent_count =
+        member->head.sequence > branch->covered.sequence ? branch->recent_count : 0;
     unsigned flags = (member->is_closed ? FLAG_CLOSED : 0u) |
                      (branch->is_listed_closed ? FLAG_LISTED : 0u) |
                      (branch->has_begun ? FLAG_BEGUN : 0u) | (is_unknown ? FLAG_UNKNOWN : 0u) |
@@ -167,7 +170,7 @@ static enum status encode_branch(struct buffer *target, const struct capsule *ca
     struct encoder out;
     enum status status = encoder_begin(&out, target,
                                        BRANCH_BYTES + 4 + branch->pruned_count * RANGE_BYTES + 4 +
-                                           branch->recent_count * RECENT_BYTES + 4 +
+                                           recent_count * RECENT_BYTES + 4 +
                                            branch->expected_count * EXPECTED_BYTES);
     if (status != STATUS_OK) {
         return status;
@@ -199,8 +202,8 @@ static enum status encode_branch(struct buffer *target, const struct capsule *ca
         encoder_u64(&out, branch->pruned[i].from);
         encoder_u64(&out, branch->pruned[i].to);
     }
-    encoder_u32(&out, (uint32_t)branch->recent_count);
-    for (size_t i = 0; i < branch->recent_count; i++) {
+    encoder_u32(&out, (uint32_t)recent_count);
+    for (size_t i = 0; i < recent_count; i++) {
         encoder_bytes(&out, branch->recent[i].hash.bytes, HASH_BYTES);
         encoder_u64(&out, branch->recent[i].joined_epoch);
     }

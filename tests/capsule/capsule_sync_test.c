@@ -324,6 +324,37 @@ static void p4_a_sync_that_names_another_record_than_one_before_it_is_refused(vo
     assert_false(capsule_is_overrun(f->world.capsule));
 }
 
+static void what_is_here_stays_known_until_what_a_sync_names_is_reached(void **state)
+{
+    struct fixture *f = *state;
+    struct hash here;
+    struct capsule *replica;
+    size_t third_at = f->world.record_count;
+    capsule_world_put(&f->world, f->a, "x", "4");
+    capsule_world_put(&f->world, f->a, "x", "5");
+    capsule_world_sync(&f->world);
+    assert_int_equal(capsule_new(&replica, buffer_bytes(&f->world.genesis_body)), STATUS_OK);
+    for (size_t i = 0; i < f->world.record_count; i++) {
+        if (i != third_at && i != third_at + 1) {
+            assert_int_equal(capsule_world_feed(replica, capsule_world_record(&f->world, i)),
+                             STATUS_OK);
+        }
+    }
+    const struct capsule_member *a = capsule_member_find(replica, &f->a->id);
+    assert_int_equal(capsule_named_head(replica, a).sequence, 4);
+    assert_int_equal(capsule_world_feed(replica, capsule_world_record(&f->world, third_at)),
+                     STATUS_OK);
+    struct record second;
+    struct bytes bytes = capsule_world_record(&f->world, f->second_at);
+    assert_int_equal(record_decode(&second, bytes.at, bytes.length), STATUS_OK);
+    assert_true(capsule_hash_at(replica, a, 2, &here));
+    assert_memory_equal(here.bytes, second.hash.bytes, HASH_BYTES);
+    assert_int_equal(capsule_world_feed(replica, capsule_world_record(&f->world, third_at + 1)),
+                     STATUS_OK);
+    assert_false(capsule_hash_at(replica, a, 2, &here));
+    capsule_free(replica);
+}
+
 static void p8_a_record_other_than_a_sync_named_is_a_fork(void **state)
 {
     struct fixture *f = *state;
@@ -501,6 +532,7 @@ int main(void)
         TEST(p9_a_sync_that_names_another_record_than_is_here_counts),
         TEST(p4_a_sync_that_names_another_record_than_one_before_it_is_refused),
         TEST(p9_a_close_that_names_another_record_than_is_here_counts),
+        TEST(what_is_here_stays_known_until_what_a_sync_names_is_reached),
         TEST(p8_a_record_other_than_a_sync_named_is_a_fork),
         TEST(a_bent_close_is_forged),
         TEST(a_leader_closes_neither_itself_nor_a_stranger),
