@@ -194,19 +194,21 @@ enum status scl_store_trouble(const struct scl *scl);
 uint64_t scl_time_ms(const struct scl *scl);
 
 /*
- * Session tokens (P6): "<capsule prefix>.<term>.<joined epoch>[.<writer prefix>-<sequence>…]" for
- * each head beyond the joined SYNC. A head is named as far as W stores say they hold it, so that no
- * crash takes away what an honest token names; and in any case as far as the answer rests on it
- * (`dependency`) and as its client has seen it before (`after`, the token that came with the
- * request; empty for none). What `after` names beyond this very epoch is named again: to a client,
- * only a later epoch takes the place of a head. STATUS_FULL: more than fits.
+ * Session tokens (P6; scl/version.h): each head beyond the joined SYNC, with a part of its hash:
+ * whoever has a writer's key may have given another worker a fork of its branch. A head is named as
+ * far as W stores say they hold it, so that no crash takes away what an honest token names; and in
+ * any case as far as the answer rests on it (`dependency`) and as its client has seen it before
+ * (`after`, the token that came with the request; empty for none). What `after` names beyond this
+ * very epoch is named again: to a client, only a later epoch takes the place of a head.
+ * STATUS_FULL: more than fits.
  */
 enum { SCL_VERSION_BYTES_MAX = 4096 };
 MUST_CHECK enum status scl_version(const struct scl *scl, const struct dependency *dependency,
                                    struct bytes after, char text[SCL_VERSION_BYTES_MAX]);
 
 /*
- * STATUS_OK: reached here. STATUS_GAP: not yet. STATUS_CLOSED: it names what a cut has removed.
+ * STATUS_OK: reached here. STATUS_GAP: not yet, or what is here is another record than it names.
+ * STATUS_CLOSED: it names what a cut has removed.
  * STATUS_MALFORMED; STATUS_DENIED: another capsule's.
  */
 MUST_CHECK enum status scl_version_reaches(const struct scl *scl, struct bytes version);

@@ -1,78 +1,21 @@
 /* src/scl/scl_version.c */
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/hex.h"
 #include "scl/scl_internal.h"
+#include "scl/version.h"
 
-enum {
-    SCL_PREFIX_BYTES = 4,  // of ids
-};
-
-/* Read decimal digits. False: none, or too many. */
-static bool read_number(struct bytes *text, uint64_t *number)
+/* What a token names of a writer; false: nothing. */
+static bool named_by(struct bytes token, const uint8_t writer[VERSION_ID_BYTES],
+                     struct version_head *head)
 {
-    size_t digits = 0;
-    *number = 0;
-    while (digits < text->length && text->at[digits] >= '0' && text->at[digits] <= '9') {
-        if (digits == 18) {
-            return false;
-        }
-        *number = *number * 10 + (uint64_t)(text->at[digits] - '0');
-        digits++;
-    }
-    *text = bytes_of(text->at + digits, text->length - digits);
-    return digits > 0;
-}
-
-static bool read_prefix(struct bytes *text, uint8_t prefix[SCL_PREFIX_BYTES])
-{
-    if (text->length < 2 * SCL_PREFIX_BYTES ||
-        !hex_decode(prefix, SCL_PREFIX_BYTES, (const char *)text->at, 2 * SCL_PREFIX_BYTES)) {
-        return false;
-    }
-    *text = bytes_of(text->at + 2 * SCL_PREFIX_BYTES, text->length - 2 * SCL_PREFIX_BYTES);
-    return true;
-}
-
-static bool read_mark(struct bytes *text, char mark)
-{
-    if (text->length == 0 || text->at[0] != (uint8_t)mark) {
-        return false;
-    }
-    *text = bytes_of(text->at + 1, text->length - 1);
-    return true;
-}
-
-/* One "<writer prefix>-<sequence>", which a '.' precedes. */
-static bool read_head(struct bytes *text, uint8_t prefix[SCL_PREFIX_BYTES], uint64_t *sequence)
-{
-    return read_mark(text, '.') && read_prefix(text, prefix) && read_mark(text, '-') &&
-           read_number(text, sequence);
-}
-
-/* "<capsule prefix>.<term>.<joined epoch>" */
-static bool read_begin(struct bytes *text, uint8_t prefix[SCL_PREFIX_BYTES], uint64_t *term,
-                       uint64_t *epoch)
-{
-    return read_prefix(text, prefix) && read_mark(text, '.') && read_number(text, term) &&
-           read_mark(text, '.') && read_number(text, epoch);
-}
-
-/* The sequence that a token names for a writer; 0: none. */
-static uint64_t named_by(struct bytes version, const uint8_t writer[SCL_PREFIX_BYTES])
-{
-    uint8_t prefix[SCL_PREFIX_BYTES];
-    uint64_t term, epoch, sequence;
-    bool is_whole = read_begin(&version, prefix, &term, &epoch);
-    while (is_whole && version.length > 0) {
-        is_whole = read_head(&version, prefix, &sequence);
-        if (is_whole && memcmp(writer, prefix, SCL_PREFIX_BYTES) == 0) {
-            return sequence;
+    struct version version;
+    enum status status = version_decode(&version, token);
+    while (status == STATUS_OK && (status = version_next(&version, head)) == STATUS_OK) {
+        if (memcmp(writer, head->writer, VERSION_ID_BYTES) == 0) {
+            return true;
         }
     }
-    return 0;
+    return false;
 }
 
 /* How far this replica names a branch by itself. */
@@ -103,40 +46,72 @@ static uint64_t named_sequence(const struct scl *scl, size_t index,
 {
     const struct capsule_member *member = capsule_member_at(scl->capsule, index);
     uint64_t sequence = known_sequence(scl, index, dependency);
-    uint64_t seen = named_by(after, member->id.bytes);
-    sequence = sequence < seen ? seen : sequence;
+    struct version_head seen;
+    if (named_by(after, member->id.bytes, &seen) && sequence < seen.sequence) {
+        sequence = seen.sequence;
+    }
     return sequence > member->head.sequence ? member->head.sequence : sequence;
 }
 
-static enum status add_head(char text[SCL_VERSION_BYTES_MAX], int *length,
-                            const uint8_t writer[SCL_PREFIX_BYTES], uint64_t sequence)
+/* The head of the branch at `sequence`, as a token names it. */
+static struct version_head name_head(const struct scl *scl, const struct capsule_member *member,
+                                     uint64_t sequence)
 {
-    char prefix[2 * SCL_PREFIX_BYTES + 1];
-    hex_encode(prefix, writer, SCL_PREFIX_BYTES);
-    *length += snprintf(text + *length, SCL_VERSION_BYTES_MAX - (size_t)*length, ".%s-%" PRIu64,
-                        prefix, sequence);
-    return *length >= SCL_VERSION_BYTES_MAX ? STATUS_FULL : STATUS_OK;
+    struct version_head named = {.sequence = sequence, .has_hash = member->role != MEMBER_LEADER};
+    struct hash here;
+    memcpy(named.writer, member->id.bytes, VERSION_ID_BYTES);
+    if (named.has_hash && !capsule_hash_at(scl->capsule, member, sequence, &here)) {
+        // It lies below what has been named since: that is held as well.
+        struct head later = capsule_named_head(scl->capsule, member);
+        later = later.sequence > member->head.sequence ? member->head : later;
+        named.sequence = later.sequence;
+        here = later.hash;
+    }
+    if (named.has_hash) {
+        memcpy(named.hash, here.bytes, VERSION_HASH_BYTES);
+    }
+    return named;
+}
+
+/*
+ * Whether what is here of an open branch, or of one that is closed not below this head, leads to
+ * it. STATUS_CLOSED: the branch is here as it counts, and it does not.
+ */
+static enum status leads_to(const struct scl *scl, const struct capsule_member *member,
+                            const struct version_head *head)
+{
+    const struct branch_head wanted = {.writer = member->id, .head = {.sequence = head->sequence}};
+    struct hash here;
+    if (!scl_has_reached(scl, &wanted)) {
+        return STATUS_GAP;
+    }
+    // What lies below what was named and reached is known no more, and leads there.
+    bool is_other = head->has_hash &&
+                    capsule_hash_at(scl->capsule, member, head->sequence, &here) &&
+                    memcmp(here.bytes, head->hash, VERSION_HASH_BYTES) != 0;
+    if (!is_other) {
+        return STATUS_OK;
+    }
+    bool is_whole = member->is_closed && member->head.sequence >= member->cut.sequence;
+    return is_whole ? STATUS_CLOSED : STATUS_GAP;
 }
 
 /* `has_ended`: all that was written in the token's term or before, and counts, is known here. */
-static enum status reaches_head(const struct scl *scl, const uint8_t prefix[SCL_PREFIX_BYTES],
-                                uint64_t sequence, bool has_ended)
+static enum status reaches_head(const struct scl *scl, const struct version_head *head,
+                                bool has_ended)
 {
     for (size_t i = 0; i < capsule_member_count(scl->capsule); i++) {
         const struct capsule_member *member = capsule_member_at(scl->capsule, i);
-        if (memcmp(member->id.bytes, prefix, SCL_PREFIX_BYTES) != 0) {
+        if (memcmp(member->id.bytes, head->writer, VERSION_ID_BYTES) != 0) {
             continue;
         }
-        if (member->is_closed && sequence > member->cut.sequence) {
-            return STATUS_CLOSED;
-        }
-        const struct branch_head wanted = {.writer = member->id, .head = {.sequence = sequence}};
-        return scl_has_reached(scl, &wanted) ? STATUS_OK : STATUS_GAP;
+        bool is_beyond = member->is_closed && head->sequence > member->cut.sequence;
+        return is_beyond ? STATUS_CLOSED : leads_to(scl, member, head);
     }
     for (size_t i = 0; i < capsule_gone_count(scl->capsule); i++) {
         const struct capsule_gone *gone = capsule_gone_at(scl->capsule, i);
-        if (memcmp(gone->id.bytes, prefix, SCL_PREFIX_BYTES) == 0) {
-            return sequence > gone->cut ? STATUS_CLOSED : STATUS_OK;
+        if (memcmp(gone->id.bytes, head->writer, VERSION_ID_BYTES) == 0) {
+            return head->sequence > gone->cut ? STATUS_CLOSED : STATUS_OK;
         }
     }
     return has_ended ? STATUS_CLOSED : STATUS_GAP;
@@ -147,19 +122,19 @@ static enum status reaches_head(const struct scl *scl, const uint8_t prefix[SCL_
  * its SYNC lists (joined_sequence), and only a later epoch takes the place of a head.
  */
 static enum status add_seen(const struct scl *scl, struct bytes after,
-                            char text[SCL_VERSION_BYTES_MAX], int *length)
+                            char text[SCL_VERSION_BYTES_MAX])
 {
-    uint8_t prefix[SCL_PREFIX_BYTES];
-    uint64_t term, epoch, sequence;
-    if (!read_begin(&after, prefix, &term, &epoch) || epoch != scl->joined_epoch) {
+    struct version version;
+    struct version_head head, named;
+    if (version_decode(&version, after) != STATUS_OK || version.epoch != scl->joined_epoch) {
         return STATUS_OK;
     }
-    while (after.length > 0 && read_head(&after, prefix, &sequence)) {
-        bool is_named = named_by(bytes_text(text), prefix) > 0;
-        if (is_named || reaches_head(scl, prefix, sequence, true) != STATUS_OK) {
+    while (version_next(&version, &head) == STATUS_OK) {
+        if (named_by(bytes_text(text), head.writer, &named) ||
+            reaches_head(scl, &head, true) != STATUS_OK) {
             continue;
         }
-        enum status status = add_head(text, length, prefix, sequence);
+        enum status status = version_add(text, SCL_VERSION_BYTES_MAX, &head);
         if (status != STATUS_OK) {
             return status;
         }
@@ -170,59 +145,50 @@ static enum status add_seen(const struct scl *scl, struct bytes after,
 enum status scl_version(const struct scl *scl, const struct dependency *dependency,
                         struct bytes after, char text[SCL_VERSION_BYTES_MAX])
 {
-    char prefix[2 * SCL_PREFIX_BYTES + 1];
-    hex_encode(prefix, capsule_name(scl->capsule)->bytes, SCL_PREFIX_BYTES);
-    int length = snprintf(text, SCL_VERSION_BYTES_MAX, "%s.%" PRIu64 ".%" PRIu64, prefix,
-                          capsule_term(scl->capsule), scl->joined_epoch);
-    for (size_t i = 0; i < scl->peer_count; i++) {
+    struct version version = {.term = capsule_term(scl->capsule), .epoch = scl->joined_epoch};
+    memcpy(version.capsule, capsule_name(scl->capsule)->bytes, VERSION_ID_BYTES);
+    enum status status = version_begin(text, SCL_VERSION_BYTES_MAX, &version);
+    for (size_t i = 0; i < scl->peer_count && status == STATUS_OK; i++) {
         const struct capsule_member *member = capsule_member_at(scl->capsule, i);
         if (member->head.sequence <= scl->peers[i].joined_sequence) {
             continue;
         }
         uint64_t sequence = named_sequence(scl, i, dependency, after);
-        if (sequence <= scl->peers[i].joined_sequence) {
-            continue;
-        }
-        enum status status = add_head(text, &length, member->id.bytes, sequence);
-        if (status != STATUS_OK) {
-            return status;
+        if (sequence > scl->peers[i].joined_sequence) {
+            const struct version_head head = name_head(scl, member, sequence);
+            status = version_add(text, SCL_VERSION_BYTES_MAX, &head);
         }
     }
-    return add_seen(scl, after, text, &length);
+    return status == STATUS_OK ? add_seen(scl, after, text) : status;
 }
 
-enum status scl_version_reaches(const struct scl *scl, struct bytes version)
+enum status scl_version_reaches(const struct scl *scl, struct bytes token)
 {
-    uint8_t prefix[SCL_PREFIX_BYTES];
-    uint64_t term, epoch;
-    if (!read_begin(&version, prefix, &term, &epoch)) {
-        return STATUS_MALFORMED;
+    struct version version;
+    struct version_head head;
+    enum status status = version_decode(&version, token);
+    if (status != STATUS_OK) {
+        return status;
     }
-    if (memcmp(prefix, capsule_name(scl->capsule)->bytes, SCL_PREFIX_BYTES) != 0) {
+    if (memcmp(version.capsule, capsule_name(scl->capsule)->bytes, VERSION_ID_BYTES) != 0) {
         return STATUS_DENIED;
     }
     // Where a later leader has written a SYNC, the token names another: the owner has given it up.
-    if (epoch >= capsule_epoch_after(scl->capsule, term)) {
+    if (version.epoch >= capsule_epoch_after(scl->capsule, version.term)) {
         return STATUS_CLOSED;
     }
     const struct capsule_sync *joined = capsule_joined_sync(scl->capsule);
-    bool has_ended = joined != NULL && joined->term > term;
+    bool has_ended = joined != NULL && joined->term > version.term;
     enum status answer = STATUS_OK;
-    if (term > capsule_term(scl->capsule) || epoch > scl->joined_epoch) {
+    if (version.term > capsule_term(scl->capsule) || version.epoch > scl->joined_epoch) {
         answer = STATUS_GAP;
     }
-    while (version.length > 0) {
-        uint64_t sequence;
-        if (!read_head(&version, prefix, &sequence)) {
-            return STATUS_MALFORMED;
-        }
-        enum status status = reaches_head(scl, prefix, sequence, has_ended);
+    while ((status = version_next(&version, &head)) == STATUS_OK) {
+        status = reaches_head(scl, &head, has_ended);
         if (status == STATUS_CLOSED) {
             return status;
         }
-        if (status != STATUS_OK) {
-            answer = status;
-        }
+        answer = status == STATUS_OK ? answer : status;
     }
-    return answer;
+    return status == STATUS_EMPTY ? answer : status;
 }

@@ -41,7 +41,7 @@ class Broken(Exception):
 def _version(text):
     """X-Paranoid-Version as (term, epoch, {writer: sequence})."""
     capsule, term, epoch, *heads = text.split(".")
-    return int(term), int(epoch), {writer: int(sequence) for writer, sequence in
+    return int(term), int(epoch), {writer: int(sequence) for writer, sequence, *_ in
                                    (head.split("-") for head in heads)}
 
 

@@ -23,6 +23,7 @@
 #include "scl/scl.h"
 #include "scl/scl_internal.h"
 #include "scl/scl_lock.h"
+#include "scl/version.h"
 #include "tests/support/capsule_world.h"
 
 enum { MS = 1000, START_US = 1000 * MS };
@@ -1334,6 +1335,99 @@ static void name_head(const struct capsule_world_writer *writer, unsigned sequen
     snprintf(text, 32, ".%02x%02x%02x%02x-%u", id[0], id[1], id[2], id[3], sequence);
 }
 
+/* The replica begins again, with the first `count` records. */
+static void begin_again(struct fixture *f, size_t count)
+{
+    stop_scl(f);
+    start_scl(f);
+    assert_int_equal(scl_add_key(f->scl, 1, secret_bytes(f->world.data_key)), STATUS_OK);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(feed(f, i), STATUS_OK);
+    }
+}
+
+static void p6_a_token_is_not_reached_by_who_has_seen_a_fork(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    char token[SCL_VERSION_BYTES_MAX], name[32];
+    struct buffer fork = BUFFER_EMPTY;
+    get_ready(f);
+    size_t first = f->world.record_count;
+    fork_of(f, f->a);
+    CHECK(buffer_append(&fork, f->world.tried.bytes, f->world.tried.length) == STATUS_OK);
+    capsule_world_put(&f->world, f->a, "key", "true");
+    feed_rest(f);
+    const struct dependency rests = read_of(f, "key");
+    assert_int_equal(scl_version(f->scl, &rests, bytes_of(NULL, 0), token), STATUS_OK);
+    name_head(f->a, 1, name);
+    assert_non_null(strstr(token, name));
+    assert_int_equal(reaches(f, token), STATUS_OK);
+
+    begin_again(f, first);
+    assert_int_equal(reaches(f, token), STATUS_GAP);
+    assert_int_equal(give(f, buffer_bytes(&fork)), STATUS_OK);
+    assert_value(f, "key", "forked");
+    assert_int_equal(reaches(f, token), STATUS_GAP);
+    // Nor when a SYNC lists what comes later.
+    capsule_world_put(&f->world, f->a, "key", "later");
+    capsule_world_sync(&f->world);
+    assert_int_equal(feed(f, f->world.record_count - 1), STATUS_OK);
+    assert_int_equal(reaches(f, token), STATUS_GAP);
+
+    // One that has the branch goes by it, however far the SYNC is ahead.
+    begin_again(f, first + 1);
+    assert_int_equal(feed(f, f->world.record_count - 1), STATUS_OK);
+    assert_int_equal(reaches(f, token), STATUS_OK);
+    assert_int_equal(feed(f, first + 1), STATUS_OK);
+    assert_int_equal(reaches(f, token), STATUS_OK);
+    buffer_release(&fork);
+    fixture_free(f);
+}
+
+static void p6_a_token_of_a_fork_is_lost_with_it(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    char token[SCL_VERSION_BYTES_MAX];
+    get_ready(f);
+    size_t first = f->world.record_count;
+    fork_of(f, f->a);
+    assert_int_equal(give(f, buffer_bytes(&f->world.tried)), STATUS_OK);
+    const struct dependency rests = read_of(f, "key");
+    assert_int_equal(scl_version(f->scl, &rests, bytes_of(NULL, 0), token), STATUS_OK);
+    assert_int_equal(reaches(f, token), STATUS_OK);
+    capsule_world_put(&f->world, f->a, "key", "true");
+    begin_again(f, first);
+    assert_int_equal(feed(f, first), STATUS_OK);
+    assert_int_equal(reaches(f, token), STATUS_GAP);
+    capsule_world_close(&f->world, f->a);
+    assert_int_equal(feed(f, first + 1), STATUS_OK);
+    assert_int_equal(reaches(f, token), STATUS_CLOSED);
+    fixture_free(f);
+}
+
+static void p6_a_token_names_no_record_whose_hash_is_gone(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    char token[SCL_VERSION_BYTES_MAX], name[32];
+    get_ready(f);
+    capsule_world_put(&f->world, f->a, "key", "1");
+    feed_rest(f);
+    const struct dependency rests = read_of(f, "key");
+    capsule_world_put(&f->world, f->a, "key", "2");
+    capsule_world_sync(&f->world);
+    feed_rest(f);
+    // The SYNC is not joined yet.
+    assert_int_equal(scl_version(f->scl, &rests, bytes_of(NULL, 0), token), STATUS_OK);
+    name_head(f->a, 2, name);
+    assert_non_null(strstr(token, name));
+    assert_int_equal(strlen(strstr(token, name)), strlen(name) + 1 + 2 * VERSION_HASH_BYTES);
+    assert_int_equal(reaches(f, token), STATUS_OK);
+    fixture_free(f);
+}
+
 static void p6_a_token_names_what_stores_hold_or_its_answer_rests_on(void **state)
 {
     (void)state;
@@ -1449,6 +1543,10 @@ static void p6_a_token_of_a_later_term_or_epoch_is_not_reached(void **state)
         {".2.0", STATUS_GAP},
         {".1.1", STATUS_GAP},
         {".1.0.00000000-1", STATUS_GAP},
+        {".1.0.00000000-1-000102030405060708090a0b", STATUS_GAP},
+        {".1.0.00000000-1-000102030405060708090a0", STATUS_MALFORMED},
+        {".1.0.00000000-1-000102030405060708090a0b0", STATUS_MALFORMED},
+        {".1.0.00000000-1-", STATUS_MALFORMED},
         {"", STATUS_MALFORMED},
         {".", STATUS_MALFORMED},
         {".1", STATUS_MALFORMED},
@@ -2270,6 +2368,9 @@ int main(void)
         cmocka_unit_test(p9_what_lies_below_the_floor_is_covered_whoever_is_listed),
         cmocka_unit_test(p9_what_a_snapshot_knew_by_its_close_is_covered_as_well),
         cmocka_unit_test(p6_a_token_is_reached_by_who_has_seen_as_much),
+        cmocka_unit_test(p6_a_token_is_not_reached_by_who_has_seen_a_fork),
+        cmocka_unit_test(p6_a_token_of_a_fork_is_lost_with_it),
+        cmocka_unit_test(p6_a_token_names_no_record_whose_hash_is_gone),
         cmocka_unit_test(p6_a_token_names_what_stores_hold_or_its_answer_rests_on),
         cmocka_unit_test(p6_a_token_names_what_the_joined_sync_does_not_cover),
         cmocka_unit_test(p6_an_answer_names_what_its_client_has_named_until_a_later_epoch),
