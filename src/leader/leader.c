@@ -549,11 +549,11 @@ static enum status repeat_unreceipted(struct leader *leader, uint64_t now_us)
            leader_own_is_durable(leader, outbox_oldest(&leader->outbox))) {
         outbox_drop_oldest(&leader->outbox);
     }
-    size_t place = 0;
+    struct outbox_walk walk = OUTBOX_WALK_BEGIN;
     struct bytes frame;
     enum status status = STATUS_OK;
     while (status == STATUS_OK &&
-           outbox_repeat(&leader->outbox, &place, now_us, &frame) == STATUS_OK) {
+           outbox_repeat(&leader->outbox, &walk, now_us, &frame) == STATUS_OK) {
         status =
             leader_send(leader, FRAME_RECORD, 0, &everyone,
                         bytes_of(frame.at + FRAME_HEADER_BYTES, frame.length - FRAME_HEADER_BYTES));

@@ -11,10 +11,17 @@
 
 /*
  * outbox: a writer's own records, as the RECORD frames they were sent in, until receipts cover
- * them. What no receipt covers is repeated every 250 ms (DESIGN 6.4). Plain; begins
- * by outbox_init().
+ * them. What no receipt covers is repeated every 250 ms (DESIGN 6.4), and no more of it than the
+ * window holds: little while nobody answers, so that a store which is silent does not find its
+ * queue full of copies; and more with each answer, so that one which is back is sent the rest at
+ * once, however much it is. Plain; begins by outbox_init().
  */
-enum { OUTBOX_REPEAT_US = 250 * 1000, OUTBOX_REPEAT_COUNT = 16 };
+enum {
+    OUTBOX_REPEAT_US = 250 * 1000,
+    OUTBOX_ITEM_BYTES_MIN = 64 << 10,   // that a frame takes of the window, however short it is
+    OUTBOX_WINDOW_BYTES_MIN = 1 << 20,  // repeated and unanswered; one frame may be more
+    OUTBOX_WINDOW_BYTES_MAX = 8 << 20,
+};
 
 struct outbox_item;
 
@@ -22,7 +29,16 @@ struct outbox {
     struct outbox_item *first;  // oldest
     struct outbox_item **end;
     size_t bytes;
+    size_t window_bytes;
 };
+
+/* How far one round of repeating has come. */
+struct outbox_walk {
+    struct outbox_item *last;  // NULL: it begins
+    size_t bytes;              // of the window
+};
+
+#define OUTBOX_WALK_BEGIN ((struct outbox_walk){.last = NULL})
 
 void outbox_init(struct outbox *outbox);
 void outbox_release(struct outbox *outbox);
@@ -41,10 +57,10 @@ void outbox_drop_oldest(struct outbox *outbox);
 void outbox_take_oldest(struct outbox *outbox, struct buffer *frame);
 
 /*
- * The next frame that is due to be repeated, oldest first, at most OUTBOX_REPEAT_COUNT in a
- * row: begin with *place = 0. STATUS_EMPTY. Borrowed until its item is dropped.
+ * The next frame that is due to be repeated and has room in the window, oldest first: begin with
+ * OUTBOX_WALK_BEGIN. STATUS_EMPTY. Borrowed until its item is dropped; until then no item may be.
  */
-MUST_CHECK enum status outbox_repeat(struct outbox *outbox, size_t *place, uint64_t now_us,
-                                     struct bytes *frame);
+MUST_CHECK enum status outbox_repeat(struct outbox *outbox, struct outbox_walk *walk,
+                                     uint64_t now_us, struct bytes *frame);
 
 #endif

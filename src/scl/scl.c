@@ -423,9 +423,9 @@ static enum status repeat(struct scl *scl, struct bytes sent)
 
 static void repeat_unreceipted(struct scl *scl, uint64_t now_us)
 {
-    size_t place = 0;
+    struct outbox_walk walk = OUTBOX_WALK_BEGIN;
     struct bytes frame;
-    while (outbox_repeat(&scl->outbox, &place, now_us, &frame) == STATUS_OK) {
+    while (outbox_repeat(&scl->outbox, &walk, now_us, &frame) == STATUS_OK) {
         if (repeat(scl, frame) != STATUS_OK) {
             return;
         }
