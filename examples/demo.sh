@@ -255,7 +255,7 @@ chapter "Verified without any key"
 chapter "One flipped bit"
 mkdir "$work/copy"
 cp -R "$app/." "$work/copy/"
-segment=$(find "$work/copy/host/capsule" -type f -size +1k | sort | head -n 1)
+segment=$(find "$work/copy/host/capsule" -name 'segment-*' | sort | head -n 1)
 # Segments end in zeroes: half of what is not zero lies safely within the records.
 offset=$(($(tr -d '\0' <"$segment" | wc -c) / 2))
 byte=$(od -An -tu1 -j "$offset" -N 1 "$segment" | tr -d ' ')
