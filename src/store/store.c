@@ -1356,7 +1356,8 @@ static enum status verify_asker(const struct store *store, const struct frame_fe
 
 /*
  * The fence as it will be. Writers that a cut has closed need no mention any more, and one around
- * everybody of lower terms includes all before it.
+ * everybody of lower terms includes what earlier leaders asked for. Its own leader may have asked
+ * for more since: handed on by siblings, the two come in any order.
  */
 static enum status plan_fence(const struct store *store, const struct frame_fence *ask,
                               const struct verify_key *leader, struct fence *plan)
@@ -1371,9 +1372,9 @@ static enum status plan_fence(const struct store *store, const struct frame_fenc
     for (uint32_t i = 0; i < store->fence.ask_count && status == STATUS_OK; i++) {
         const struct fence_ask *kept = &store->fence.asks[i];
         const struct capsule_member *member = capsule_member_find(store->capsule, &kept->writer);
-        bool is_included = is_all && (member == NULL || member->term < ask->term);
         struct frame_fence again;
         CHECK(frame_fence_decode(&again, buffer_bytes(&kept->body)) == STATUS_OK);
+        bool is_included = is_all && (member == NULL ? again.term : member->term) < ask->term;
         if (!is_included && (member == NULL || !member->is_closed)) {
             status = fence_add(plan, &again);
         }

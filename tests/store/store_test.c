@@ -566,6 +566,31 @@ static void p4_what_a_leader_proposed_ends_with_its_term(void **state)
     buffer_release(&body);
 }
 
+static void p4_fences_that_are_handed_on_hold_in_whatever_order_they_come(void **state)
+{
+    struct store_fixture *f = *state;
+    struct buffer of_one = BUFFER_EMPTY, of_all = BUFFER_EMPTY;
+    store_fixture_put(f);
+    store_fixture_ask(f, &of_one, &f->a->id);
+    store_fixture_ask(f, &of_all, NULL);
+    const struct frame_fence asks[] = {decode_ask(&of_one), decode_ask(&of_all)};
+    size_t puts = f->world.record_count - 3;  // two of a, one of b
+    for (size_t i = 0; i < 2; i++) {
+        // A store that has lost its disk knows nobody yet.
+        assert_int_equal(store_fixture_reopen_fresh(f), STATUS_OK);
+        assert_int_equal(store_adopt_fence(f->store, &asks[i]), STATUS_OK);
+        assert_int_equal(store_adopt_fence(f->store, &asks[1 - i]), STATUS_OK);
+        assert_true(store_fence_at(f->store, 1).length > 0);
+        assert_int_equal(store_fixture_append_range(f, 0, puts), STATUS_OK);
+        assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, puts)),
+                         STATUS_GAP);
+        assert_int_equal(store_fixture_append(f, capsule_world_record(&f->world, puts + 2)),
+                         STATUS_OK);
+    }
+    buffer_release(&of_one);
+    buffer_release(&of_all);
+}
+
 static void a_fence_is_durable_before_it_is_signed(void **state)
 {
     struct store_fixture *f = *state;
@@ -739,6 +764,8 @@ int main(void)
             p4_a_fenced_writer_adds_what_lies_below_the_cut_that_is_proposed, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_another_record_where_the_proposed_cut_lies_is_not_taken,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_fences_that_are_handed_on_hold_in_whatever_order_they_come, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_what_a_leader_proposed_ends_with_its_term, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_fence_is_durable_before_it_is_signed, setup, teardown),
