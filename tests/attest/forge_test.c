@@ -112,6 +112,9 @@ static void each_flaw_of_a_quote_is_refused_for_its_reason(void **state)
         {FORGE_PCK_REVOKED, REASON_REVOKED},
         {FORGE_PCK_UNKNOWN_CRITICAL, REASON_CHAIN},
         {FORGE_PCK_MISNAMED, REASON_CHAIN},
+        {FORGE_PCK_OF_ANOTHER_KEY, REASON_CHAIN},
+        {FORGE_CA_EXPIRED, REASON_CHAIN},
+        {FORGE_CA_MISNAMED, REASON_CHAIN},
         {FORGE_CA_REVOKED, REASON_REVOKED},
         {FORGE_CA_NO_AUTHORITY, REASON_CHAIN},
         {FORGE_CA_MAY_NOT_CERTIFY, REASON_CHAIN},
@@ -119,8 +122,21 @@ static void each_flaw_of_a_quote_is_refused_for_its_reason(void **state)
         {FORGE_SIGNER_MISNAMED, REASON_COLLATERAL},
         {FORGE_SIGNER_EXPIRED, REASON_COLLATERAL_EXPIRED},
         {FORGE_CRL_EXPIRED, REASON_COLLATERAL_EXPIRED},
+        {FORGE_CRL_FROM_TOMORROW, REASON_COLLATERAL_EXPIRED},
+        {FORGE_CRL_OF_ANOTHER_KEY, REASON_COLLATERAL},
+        {FORGE_CRL_OF_ANOTHER_ISSUER, REASON_COLLATERAL},
         {FORGE_CRL_OF_CHANGES, REASON_COLLATERAL},
+        {FORGE_ROOT_CRL_EXPIRED, REASON_COLLATERAL_EXPIRED},
+        {FORGE_ROOT_CRL_OF_ANOTHER_KEY, REASON_COLLATERAL},
         {FORGE_KEY_NOT_BOUND, REASON_QE_BINDING},
+        {FORGE_KEY_BOUND_AND_MORE, REASON_QE_BINDING},
+        {FORGE_KEY_OF_ANOTHER_TYPE, REASON_FORMAT},
+        {FORGE_QUOTE_OF_ANOTHER_VENDOR, REASON_FORMAT},
+        {FORGE_QUOTE_WITH_ANOTHER_CERTIFICATION, REASON_CHAIN},
+        {FORGE_QUOTE_OF_ANOTHER_KEY, REASON_SIGNATURE},
+        {FORGE_QE_REPORT_OF_ANOTHER_KEY, REASON_QE_BINDING},
+        {FORGE_QE_IDENTITY_EXPIRED, REASON_COLLATERAL_EXPIRED},
+        {FORGE_QE_IDENTITY_OF_ANOTHER_KEY, REASON_COLLATERAL},
         {FORGE_QE_OF_ANOTHER_SIGNER, REASON_QE_BINDING},
         {FORGE_QE_IN_DEBUG_MODE, REASON_QE_BINDING},
         {FORGE_TCB_INFO_OF_ANOTHER_PLATFORM, REASON_COLLATERAL},
@@ -133,7 +149,19 @@ static void each_flaw_of_a_quote_is_refused_for_its_reason(void **state)
             struct forge_order order = forge_order_of(tee, NOW_S);
             order.flaw = flaws[i].flaw;
             assert_reason(*state, &order, flaws[i].reason);
+            order.is_processor = true;
+            assert_reason(*state, &order, flaws[i].reason);
         }
+    }
+}
+
+static void a_pck_is_of_the_processor_ca_or_of_the_platform_ca(void **state)
+{
+    for (enum tee tee = TEE_SGX; tee <= TEE_TDX; tee++) {
+        struct forge_order order = forge_order_of(tee, NOW_S);
+        assert_reason(*state, &order, REASON_NONE);
+        order.is_processor = true;
+        assert_reason(*state, &order, REASON_NONE);
     }
 }
 
@@ -162,12 +190,26 @@ static void each_flaw_of_a_report_is_refused_for_its_reason(void **state)
         {FORGE_REPORT_OF_ANOTHER_KEY, REASON_CHAIN},
         {FORGE_REPORT_UNSIGNED, REASON_FORMAT},
         {FORGE_ASK_REVOKED, REASON_REVOKED},
+        {FORGE_ASK_OF_ANOTHER_PRODUCT, REASON_CHAIN},
+        {FORGE_VCEK_OF_ANOTHER_BOOT_LOADER, REASON_CHIP_BINDING},
+        {FORGE_VCEK_WITHOUT_CHIP, REASON_CHIP_BINDING},
+        {FORGE_REPORT_OF_A_LONGER_CHIP, REASON_CHIP_BINDING},
+        {FORGE_REPORT_OF_ANOTHER_ALGORITHM, REASON_FORMAT},
+        {FORGE_REPORT_WITH_UNKNOWN_FLAGS, REASON_FORMAT},
+        {FORGE_REPORT_WITH_AUTHOR_KEY, REASON_NONE},
+        {FORGE_REPORT_WITHOUT_RESERVED_ONE, REASON_FORMAT},
+        {FORGE_CRL_EXPIRED, REASON_COLLATERAL_EXPIRED},
+        {FORGE_CRL_FROM_TOMORROW, REASON_COLLATERAL_EXPIRED},
+        {FORGE_CRL_OF_ANOTHER_KEY, REASON_COLLATERAL},
+        {FORGE_CRL_OF_ANOTHER_ISSUER, REASON_COLLATERAL},
+        {FORGE_CRL_OF_CHANGES, REASON_COLLATERAL},
     };
     for (enum vendor_product product = 0; product < VENDOR_PRODUCT_COUNT; product++) {
         for (size_t i = 0; i < sizeof flaws / sizeof *flaws; i++) {
             struct forge_order order = forge_order_of(TEE_SEV_SNP, NOW_S);
             order.product = product;
             order.flaw = flaws[i].flaw;
+            order.has_crl = true;
             assert_reason(*state, &order, flaws[i].reason);
         }
     }
@@ -176,6 +218,43 @@ static void each_flaw_of_a_report_is_refused_for_its_reason(void **state)
     assert_reason(*state, &order, REASON_UNSUPPORTED);
     order.version = 1;
     assert_reason(*state, &order, REASON_UNSUPPORTED);
+}
+
+static void a_vlek_is_of_the_tcb_that_the_report_names(void **state)
+{
+    static const enum forge_flaw flaws[] = {FORGE_VCEK_OF_ANOTHER_TCB,
+                                            FORGE_VCEK_OF_ANOTHER_BOOT_LOADER};
+    for (size_t i = 0; i < sizeof flaws / sizeof *flaws; i++) {
+        struct forge_order order = forge_order_of(TEE_SEV_SNP, NOW_S);
+        order.is_vlek = true;
+        assert_reason(*state, &order, REASON_NONE);
+        order.flaw = flaws[i];
+        assert_reason(*state, &order, REASON_CHIP_BINDING);
+    }
+}
+
+static void a_processors_model_says_whose_product_it_is(void **state)
+{
+    static const struct {
+        enum vendor_product product;
+        uint8_t model;
+        enum reason reason;
+    } models[] = {
+        {VENDOR_MILAN, 0x01, REASON_NONE},         {VENDOR_MILAN, 0x0f, REASON_NONE},
+        {VENDOR_MILAN, 0x10, REASON_CHIP_BINDING}, {VENDOR_MILAN, 0xa0, REASON_CHIP_BINDING},
+        {VENDOR_GENOA, 0x10, REASON_NONE},         {VENDOR_GENOA, 0x1f, REASON_NONE},
+        {VENDOR_GENOA, 0xa0, REASON_NONE},         {VENDOR_GENOA, 0xaf, REASON_NONE},
+        {VENDOR_GENOA, 0x01, REASON_CHIP_BINDING}, {VENDOR_GENOA, 0x20, REASON_CHIP_BINDING},
+        {VENDOR_GENOA, 0x9f, REASON_CHIP_BINDING}, {VENDOR_GENOA, 0xb0, REASON_CHIP_BINDING},
+        {VENDOR_TURIN, 0x02, REASON_NONE},         {VENDOR_TURIN, 0x11, REASON_NONE},
+        {VENDOR_TURIN, 0x1f, REASON_NONE},         {VENDOR_TURIN, 0x20, REASON_CHIP_BINDING},
+    };
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct forge_order order = forge_order_of(TEE_SEV_SNP, NOW_S);
+        order.product = models[i].product;
+        order.cpu_model = models[i].model;
+        assert_reason(*state, &order, models[i].reason);
+    }
 }
 
 static void a_status_is_the_worst_of_platform_module_and_quoting_enclave(void **state)
@@ -287,8 +366,11 @@ int main(void)
         cmocka_unit_test(sound_evidence_of_every_format_is_genuine),
         cmocka_unit_test(reports_of_every_product_and_both_keys_are_genuine),
         cmocka_unit_test(each_flaw_of_a_quote_is_refused_for_its_reason),
+        cmocka_unit_test(a_pck_is_of_the_processor_ca_or_of_the_platform_ca),
         cmocka_unit_test(each_flaw_of_a_tdx_module_is_refused),
         cmocka_unit_test(each_flaw_of_a_report_is_refused_for_its_reason),
+        cmocka_unit_test(a_vlek_is_of_the_tcb_that_the_report_names),
+        cmocka_unit_test(a_processors_model_says_whose_product_it_is),
         cmocka_unit_test(a_status_is_the_worst_of_platform_module_and_quoting_enclave),
         cmocka_unit_test(what_is_below_every_level_or_has_an_unknown_status_is_refused),
         cmocka_unit_test(a_first_module_is_judged_by_the_level_of_its_platform),

@@ -285,6 +285,18 @@ static uint64_t until_of(const struct forge_order *order)
     return order->now_s + 29 * DAY_S;
 }
 
+static uint64_t from_unless(const struct forge_order *order, enum forge_flaw from_tomorrow)
+{
+    return order->flaw == from_tomorrow ? order->now_s + DAY_S : from_of(order);
+}
+
+static const char *ca_name(const struct forge_order *order)
+{
+    return order->flaw == FORGE_CA_MISNAMED ? "Intel SGX PCK Other CA"
+           : order->is_processor            ? "Intel SGX PCK Processor CA"
+                                            : "Intel SGX PCK Platform CA";
+}
+
 static uint64_t until_unless(const struct forge_order *order, enum forge_flaw expired)
 {
     return order->flaw == expired ? order->now_s - 1 : until_of(order);
@@ -365,13 +377,13 @@ static void intel_root(struct forge *forge, const struct forge_order *order, str
 static void intel_ca(struct forge *forge, const struct forge_order *order, struct buffer *pem)
 {
     const struct paper ca = {
-        .subject = "Intel SGX PCK Platform CA",
+        .subject = ca_name(order),
         .issuer = "Intel SGX Root CA",
         .key = forge->intel_ca,
         .signer = forge->intel_root,
         .serial = SERIAL_CA,
         .from_s = from_of(order),
-        .until_s = until_of(order),
+        .until_s = until_unless(order, FORGE_CA_EXPIRED),
         .constraints = order->flaw == FORGE_CA_NO_AUTHORITY ? "critical,CA:FALSE"
                                                             : "critical,CA:TRUE,pathlen:0",
         .usage = order->flaw == FORGE_CA_MAY_NOT_CERTIFY ? "critical,cRLSign"
@@ -385,7 +397,7 @@ static void pck_chain(struct forge *forge, const struct forge_order *order, stru
     const struct paper pck = {
         .subject =
             order->flaw == FORGE_PCK_MISNAMED ? "Another Certificate" : "Intel SGX PCK Certificate",
-        .issuer = "Intel SGX PCK Platform CA",
+        .issuer = ca_name(order),
         .key = forge->pck,
         .signer = forge->intel_ca,
         .serial = SERIAL_PCK,
@@ -401,7 +413,8 @@ static void pck_chain(struct forge *forge, const struct forge_order *order, stru
     if (order->flaw == FORGE_PCK_UNKNOWN_CRITICAL) {
         add_bytes(certificate, "1.2.3.4.5", 1, "\5\0", 2);
     }
-    paper_sign(certificate, forge->intel_ca, pem);
+    paper_sign(certificate,
+               order->flaw == FORGE_PCK_OF_ANOTHER_KEY ? forge->signer : forge->intel_ca, pem);
     intel_ca(forge, order, pem);
     intel_root(forge, order, pem);
     buffer_release(&extension);
@@ -426,12 +439,12 @@ static void signer_chain(struct forge *forge, const struct forge_order *order, s
 }
 
 /* {"name":content,"signature":"…"} */
-static void add_statement(struct forge *forge, const char *name, const char *content,
+static void add_statement(EVP_PKEY *signer, const char *name, const char *content,
                           struct buffer *target)
 {
     char text[TEXT_BYTES + 256];
     uint8_t signature[64];
-    sign_raw(forge->signer, bytes_text(content), signature, 32);
+    sign_raw(signer, bytes_text(content), signature, 32);
     int length = snprintf(text, sizeof text, "{\"%s\":%s,\"signature\":\"", name, content);
     for (size_t i = 0; i < sizeof signature; i++) {
         length += snprintf(text + length, 3, "%02x", signature[i]);
@@ -440,11 +453,11 @@ static void add_statement(struct forge *forge, const char *name, const char *con
     append(target, text, (size_t)length);
 }
 
-static void dates_text(char text[128], const struct forge_order *order, bool is_from_tomorrow)
+static void dates_text(char text[128], uint64_t from_s, uint64_t until_s)
 {
     char from[DATE_TEXT_BYTES], until[DATE_TEXT_BYTES];
-    date_text(from, is_from_tomorrow ? order->now_s + DAY_S : from_of(order));
-    date_text(until, until_of(order));
+    date_text(from, from_s);
+    date_text(until, until_s);
     snprintf(text, 128, "\"issueDate\":\"%s\",\"nextUpdate\":\"%s\"", from, until);
 }
 
@@ -514,7 +527,7 @@ static void tcb_info(struct forge *forge, const struct forge_order *order, struc
 {
     char text[TEXT_BYTES], dates[128], levels[TEXT_BYTES / 2], modules[1024] = "";
     bool is_tdx = (order->tee == TEE_TDX) != (order->flaw == FORGE_TCB_INFO_OF_ANOTHER_TEE);
-    dates_text(dates, order, order->flaw == FORGE_TCB_INFO_FROM_TOMORROW);
+    dates_text(dates, from_unless(order, FORGE_TCB_INFO_FROM_TOMORROW), until_of(order));
     levels_text(levels, sizeof levels, order);
     if (order->tee == TEE_TDX) {
         modules_text(modules, sizeof modules, order);
@@ -527,7 +540,7 @@ static void tcb_info(struct forge *forge, const struct forge_order *order, struc
                             : "\"id\":\"SGX\",",
              order->is_flat ? 2 : 3, dates,
              order->flaw == FORGE_TCB_INFO_OF_ANOTHER_PLATFORM ? 1 : 0, modules, levels);
-    add_statement(forge, "tcbInfo", text, target);
+    add_statement(forge->signer, "tcbInfo", text, target);
 }
 
 static void qe_identity(struct forge *forge, const struct forge_order *order, struct buffer *target)
@@ -535,7 +548,7 @@ static void qe_identity(struct forge *forge, const struct forge_order *order, st
     char text[TEXT_BYTES], dates[128], level[256] = "", signer[65];
     memset(signer, order->flaw == FORGE_QE_OF_ANOTHER_SIGNER ? 'a' : 'b', 64);
     signer[64] = '\0';
-    dates_text(dates, order, false);
+    dates_text(dates, from_of(order), until_unless(order, FORGE_QE_IDENTITY_EXPIRED));
     if (order->qe_status != NULL) {
         snprintf(level, sizeof level, ",{\"tcb\":{\"isvsvn\":%d},\"tcbStatus\":\"%s\"}", QE_VERSION,
                  order->qe_status);
@@ -548,7 +561,8 @@ static void qe_identity(struct forge *forge, const struct forge_order *order, st
              "\"mrsigner\":\"%s\",\"isvprodid\":1,"
              "\"tcbLevels\":[{\"tcb\":{\"isvsvn\":%d},\"tcbStatus\":\"UpToDate\"}%s]}",
              order->tee == TEE_TDX ? "TD_QE" : "QE", dates, signer, QE_VERSION + 1, level);
-    add_statement(forge, "enclaveIdentity", text, target);
+    add_statement(order->flaw == FORGE_QE_IDENTITY_OF_ANOTHER_KEY ? forge->intel_ca : forge->signer,
+                  "enclaveIdentity", text, target);
 }
 
 static void encode_zeroes(struct encoder *out, size_t count)
@@ -595,10 +609,11 @@ static void encode_body(struct encoder *out, const struct forge_order *order)
     uint8_t signer[32];
     memset(signer, 0x51, sizeof signer);
     encoder_u16(out, order->version);
-    encoder_u16(out, 2);
+    encoder_u16(out, order->flaw == FORGE_KEY_OF_ANOTHER_TYPE ? 3 : 2);
     encoder_u32(out, order->tee == TEE_TDX ? 0x81 : 0);
     encoder_u32(out, 0);
-    encoder_bytes(out, vendor, sizeof vendor);
+    encoder_bytes(out, vendor, sizeof vendor - 1);
+    encoder_u8(out, vendor[15] ^ (order->flaw == FORGE_QUOTE_OF_ANOTHER_VENDOR));
     encode_zeroes(out, 20);
     if (order->version == 5) {
         encoder_u16(out, order->tee == TEE_SGX ? 1 : 3);
@@ -623,15 +638,17 @@ static void encode_certification(struct encoder *out, struct forge *forge,
     const struct hash bound = hash_of_parts(parts, 2);
     memcpy(report_data, bound.bytes, sizeof bound.bytes);
     report_data[0] ^= order->flaw == FORGE_KEY_NOT_BOUND;
+    report_data[63] ^= order->flaw == FORGE_KEY_BOUND_AND_MORE;
     memset(signer, 0xbb, sizeof signer);
     size_t start = out->length;
     encode_enclave(out, order->flaw == FORGE_QE_IN_DEBUG_MODE ? 0x13 : 0x11, measurement, signer,
                    QE_VERSION, report_data);
-    sign_raw(forge->pck, bytes_of(out->start + start, out->length - start), signature, 32);
+    sign_raw(order->flaw == FORGE_QE_REPORT_OF_ANOTHER_KEY ? forge->signer : forge->pck,
+             bytes_of(out->start + start, out->length - start), signature, 32);
     encoder_bytes(out, signature, sizeof signature);
     encoder_u16(out, sizeof qe_data);
     encoder_bytes(out, qe_data, sizeof qe_data);
-    encoder_u16(out, 5);
+    encoder_u16(out, order->flaw == FORGE_QUOTE_WITH_ANOTHER_CERTIFICATION ? 4 : 5);
     encoder_u32(out, (uint32_t)chain.length);
     encoder_bytes(out, chain.at, chain.length);
 }
@@ -647,7 +664,8 @@ static void intel_quote(struct forge *forge, const struct forge_order *order, st
                                           sizeof key, &key_length) == 1);
     struct encoder out = encoder_over(bytes, sizeof bytes);
     encode_body(&out, order);
-    sign_raw(forge->attestation, bytes_of(bytes, out.length), signature, 32);
+    sign_raw(order->flaw == FORGE_QUOTE_OF_ANOTHER_KEY ? forge->pck : forge->attestation,
+             bytes_of(bytes, out.length), signature, 32);
     size_t certification = CERTIFICATION_BYTES + chain.length;
     encoder_u32(&out, (uint32_t)(128 + certification + (order->version >= 4 ? 6 : 0)));
     encoder_bytes(&out, signature, sizeof signature);
@@ -670,11 +688,15 @@ static void intel_make(struct forge *forge, const struct forge_order *order, str
                    : order->flaw == FORGE_SIGNER_REVOKED ? SERIAL_SIGNER
                                                          : 0;
     intel_quote(forge, order, quote);
-    add_list(&documents[COLLATERAL_PCK_CRL], "Intel SGX PCK Platform CA", forge->intel_ca,
-             from_of(order), until_s, order->flaw == FORGE_PCK_REVOKED ? SERIAL_PCK : 0,
+    add_list(&documents[COLLATERAL_PCK_CRL],
+             order->flaw == FORGE_CRL_OF_ANOTHER_ISSUER ? "Intel SGX PCK Other CA" : ca_name(order),
+             order->flaw == FORGE_CRL_OF_ANOTHER_KEY ? forge->signer : forge->intel_ca,
+             from_unless(order, FORGE_CRL_FROM_TOMORROW), until_s,
+             order->flaw == FORGE_PCK_REVOKED ? SERIAL_PCK : 0,
              order->flaw == FORGE_CRL_OF_CHANGES);
-    add_list(&documents[COLLATERAL_ROOT_CA_CRL], "Intel SGX Root CA", forge->intel_root,
-             from_of(order), until_of(order), revoked, false);
+    add_list(&documents[COLLATERAL_ROOT_CA_CRL], "Intel SGX Root CA",
+             order->flaw == FORGE_ROOT_CRL_OF_ANOTHER_KEY ? forge->intel_ca : forge->intel_root,
+             from_of(order), until_unless(order, FORGE_ROOT_CRL_EXPIRED), revoked, false);
     tcb_info(forge, order, &documents[COLLATERAL_TCB_INFO]);
     qe_identity(forge, order, &documents[COLLATERAL_QE_IDENTITY]);
     signer_chain(forge, order, &documents[COLLATERAL_TCB_INFO_ISSUER_CHAIN]);
@@ -698,6 +720,9 @@ static void add_tcb(X509 *certificate, const struct forge_order *order)
         }
         if (i == 7 && order->flaw == FORGE_VCEK_OF_ANOTHER_TCB) {
             svn--;
+        }
+        if (i == 0 && order->flaw == FORGE_VCEK_OF_ANOTHER_BOOT_LOADER) {
+            svn++;
         }
         const uint8_t small[] = {0x02, 1, svn}, large[] = {0x02, 2, 0, svn};
         snprintf(oid, sizeof oid, "1.3.6.1.4.1.3704.1.3.%u", numbers[order->product][i]);
@@ -727,7 +752,7 @@ static void add_leaf(struct forge *forge, const struct forge_order *order, const
     add_tcb(certificate, order);
     chip_id(chip, order);
     chip[0] ^= order->flaw == FORGE_VCEK_OF_ANOTHER_CHIP;
-    if (!order->is_vlek) {
+    if (!order->is_vlek && order->flaw != FORGE_VCEK_WITHOUT_CHIP) {
         add_bytes(certificate, "1.3.6.1.4.1.3704.1.4", 0, chip,
                   order->product == VENDOR_TURIN ? 8 : 64);
     }
@@ -755,8 +780,13 @@ static void add_issuers(struct forge *forge, const struct forge_order *order, co
     authority.usage = "critical,keyCertSign";
     add_authority(&authority, &documents[COLLATERAL_ASK]);
     if (order->has_crl || order->flaw == FORGE_ASK_REVOKED) {
-        add_list(&documents[COLLATERAL_AMD_CRL], ark_name, forge->amd_root, from_of(order),
-                 until_of(order), order->flaw == FORGE_ASK_REVOKED ? SERIAL_CA : 0, false);
+        EVP_PKEY *key =
+            order->flaw == FORGE_CRL_OF_ANOTHER_KEY ? forge->intel_root : forge->amd_root;
+        add_list(
+            &documents[COLLATERAL_AMD_CRL],
+            order->flaw == FORGE_CRL_OF_ANOTHER_ISSUER ? ask_name : ark_name, key,
+            from_unless(order, FORGE_CRL_FROM_TOMORROW), until_unless(order, FORGE_CRL_EXPIRED),
+            order->flaw == FORGE_ASK_REVOKED ? SERIAL_CA : 0, order->flaw == FORGE_CRL_OF_CHANGES);
     }
 }
 
@@ -766,8 +796,10 @@ static void encode_cpu(struct encoder *out, const struct forge_order *order)
     enum vendor_product product = order->flaw == FORGE_REPORT_OF_ANOTHER_CPU
                                       ? (order->product + 1) % VENDOR_PRODUCT_COUNT
                                       : order->product;
-    encoder_bytes(out, cpus[product], order->version >= 3 ? 2 : 0);
-    encode_zeroes(out, order->version >= 3 ? 22 : 24);
+    bool is_named = order->version >= 3;
+    encoder_u8(out, is_named ? cpus[product][0] : 0);
+    encoder_u8(out, !is_named ? 0 : order->cpu_model != 0 ? order->cpu_model : cpus[product][1]);
+    encode_zeroes(out, 22);
 }
 
 static void snp_report(struct forge *forge, const struct forge_order *order, struct buffer *report)
@@ -781,13 +813,18 @@ static void snp_report(struct forge *forge, const struct forge_order *order, str
     if (order->is_vlek || order->flaw == FORGE_REPORT_WITH_MASKED_CHIP) {
         memset(chip, 0, sizeof chip);
     }
+    chip[8] ^= order->flaw == FORGE_REPORT_OF_A_LONGER_CHIP;
+    uint32_t flags = order->flaw == FORGE_REPORT_WITH_UNKNOWN_FLAGS ? 1u << 5
+                     : order->flaw == FORGE_REPORT_WITH_AUTHOR_KEY  ? 1u
+                                                                    : 0;
     encoder_u32(&out, order->version);
     encoder_u32(&out, 3);
-    encoder_u64(&out, 0x30000 | (order->is_debug ? 1 << 19 : 0));
+    encoder_u64(&out, (order->flaw == FORGE_REPORT_WITHOUT_RESERVED_ONE ? 0x10000 : 0x30000) |
+                          (order->is_debug ? 1 << 19 : 0));
     encode_zeroes(&out, 32 + 4);
-    encoder_u32(&out, 1);
+    encoder_u32(&out, order->flaw == FORGE_REPORT_OF_ANOTHER_ALGORITHM ? 2 : 1);
     encode_zeroes(&out, 16);
-    encoder_u32(&out, key << 2);
+    encoder_u32(&out, key << 2 | flags);
     encoder_u32(&out, 0);
     encoder_bytes(&out, order->report_data, 64);
     encoder_bytes(&out, order->measurement, 48);
@@ -817,8 +854,11 @@ static void amd_make(struct forge *forge, const struct forge_order *order, struc
     // The same key is the root of every product; the order says which.
     memset(forge->roots.amd, 0, sizeof forge->roots.amd);
     forge->roots.amd[order->product] = pin_of(forge->amd_root);
+    enum vendor_product issuer = order->flaw == FORGE_ASK_OF_ANOTHER_PRODUCT
+                                     ? (order->product + 1) % VENDOR_PRODUCT_COUNT
+                                     : order->product;
     snprintf(ask, sizeof ask, order->is_vlek ? "SEV-VLEK-%s" : "SEV-%s",
-             vendor_product_text(order->product));
+             vendor_product_text(issuer));
     snprintf(ark, sizeof ark, "ARK-%s", vendor_product_text(order->product));
     snp_report(forge, order, report);
     add_leaf(forge, order, ask, &documents[order->is_vlek ? COLLATERAL_VLEK : COLLATERAL_VCEK]);

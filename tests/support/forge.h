@@ -29,17 +29,33 @@ enum forge_flaw {
     FORGE_PCK_REVOKED,
     FORGE_PCK_UNKNOWN_CRITICAL,  // it has a critical extension that nobody knows
     FORGE_PCK_MISNAMED,
+    FORGE_PCK_OF_ANOTHER_KEY,  // another key than the CA's signed it
+    FORGE_CA_EXPIRED,
+    FORGE_CA_MISNAMED,
     FORGE_CA_REVOKED,
     FORGE_CA_NO_AUTHORITY,
     FORGE_CA_MAY_NOT_CERTIFY,  // its key usage lacks that
     FORGE_SIGNER_REVOKED,
     FORGE_SIGNER_MISNAMED,
     FORGE_SIGNER_EXPIRED,
-    FORGE_CRL_EXPIRED,
+    FORGE_CRL_EXPIRED,  // of AMD too
+    FORGE_CRL_FROM_TOMORROW,
+    FORGE_CRL_OF_ANOTHER_KEY,
+    FORGE_CRL_OF_ANOTHER_ISSUER,
     FORGE_CRL_OF_CHANGES,  // it lists only what changed
+    FORGE_ROOT_CRL_EXPIRED,
+    FORGE_ROOT_CRL_OF_ANOTHER_KEY,
 
     // SGX and TDX: the rest.
-    FORGE_KEY_NOT_BOUND,  // the QE vouches for another attestation key
+    FORGE_KEY_NOT_BOUND,       // the QE vouches for another attestation key
+    FORGE_KEY_BOUND_AND_MORE,  // and for something behind it
+    FORGE_KEY_OF_ANOTHER_TYPE,
+    FORGE_QUOTE_OF_ANOTHER_VENDOR,
+    FORGE_QUOTE_WITH_ANOTHER_CERTIFICATION,
+    FORGE_QUOTE_OF_ANOTHER_KEY,  // the attestation key did not sign it
+    FORGE_QE_REPORT_OF_ANOTHER_KEY,
+    FORGE_QE_IDENTITY_EXPIRED,
+    FORGE_QE_IDENTITY_OF_ANOTHER_KEY,
     FORGE_QE_OF_ANOTHER_SIGNER,
     FORGE_QE_IN_DEBUG_MODE,
     FORGE_TCB_INFO_OF_ANOTHER_PLATFORM,
@@ -58,6 +74,14 @@ enum forge_flaw {
     FORGE_REPORT_WITH_MASKED_CHIP,  // no flaw: a host may hide it
     FORGE_REPORT_OF_ANOTHER_KEY,    // it names a VLEK, and a VCEK signed it
     FORGE_REPORT_UNSIGNED,          // it names no key
+    FORGE_REPORT_OF_ANOTHER_ALGORITHM,
+    FORGE_REPORT_WITH_UNKNOWN_FLAGS,
+    FORGE_REPORT_WITH_AUTHOR_KEY,       // no flaw
+    FORGE_REPORT_WITHOUT_RESERVED_ONE,  // the bit of the policy that is always set
+    FORGE_REPORT_OF_A_LONGER_CHIP,      // of Turin: not zero behind its eight bytes
+    FORGE_VCEK_OF_ANOTHER_BOOT_LOADER,  // below: the lowest byte of its TCB
+    FORGE_VCEK_WITHOUT_CHIP,
+    FORGE_ASK_OF_ANOTHER_PRODUCT,
     FORGE_ASK_REVOKED,
     FORGE_FLAW_COUNT,
 };
@@ -78,11 +102,13 @@ struct forge_order {
     const char *module_status;
     uint8_t module_version;  // TEE_TCB_SVN[1]; 0: the platform's level judges the module
     bool is_flat;            // SGX: TCB info of version 2
+    bool is_processor;       // the PCK is of the Processor CA, not of the Platform CA
 
     // SEV-SNP.
     enum vendor_product product;
     bool is_vlek;
     bool has_crl;
+    uint8_t cpu_model;  // 0: the product's most common one
 };
 
 /* A sound one of this TEE, in the newest version, all UpToDate, with a measurement of zeroes. */
