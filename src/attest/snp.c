@@ -351,10 +351,14 @@ static bool leaf_verify(struct verdict *verdict, const struct report *report,
     if (!signature_verify_raw(SIGNATURE_P384_SHA384, x509_chain_key(pool, chain, 0),
                               report->signed_part,
                               bytes_of(report->signature, sizeof report->signature))) {
+        char chip[2 * SNP_CHIP_BYTES + 1], tcb[2 * SNP_TCB_BYTES + 1];
+        hex_encode(chip, report->chip, sizeof report->chip);
+        hex_encode(tcb, report->tcb, sizeof report->tcb);
         return verdict_refuse(verdict, REASON_SIGNATURE,
-                              "the key of the certificate did not sign the report: the report was "
-                              "altered, or the certificate is of another chip or TCB than the "
-                              "one 'paranoid attest fetch' names");
+                              "the certificate's key did not sign the report of chip %.32s…, "
+                              "REPORTED_TCB %s: the report was altered, or the certificate is of "
+                              "another chip or TCB than 'paranoid attest fetch' names",
+                              chip, tcb);
     }
     return true;
 }
