@@ -341,8 +341,11 @@ static bool leaf_verify(struct verdict *verdict, const struct report *report,
 {
     enum collateral_kind leaf = signing_key(report) == KEY_VLEK ? COLLATERAL_VLEK : COLLATERAL_VCEK;
     if (collateral->documents[leaf].length == 0) {
-        return verdict_refuse(verdict, REASON_CHAIN, "the document '%s' is missing",
-                              collateral_name(leaf));
+        return verdict_refuse(
+            verdict, REASON_CHAIN,
+            "the document '%s' is missing; 'paranoid attest fetch' says where it is "
+            "published",
+            collateral_name(leaf));
     }
     if (!x509_chain_read(verdict, pool, chain, use, collateral->documents[leaf]) ||
         !x509_chain_find_leaf(verdict, pool, chain, use)) {

@@ -8,6 +8,7 @@
 #include "base/cursor.h"
 #include "cli/file.h"
 #include "cli/report.h"
+#include "tee/certificates.h"
 
 enum { QUOTE_BYTES_MAX = 1 << 20 };
 
@@ -73,12 +74,36 @@ enum status dossier_read_quote(struct dossier *dossier, const char *directory)
     return status;
 }
 
+/* Take from the table of certificates what is not there as a file. */
+static enum status read_table(struct dossier *dossier, const char *directory)
+{
+    static const char name[] = "auxblob.bin";
+    struct collateral table = {.documents = {{.at = NULL}}};
+    enum status status = read_file(&dossier->table, directory, name, EVIDENCE_COLLATERAL_BYTES_MAX);
+    if (status != STATUS_OK) {
+        return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+    }
+    status = certificates_decode(&table, buffer_bytes(&dossier->table));
+    if (status != STATUS_OK) {
+        report_error("cannot read '%s/%s': it is no table of certificates", directory, name);
+    }
+    for (size_t kind = 0; kind < COLLATERAL_KIND_COUNT; kind++) {
+        struct bytes *document = &dossier->documents.collateral.documents[kind];
+        *document = document->length > 0 ? *document : table.documents[kind];
+    }
+    return status;
+}
+
 enum status dossier_read_documents(struct dossier *dossier, const char *directory)
 {
     char error[DOCUMENTS_ERROR_BYTES_MAX];
     enum status status = documents_read(&dossier->documents, directory, error);
     if (status != STATUS_OK) {
         report_error("%s", error);
+        return status;
+    }
+    status = dossier->tee == TEE_SEV_SNP ? read_table(dossier, directory) : STATUS_OK;
+    if (status != STATUS_OK) {
         return status;
     }
     return collateral_encode(&dossier->documents.collateral, &dossier->bundle);
@@ -89,6 +114,7 @@ void dossier_release(struct dossier *dossier)
     buffer_release(&dossier->quote);
     buffer_release(&dossier->bundle);
     documents_release(&dossier->documents);
+    buffer_release(&dossier->table);
 }
 
 struct evidence dossier_evidence(const struct dossier *dossier)

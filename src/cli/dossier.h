@@ -11,12 +11,14 @@
 
 /*
  * dossier: one piece of a vendor's evidence as a directory of files: quote.bin (SGX, TDX) or
- * report.bin (SEV-SNP), and the documents that it is judged by (tee/documents.h).
+ * report.bin (SEV-SNP), and the documents that it is judged by (tee/documents.h). For SEV-SNP what
+ * is not there as a file is taken from auxblob.bin, the table that Linux gives beside a report.
  */
 struct dossier {
     enum tee tee;  // as the quote says; TEE_UNKNOWN: it says nothing that we know
     struct buffer quote;
     struct documents documents;
+    struct buffer table;   // auxblob.bin; the documents borrow from it too
     struct buffer bundle;  // of the documents
 };
 

@@ -41,7 +41,7 @@ static char *add(struct needs *needs, const struct dossier *dossier, enum collat
     struct need *need = &needs->list[needs->count++];
     *need = (struct need){
         .kind = kind,
-        .is_here = dossier->documents.files[kind].length > 0,
+        .is_here = dossier->documents.collateral.documents[kind].length > 0,
         .how = how,
     };
     needs->missing_count += !need->is_here;
@@ -102,7 +102,7 @@ static bool needs_of_report(struct needs *needs, const struct dossier *dossier)
     tcb_text(tcb, &query);
     if (query.is_vlek) {
         snprintf(add(needs, dossier, COLLATERAL_VLEK, "from the machine's provider"), URL_BYTES,
-                 "the certificate table beside the report (auxblob)");
+                 "the certificate table beside the report (auxblob), as auxblob.bin");
     } else {
         snprintf(add(needs, dossier, COLLATERAL_VCEK, "the answer's body"), URL_BYTES,
                  "%s/vcek/v1/%s/%s?%s", AMD, product, chip, tcb);

@@ -161,6 +161,48 @@ sys.exit(list(json.loads(sys.argv[1])) != wanted.split())' "$output"
     [[ $output == *'"reason":"chain"'* ]]
 }
 
+# make_table FILE VLEK ASK ARK: the table that the host of a guest puts beside its report, of DER.
+make_table() {
+    python3 - "$@" <<'PYTHON'
+import pathlib
+import struct
+import sys
+import uuid
+names = ["a8074bc2-a25a-483e-aae6-39c045a0b8a1", "4ab7b379-bbac-4fe4-a02f-05aef327c782",
+         "c0b406a4-a803-4952-9743-3fb6014cd0ae"]
+documents = [pathlib.Path(path).read_bytes() for path in sys.argv[2:]]
+offset = 24 * (len(documents) + 1)
+head = body = b""
+for name, document in zip(names, documents):
+    head += uuid.UUID(name).bytes + struct.pack("<II", offset + len(body), len(document))
+    body += document
+pathlib.Path(sys.argv[1]).write_bytes(head + bytes(24) + body)
+PYTHON
+}
+
+@test "certificates may come in the table that the kernel gives beside the report" {
+    copy_case sev-snp/milan-v3-vlek-aws-us-east-2
+    at="--at 2025-01-09T22:14:21Z"
+    for name in ask ark; do
+        openssl x509 -in "$copy/$name.pem" -outform der -out "$copy/$name.raw"
+    done
+    make_table "$copy/auxblob.bin" "$copy/vlek.der" "$copy/ask.raw" "$copy/ark.raw"
+    rm "$copy"/*.der "$copy"/*.pem
+    run "$paranoid" attest verify "$copy" $at
+    echo "$output"
+    [ "$status" -eq 0 ]
+    # A file counts before the table, so that a user can put a newer certificate beside it.
+    cp "$cases/sev-snp/milan-v3-azure/ask.pem" "$copy"
+    run "$paranoid" attest verify "$copy" $at
+    [ "$status" -eq 1 ]
+    rm "$copy/ask.pem"
+    head -c 100 "$copy/auxblob.bin" >"$copy/cut" && mv "$copy/cut" "$copy/auxblob.bin"
+    run "$paranoid" attest verify "$copy" $at
+    echo "$output"
+    [ "$status" -eq 3 ]
+    [[ $output == *"auxblob.bin': it is no table of certificates"* ]]
+}
+
 @test "fetch says what is missing and where its vendor publishes it" {
     run "$paranoid" attest fetch "$cases/tdx/coco-v4-gnr-a06d"
     echo "$output"
