@@ -578,13 +578,6 @@ static bool spread(struct leader *leader, size_t *skip, struct want *want)
     return true;
 }
 
-/* The GENESIS, and the TERM behind it, are the first two records of every store's log. */
-static bool find_genesis_want(struct leader *leader, size_t *skip, struct want *want)
-{
-    *want = (struct want){.from = 1, .to = 2};
-    return capsule_member_count(leader->capsule) == 0 && spread(leader, skip, want);
-}
-
 /* How far a leader of the chain is to be here. */
 static uint64_t chain_target(const struct leader *leader, size_t place,
                              const struct capsule_member *member)
@@ -594,14 +587,14 @@ static uint64_t chain_target(const struct leader *leader, size_t place,
                               : load_longest_head(leader, member).sequence;
     }
     if (member == NULL) {
-        return 1;
+        return 2;
     }
     return member->is_closed ? member->cut.sequence : member->head.sequence;
 }
 
 /*
  * The oldest leader of the chain that is not whole yet. Of one whose first two records are not
- * here, these alone: they say who came before it.
+ * here, these alone: they say who came before it, or that it is the first.
  */
 static bool find_chain_want(struct leader *leader, size_t *skip, struct want *want)
 {
@@ -630,7 +623,7 @@ static bool is_chain_here(struct leader *leader)
     struct branch_head missing;
     uint64_t from;
     size_t index = 0;
-    if (find_genesis_want(leader, &skip, &want) || find_chain_want(leader, &skip, &want)) {
+    if (find_chain_want(leader, &skip, &want)) {
         return false;
     }
     while (capsule_missing(leader->capsule, &index, &missing, &from) == STATUS_OK) {
@@ -721,8 +714,7 @@ static bool find_function_want(struct leader *leader, size_t *skip, struct want 
 static bool find_want(struct leader *leader, size_t skip, struct want *want)
 {
     if (!is_chain_here(leader)) {
-        return find_genesis_want(leader, &skip, want) || find_chain_want(leader, &skip, want) ||
-               find_named_want(leader, true, &skip, want);
+        return find_chain_want(leader, &skip, want) || find_named_want(leader, true, &skip, want);
     }
     return find_signed_want(leader, &skip, want) || find_named_want(leader, false, &skip, want) ||
            find_last_want(leader, &skip, want) || find_function_want(leader, &skip, want);
@@ -738,12 +730,6 @@ static bool find_evidence_want(struct leader *leader, struct want *want)
     *want = (struct want){.writer = load->evidence[--load->evidence_count],
                           .store = leader->all.answered[0]};
     return true;
-}
-
-/* An app that never came to a SYNC may have no GENESIS yet: then this leader writes it. */
-static bool is_empty(const struct leader *leader)
-{
-    return leader->load.predecessor_term == 0 && capsule_member_count(leader->capsule) == 0;
 }
 
 /* With care: first the hashes of what leads to the named head. */
@@ -845,7 +831,7 @@ static enum status next_want(struct leader *leader, struct leader_time time)
     if (load->is_forked && !load->is_careful) {
         return begin_carefully(leader, time);
     }
-    if (!is_empty(leader) && find_want(leader, 0, &want)) {
+    if (find_want(leader, 0, &want)) {
         char writer[WRITER_ID_TEXT_BYTES], store[WRITER_ID_TEXT_BYTES];
         writer_id_text(&want.writer, writer);
         writer_id_text(&want.store, store);
