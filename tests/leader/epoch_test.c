@@ -368,10 +368,10 @@ static void p2_a_fence_counts_only_if_a_store_signed_it_for_this_term(void **sta
           STATUS_OK);
     bytes.bytes[bytes.length - 1] ^= 1;
     leader_world_send(world, FRAME_FENCED, 0, &everyone, buffer_bytes(&bytes));
-    assert_int_equal(world->fetch_count, 0);
+    assert_int_equal(world->record_counts[RECORD_TERM], 0);
     bytes.bytes[bytes.length - 1] ^= 1;
     leader_world_send(world, FRAME_FENCED, 0, &everyone, buffer_bytes(&bytes));
-    assert_int_equal(world->fetch_count, 1);
+    assert_int_equal(world->record_counts[RECORD_TERM], 1);
     sign_key_free(unknown);
     buffer_release(&bytes);
     leader_world_release(world);
