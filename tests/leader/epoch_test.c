@@ -355,6 +355,7 @@ static void p2_a_fence_counts_only_if_a_store_signed_it_for_this_term(void **sta
     leader_world_begin(world);
     world->is_store_silent = true;
     leader_world_lead(world, 1);
+    world->is_store_silent = false;
     struct sign_key *unknown = sign_key_new(&world->random);
     for (int i = 0; i < 3; i++) {
         buffer_clear(&bytes);
