@@ -387,6 +387,7 @@ static void intel_ca(struct forge *forge, const struct forge_order *order, struc
         .constraints = order->flaw == FORGE_CA_NO_AUTHORITY ? "critical,CA:FALSE"
                                                             : "critical,CA:TRUE,pathlen:0",
         .usage = order->flaw == FORGE_CA_MAY_NOT_CERTIFY ? "critical,cRLSign"
+                 : order->flaw == FORGE_CA_MAY_NOT_LIST  ? "critical,keyCertSign"
                                                          : "critical,keyCertSign,cRLSign",
     };
     add_authority(&ca, pem);
@@ -422,12 +423,13 @@ static void pck_chain(struct forge *forge, const struct forge_order *order, stru
 
 static void signer_chain(struct forge *forge, const struct forge_order *order, struct buffer *pem)
 {
+    bool is_of_ca = order->flaw == FORGE_SIGNER_OF_THE_CA;
     const struct paper signer = {
         .subject = order->flaw == FORGE_SIGNER_MISNAMED ? "Intel SGX PCK Certificate"
                                                         : "Intel SGX TCB Signing",
-        .issuer = "Intel SGX Root CA",
+        .issuer = is_of_ca ? ca_name(order) : "Intel SGX Root CA",
         .key = forge->signer,
-        .signer = forge->intel_root,
+        .signer = is_of_ca ? forge->intel_ca : forge->intel_root,
         .serial = SERIAL_SIGNER,
         .from_s = from_of(order),
         .until_s = until_unless(order, FORGE_SIGNER_EXPIRED),
@@ -435,6 +437,9 @@ static void signer_chain(struct forge *forge, const struct forge_order *order, s
         .usage = "critical,digitalSignature",
     };
     add_authority(&signer, pem);
+    if (is_of_ca) {
+        intel_ca(forge, order, pem);
+    }
     intel_root(forge, order, pem);
 }
 

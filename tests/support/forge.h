@@ -36,7 +36,9 @@ enum forge_flaw {
     FORGE_CA_NO_AUTHORITY,
     FORGE_CA_MAY_NOT_CERTIFY,  // its key usage lacks that
     FORGE_SIGNER_REVOKED,
+    FORGE_CA_MAY_NOT_LIST,  // nor may it say what is revoked
     FORGE_SIGNER_MISNAMED,
+    FORGE_SIGNER_OF_THE_CA,  // not the root certified the key of statements
     FORGE_SIGNER_EXPIRED,
     FORGE_CRL_EXPIRED,  // of AMD too
     FORGE_CRL_FROM_TOMORROW,
