@@ -84,7 +84,7 @@ struct leader_peer {
     uint64_t closed_lamport;  // the greatest in a closed branch
     struct head manifest;     // of a compactor: the newest it has sent
 
-    uint64_t lock_sequence;   // the greatest that was read or written under any lock
+    struct head lock_head;    // the last that was read or written under any lock
     struct buffer last_data;  // its newest DATA or EOE record, while loading
 };
 

@@ -80,9 +80,8 @@ static uint32_t collect_heads(struct leader *leader, struct branch_head *heads, 
         const struct leader_peer *peer = &leader->peers[i];
         const struct capsule_member *member = capsule_member_at(leader->capsule, i);
         if (!capsule_is_listed_closed(leader->capsule, member) &&
-            peer->lock_sequence > peer->listed.sequence) {
-            heads[count++] = (struct branch_head){.writer = member->id,
-                                                  .head = {.sequence = peer->lock_sequence}};
+            peer->lock_head.sequence > peer->listed.sequence) {
+            heads[count++] = (struct branch_head){.writer = member->id, .head = peer->lock_head};
             *decided = member->is_closed ? leader_own_sequence(leader) : *decided;
         }
     }
@@ -228,15 +227,15 @@ static void note_heads(struct leader *leader, const struct capsule_member *membe
                        const struct message_lock_release *release)
 {
     struct leader_peer *own = leader_peer_of(leader, member);
-    if (own->lock_sequence < release->record.sequence) {
-        own->lock_sequence = release->record.sequence;
+    if (own->lock_head.sequence < release->record.sequence) {
+        own->lock_head = release->record;
     }
     for (uint32_t i = 0; i < release->head_count; i++) {
         struct branch_head head = message_lock_release_head(release, i);
         const struct capsule_member *read = capsule_member_find(leader->capsule, &head.writer);
         struct leader_peer *peer = read == NULL ? NULL : leader_peer_of(leader, read);
-        if (peer != NULL && peer->lock_sequence < head.head.sequence) {
-            peer->lock_sequence = head.head.sequence;
+        if (peer != NULL && peer->lock_head.sequence < head.head.sequence) {
+            peer->lock_head = head.head;
         }
     }
 }

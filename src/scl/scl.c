@@ -191,6 +191,13 @@ bool scl_has_reached(const struct scl *scl, const struct branch_head *wanted)
     if (member == NULL || member->head.sequence < wanted->head.sequence) {
         return false;
     }
+    // Where its hash is known no more, something that leads back to it was named and reached.
+    struct hash here;
+    if (!hash_is_zero(&wanted->head.hash) &&
+        capsule_hash_at(scl->capsule, member, wanted->head.sequence, &here) &&
+        !hash_equal(&here, &wanted->head.hash)) {
+        return false;
+    }
     // A leader's LOCK is reached when what it names is in the map.
     return member->role != MEMBER_LEADER ||
            scl_tag_is_applied(scl, &wanted->writer, wanted->head.sequence);

@@ -259,6 +259,7 @@ size_t scl_member_index(const struct scl *scl, const struct capsule_member *memb
 /* Whether the SYNC that the own MEMBER names is joined: before, the own branch cannot begin. */
 bool scl_has_begun(const struct scl *scl, const struct capsule_member *own);
 
+/* Whether this record is applied; a zero hash: whichever has that sequence. */
 bool scl_has_reached(const struct scl *scl, const struct branch_head *wanted);
 
 /* Room for one member more than there are: made before a record is accepted that adds it. */

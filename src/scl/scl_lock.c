@@ -403,8 +403,10 @@ static enum status encode_release(struct scl *scl, const struct scl_lock *lock,
         const struct capsule_member *member = capsule_member_at(scl->capsule, index);
         uint64_t sequence = read->has_overflowed ? member->head.sequence : read->items[i].sequence;
         if (member->role != MEMBER_LEADER && sequence > scl->peers[index].synced_sequence) {
-            heads[release.head_count++] =
-                (struct branch_head){.writer = member->id, .head = {.sequence = sequence}};
+            struct branch_head *head = &heads[release.head_count++];
+            *head = (struct branch_head){.writer = member->id, .head = {.sequence = sequence}};
+            // Without it, whoever is granted the lock goes by the number.
+            (void)capsule_hash_at(scl->capsule, member, sequence, &head->head.hash);
         }
     }
     enum status status = message_lock_release_encode(plain, &release, heads);

@@ -261,6 +261,25 @@ static void p7_a_grant_names_the_close_of_what_was_read(void **state)
     assert_true(f->a.message.lock_grant.decided > decided);
 }
 
+/* A number alone does not say which of two records is meant where a branch is forked. */
+static void p7_a_grant_names_what_was_read_and_written_by_its_hash(void **state)
+{
+    struct fixture *f = *state;
+    const struct branch_head read = {.writer = f->b.id,
+                                     .head = {.sequence = 5, .hash = {.bytes = {0x55}}}};
+    ask(f, &f->a, 1, "x");
+    let_go_after(f, &f->a, 1, fence_of(&f->a), 1, &read);
+    ask(f, &f->b, 1, "x");
+    const struct message_lock_grant *grant = &f->b.message.lock_grant;
+    assert_int_equal(grant->head_count, 2);
+    for (uint32_t i = 0; i < grant->head_count; i++) {
+        struct branch_head head = message_lock_grant_head(grant, i);
+        bool is_read = writer_id_equal(&head.writer, &f->b.id);
+        assert_int_equal(head.head.sequence, is_read ? 5 : 1);
+        assert_int_equal(head.head.hash.bytes[0], is_read ? 0x55 : 0x77);
+    }
+}
+
 static void p7_fences_of_a_later_term_are_higher(void **state)
 {
     struct fixture *f = *state;
@@ -292,6 +311,7 @@ int main(void)
         TEST(p7_nothing_is_decided_under_another_fence),
         TEST(p7_a_worker_that_has_ended_holds_nothing),
         TEST(p7_a_grant_names_the_close_of_what_was_read),
+        TEST(p7_a_grant_names_what_was_read_and_written_by_its_hash),
         TEST(p7_fences_of_a_later_term_are_higher),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

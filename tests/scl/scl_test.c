@@ -2191,6 +2191,63 @@ static void p7_a_lock_is_not_entered_on_a_fork_below_a_cut(void **state)
     fixture_free(f);
 }
 
+static void p7_a_lock_is_not_entered_on_a_fork_of_an_open_branch(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct scl_lock *lock;
+    get_ready(f);
+    const struct branch_head fork = fork_of(f, f->a);
+    assert_int_equal(give(f, buffer_bytes(&f->world.tried)), STATUS_OK);
+    assert_value(f, "key", "forked");
+    capsule_world_put(&f->world, f->a, "key", "true");
+    const struct branch_head read = {.writer = f->a->id, .head = f->a->head};
+    assert_int_equal(scl_lock_new(f->scl, bytes_text("lock:x"), &lock), STATUS_OK);
+    give_grant(f, 1, 1, 0, &read);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_GAP);
+    scl_lock_drop(f->scl, &lock);
+    // One that names what is here is entered.
+    assert_int_equal(scl_lock_new(f->scl, bytes_text("lock:x"), &lock), STATUS_OK);
+    give_grant(f, 2, 2, 0, &fork);
+    assert_int_equal(scl_lock_poll(f->scl, lock), STATUS_OK);
+    scl_lock_drop(f->scl, &lock);
+    fixture_free(f);
+}
+
+static void p7_a_release_names_the_records_that_were_read(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    struct buffer plain = BUFFER_EMPTY;
+    struct message message;
+    get_ready(f);
+    capsule_world_put(&f->world, f->a, "read", "1");
+    const struct head read = f->a->head;
+    capsule_world_put(&f->world, f->a, "more", "2");
+    feed_rest(f);
+    struct scl_lock *lock = take_lock(f, 1, 1);
+    struct overlay written = {.count = 0};
+    const struct dependency dependency = read_of(f, "read");
+    const struct tuple tuple = {
+        .kind = TUPLE_PUT, .key = bytes_text("key"), .value = bytes_text("value")};
+    CHECK(overlay_put(&written, &tuple) == STATUS_OK);
+    scl_lock_seal(f->scl, lock, &written, &dependency);
+    seal(f);
+    receipt(f, 0, f->own, 1);
+    receipt(f, 0, f->a, 2);
+    while (take_message(f, &plain, &message) == STATUS_OK && message.kind != MESSAGE_LOCK_RELEASE) {
+    }
+    assert_int_equal(message.kind, MESSAGE_LOCK_RELEASE);
+    assert_int_equal(message.lock_release.head_count, 1);
+    const struct branch_head named = message_lock_release_head(&message.lock_release, 0);
+    assert_true(writer_id_equal(&named.writer, &f->a->id));
+    assert_int_equal(named.head.sequence, read.sequence);
+    assert_memory_equal(named.head.hash.bytes, read.hash.bytes, HASH_BYTES);
+    buffer_release(&plain);
+    scl_lock_drop(f->scl, &lock);
+    fixture_free(f);
+}
+
 static void p7_a_lock_is_entered_when_a_closed_branch_is_here_up_to_its_cut(void **state)
 {
     (void)state;
@@ -2324,6 +2381,8 @@ int main(void)
         cmocka_unit_test(a_lock_whose_receipts_are_lost_is_sent_again),
         cmocka_unit_test(p7_a_lock_is_entered_when_what_its_grant_names_is_applied),
         cmocka_unit_test(p7_a_lock_is_not_entered_on_a_fork_below_a_cut),
+        cmocka_unit_test(p7_a_lock_is_not_entered_on_a_fork_of_an_open_branch),
+        cmocka_unit_test(p7_a_release_names_the_records_that_were_read),
         cmocka_unit_test(p7_a_lock_is_entered_when_a_closed_branch_is_here_up_to_its_cut),
         cmocka_unit_test(p4_what_is_put_beside_a_lock_knows_its_record),
         cmocka_unit_test(p7_a_lock_is_released_when_stores_hold_what_was_written_under_it),
