@@ -7,8 +7,8 @@
 
 /*
  * Epochs (DESIGN 6.4): RTS, EOE, SYNC. An epoch begins when a receipt has spoken of a record that
- * no SYNC lists, or while the floor lies below what is listed: an idle app is silent, once all that
- * was written is decided.
+ * no SYNC lists, or while the floor lies below what is listed, or when a store that is being
+ * refilled says that it awaits one: an idle app is silent, once all that was written is decided.
  */
 enum {
     EPOCH_INTERVAL_US = 500 * 1000,            // between two SYNCs under load
@@ -112,6 +112,17 @@ void epoch_receive_receipt(struct leader *leader, struct bytes bytes)
         if (peer->claimed_sequence < head.head.sequence) {
             peer->claimed_sequence = head.head.sequence;
         }
+    }
+}
+
+void epoch_receive_recalled(struct leader *leader, const struct frame *frame)
+{
+    struct frame_recalled recalled;
+    const struct genesis_store *store = stores_find(capsule_stores(leader->capsule), &frame->peer);
+    if (store != NULL && frame_recalled_decode(&recalled, frame->body) == STATUS_OK &&
+        recalled.is_refilling != 0 &&
+        frame_recalled_verify(&recalled, capsule_name(leader->capsule), &store->key) == STATUS_OK) {
+        leader->is_epoch_awaited = true;
     }
 }
 
@@ -349,6 +360,7 @@ enum status epoch_write_sync(struct leader *leader, struct leader_time time)
         leader->sync_sequence = leader_own_sequence(leader);
         leader->sync_us = time.now_us;
         leader->rts_epoch = 0;
+        leader->is_epoch_awaited = false;
         leader->counters.syncs_written++;
         rotation_note_sync(leader, begun, time.now_us);
     }
@@ -411,7 +423,8 @@ enum status epoch_tick(struct leader *leader, struct leader_time time, uint64_t 
     }
     // One SYNC at a time: the next waits until W stores hold the last.
     bool has_work = epoch_has_cut_to_list(leader) || has_news(leader) || has_undecided(leader) ||
-                    rotation_epoch_to_begin(leader) != 0 || rotation_is_under_way(leader);
+                    leader->is_epoch_awaited || rotation_epoch_to_begin(leader) != 0 ||
+                    rotation_is_under_way(leader);
     if (!has_work || !leader_own_is_durable(leader, leader->sync_sequence)) {
         return STATUS_OK;
     }

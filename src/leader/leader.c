@@ -530,6 +530,9 @@ enum status leader_receive(struct leader *leader, struct bytes bytes, struct lea
     case FRAME_RECEIPT:
         epoch_receive_receipt(leader, frame.body);
         return STATUS_OK;
+    case FRAME_RECALLED:
+        epoch_receive_recalled(leader, &frame);
+        return STATUS_OK;
     case FRAME_FENCED:
         return takeover_receive_fenced(leader, frame.body, time);
     case FRAME_FETCHED:

@@ -255,6 +255,7 @@ struct leader {
     // Epochs.
     uint64_t rts_epoch;  // 0: none under way
     uint64_t rts_us;
+    bool is_epoch_awaited;    // by a store that is being refilled
     uint64_t patience_us;     // so long an epoch waits for answers; grows while they come too late
     uint64_t patience_syncs;  // that were written when it grew last
     uint64_t sync_us;         // when the last one was written
@@ -490,6 +491,7 @@ void retention_release(struct leader *leader);
 
 MUST_CHECK enum status epoch_receive_record(struct leader *leader, const struct record *record);
 void epoch_receive_receipt(struct leader *leader, struct bytes receipt);
+void epoch_receive_recalled(struct leader *leader, const struct frame *frame);
 MUST_CHECK enum status epoch_tick(struct leader *leader, struct leader_time time,
                                   uint64_t *wake_us);
 

@@ -51,6 +51,8 @@ struct refill {
     uint64_t examined_us;  // when SYNC and CLOSE records were looked at last
     uint64_t again_us;     // when all are asked again, should records still wait; 0: none wait
     uint64_t again_delay_us;
+    uint64_t later_epoch;  // its SYNC was not written before the disk was lost; 0: not known yet
+    uint64_t told_us;      // when it was said last that epochs are awaited; 0: never
 
     // The FETCH under way.
     uint32_t fetch_request;  // 0: none
@@ -532,20 +534,30 @@ static bool is_enough_of(const struct refill *refill, const struct genesis *set)
     return whole_count >= genesis_refill_count(set);
 }
 
+static bool are_enough_whole(const struct refill *refill)
+{
+    const struct stores *stores = store_stores(refill->store);
+    return is_enough_of(refill, &stores->now) &&
+           (!stores->has_former || is_enough_of(refill, &stores->former));
+}
+
+/* Whether these can have a leader while one of them is being refilled. */
+static bool can_spare_one(const struct genesis *set)
+{
+    return genesis_answer_count(set) < set->store_count;
+}
+
 /*
  * Whether enough siblings have answered. Those that are being refilled count only when they are all
  * there is: at the birth of an app.
  */
 static bool has_enough_answers(const struct refill *refill)
 {
-    const struct stores *stores = store_stores(refill->store);
     uint32_t answer_count = 0;
     for (uint32_t i = 0; i < refill->sibling_count; i++) {
         answer_count += refill->siblings[i].answer != ANSWER_NONE;
     }
-    return answer_count == refill->sibling_count ||
-           (is_enough_of(refill, &stores->now) &&
-            (!stores->has_former || is_enough_of(refill, &stores->former)));
+    return answer_count == refill->sibling_count || are_enough_whole(refill);
 }
 
 /* Whether all that this store may have signed for is here. */
@@ -558,6 +570,80 @@ static bool is_whole(const struct refill *refill)
         }
     }
     return true;
+}
+
+/*
+ * Whether what is here of this branch goes beyond all that the lost disk can have held of it: its
+ * writer has joined a SYNC that was written later; or nothing follows its cut.
+ */
+static bool is_beyond_loss(const struct refill *refill, const struct capsule_member *member)
+{
+    if (member->is_closed) {
+        return member->head.sequence >= member->cut.sequence &&
+               capsule_is_close_settled(store_capsule(refill->store), member);
+    }
+    return member->joined_epoch >= refill->later_epoch;
+}
+
+/*
+ * A sibling that has answered may take only now what the lost disk had signed for, and who has that
+ * old receipt counts both: so this store is not whole before it has that, too. A SYNC is written
+ * when W stores have signed for the one before. One of them has answered here, and does not lie: so
+ * the next SYNC but one after those that are here was written after that answer. Nothing is waited
+ * for when nothing has begun, or those that are left might never come to have a leader.
+ */
+static bool has_outlived_receipts(struct refill *refill)
+{
+    const struct capsule *capsule = store_capsule(refill->store);
+    const struct capsule_sync *newest = capsule_newest_sync(capsule);
+    const struct stores *stores = store_stores(refill->store);
+    bool can_wait = are_enough_whole(refill) && can_spare_one(&stores->now) &&
+                    (!stores->has_former || can_spare_one(&stores->former));
+    if (capsule_term(capsule) == 0 || !can_wait) {
+        return true;
+    }
+    uint64_t epoch = newest == NULL ? 0 : newest->epoch;
+    refill->later_epoch = refill->later_epoch == 0 ? epoch + 2 : refill->later_epoch;
+    bool is_later = epoch >= refill->later_epoch;
+    for (size_t i = 0; is_later && i < capsule_member_count(capsule); i++) {
+        const struct capsule_member *member = capsule_member_at(capsule, i);
+        is_later = member->role == MEMBER_LEADER || is_beyond_loss(refill, member);
+    }
+    return is_later;
+}
+
+/* Epochs are awaited, also where nobody writes: whoever leads is told. */
+static void await_epoch(struct refill *refill, uint64_t now_us, uint64_t *wake_us)
+{
+    const struct frame_recalled word = {.is_refilling = 1};
+    struct buffer body = BUFFER_EMPTY;
+    if (refill->told_us == 0 || now_us >= refill->told_us + REFILL_EPOCH_US) {
+        refill->told_us = now_us == 0 ? 1 : now_us;
+        buffer_clear(&refill->frame);
+        if (frame_recalled_encode(&body, capsule_name(store_capsule(refill->store)), &word,
+                                  store_key(refill->store)) == STATUS_OK &&
+            frame_encode(&refill->frame, FRAME_RECALLED, 0, store_id(refill->store),
+                         buffer_bytes(&body)) == STATUS_OK) {
+            refill->output.tell(refill->output.context, buffer_bytes(&refill->frame));
+        }
+        buffer_release(&body);
+    }
+    uint64_t due_us = refill->told_us + REFILL_EPOCH_US;
+    *wake_us = due_us < *wake_us ? due_us : *wake_us;
+}
+
+/* Enough siblings have answered. STATUS_IO: the store is dead. */
+static enum status try_end(struct refill *refill, uint64_t now_us, uint64_t *wake_us)
+{
+    store_end_wait(refill->store);
+    if (!is_whole(refill)) {
+        return STATUS_OK;
+    }
+    if (!has_outlived_receipts(refill)) {
+        await_epoch(refill, now_us, wake_us);
+        return STATUS_OK;
+    }
+    return store_end_refill(refill->store) == STATUS_IO ? STATUS_IO : STATUS_OK;
 }
 
 /* The next wish that is due; the others say when they are. NULL: none is. */
@@ -632,9 +718,8 @@ enum status refill_tick(struct refill *refill, bool do_records_wait, uint64_t no
         *wake_us = due_us < *wake_us ? due_us : *wake_us;
     }
     if (store_is_refilling(refill->store) && has_enough_answers(refill)) {
-        store_end_wait(refill->store);
-        enum status ended = is_whole(refill) ? store_end_refill(refill->store) : STATUS_OK;
-        status = ended == STATUS_IO ? ended : status;
+        enum status ended = try_end(refill, now_us, wake_us);
+        status = ended == STATUS_OK ? status : ended;
     }
     return status == STATUS_IO ? STATUS_IO : STATUS_OK;
 }

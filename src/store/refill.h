@@ -18,6 +18,9 @@
  * named head and does not follow what is here makes the store leave its own out. An answer to a
  * RECALL counts when the sibling has signed for all of it, and for the nonce of the question.
  *
+ * A store that has lost its disk is whole again when all that its siblings named is here, and each
+ * branch has gone beyond all that the lost one can have signed for (docs/design/0031).
+ *
  * Sans-IO: what it hears and the time go in, frames for one sibling come out.
  */
 struct refill;
@@ -32,11 +35,13 @@ enum {
     REFILL_ANSWER_US = 2000 * 1000,           // until an unanswered question is asked again
     REFILL_DELAY_US_MAX = 4 * 1000 * 1000,    // between two questions that lead to nothing
     REFILL_RECALL_US_MAX = 64 * 1000 * 1000,  // between two RECALLs while records wait
+    REFILL_EPOCH_US = 500 * 1000,             // between two words that epochs are awaited
 };
 
-/* `frame` goes to the sibling that its peer names; borrowed for the call. */
+/* `frame` goes to the sibling that its peer names, or to everyone; borrowed for the call. */
 struct refill_output {
     void (*ask)(void *context, struct bytes frame);
+    void (*tell)(void *context, struct bytes frame);
     void *context;
 };
 

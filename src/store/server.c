@@ -51,7 +51,8 @@ enum status server_new(struct server **made, struct store *store,
     }
     server->store = store;
     server->output = *output;
-    const struct refill_output questions = {.ask = output->ask, .context = output->context};
+    const struct refill_output questions = {
+        .ask = output->ask, .tell = output->broadcast, .context = output->context};
     enum status status = refill_new(&server->refill, store, &questions);
     if (status != STATUS_OK) {
         server_free(server);

@@ -165,6 +165,8 @@ MUST_CHECK enum status frame_fence_verify(const struct frame_fence *fence,
  * frame_recalled_digest() over the bodies of all its frames. `is_refilling`: the store does not
  * know itself what it has signed for. Nonce 16, is_refilling 1, digest 32, signature 64; signed by
  * the store's key, purpose "paranoid recalled v1", over capsule ‖ SHA-256(everything before).
+ * Unasked, to everyone, with zeroes for nonce and digest: a store that is being refilled awaits
+ * epochs.
  */
 enum { FRAME_NONCE_BYTES = 16 };
 struct frame_recalled {

@@ -37,6 +37,7 @@ struct fixture {
     char places[STORES][PATH_BYTES];
     char program[PATH_BYTES];
     struct capsule_world world;
+    struct capsule_world_writer *worker;
     uv_loop_t loop;
     struct depot *depot;
     pthread_t thread;  // of the loop
@@ -44,6 +45,7 @@ struct fixture {
     uint64_t record_frame_count;
     uint64_t fetched_count;
     uint64_t refused_count;
+    bool is_epoch_awaited;  // a store that is being refilled has said so
     uint32_t failed_count;
     uint32_t failed_index;
     enum status failed_status;
@@ -70,6 +72,7 @@ static void on_broadcast(void *context, struct bytes bytes)
     struct frame frame;
     CHECK(pthread_equal(pthread_self(), f->thread));
     CHECK(frame_decode(&frame, bytes) == STATUS_OK);
+    f->is_epoch_awaited = f->is_epoch_awaited || frame.kind == FRAME_RECALLED;
     for (uint32_t i = 0; i < STORES; i++) {
         const struct verify_key key = sign_key_public(f->world.store_keys[i]);
         struct writer_id id = writer_store_id_of(&key);
@@ -128,9 +131,9 @@ static int setup(void **state)
     capsule_world_init(&f.world, 7, STORES, 2, 0);
     stores_of_genesis(&f.sets, &f.world.genesis);
     capsule_world_start(&f.world);
-    struct capsule_world_writer *worker = capsule_world_admit(&f.world, MEMBER_WORKER);
+    f.worker = capsule_world_admit(&f.world, MEMBER_WORKER);
     for (int i = 0; i < 50; i++) {
-        capsule_world_put(&f.world, worker, "key", "value");
+        capsule_world_put(&f.world, f.worker, "key", "value");
     }
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     CHECK(uv_loop_init(&f.loop) == 0);
@@ -286,9 +289,23 @@ static bool has_aside(const struct fixture *f, uint32_t index, const char *file)
     return access(path, F_OK) == 0;
 }
 
+/* What a leader would see to: epochs, and a writer that joins them. */
+static void pass_epochs(struct fixture *f)
+{
+    size_t before = f->world.record_count;
+    capsule_world_sync(&f->world);
+    capsule_world_sync(&f->world);
+    capsule_world_eoe(&f->world, f->worker);
+    put_records(f, before, f->world.record_count);
+    f->is_epoch_awaited = false;
+}
+
 static void wait_until_whole(struct fixture *f, uint32_t index)
 {
     while (!has_all(f, index) || depot_view(f->depot, index).counters.is_refilling) {
+        if (f->is_epoch_awaited) {
+            pass_epochs(f);
+        }
         uv_run(&f->loop, UV_RUN_ONCE);
     }
 }

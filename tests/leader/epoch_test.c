@@ -79,6 +79,35 @@ static void a_forged_receipt_begins_no_epoch(void **state)
     buffer_release(&bytes);
 }
 
+/* A store's word that it is being refilled, or is not; bent where `is_bent`. */
+static void tell_recalled(struct one_worker *f, uint8_t is_refilling, bool is_bent)
+{
+    const struct frame_recalled recalled = {.is_refilling = is_refilling};
+    const struct verify_key key = sign_key_public(f->world.store_key);
+    const struct writer_id store = writer_store_id_of(&key);
+    struct buffer body = BUFFER_EMPTY;
+    CHECK(frame_recalled_encode(&body, &f->world.capsule, &recalled, f->world.store_key) ==
+          STATUS_OK);
+    body.bytes[body.length - 1] ^= is_bent;
+    leader_world_send(&f->world, FRAME_RECALLED, 0, &store, buffer_bytes(&body));
+    buffer_release(&body);
+}
+
+static void p9_a_store_that_is_refilled_is_given_an_epoch_where_nobody_writes(void **state)
+{
+    struct one_worker *f = *state;
+    uint64_t epoch = one_worker_newest(f)->epoch;
+    tell_recalled(f, 0, false);
+    tell_recalled(f, 1, true);
+    leader_world_run(&f->world, 3000000);
+    assert_int_equal(f->world.rts_count, 0);
+    // One for each time that it says so.
+    tell_recalled(f, 1, false);
+    leader_world_run(&f->world, 3000000);
+    assert_int_equal(f->world.rts_count, 1);
+    assert_int_equal(one_worker_newest(f)->epoch, epoch + 1);
+}
+
 static void the_next_epoch_waits_until_the_last_sync_is_held(void **state)
 {
     struct one_worker *f = *state;
@@ -386,6 +415,7 @@ int main(void)
         TEST(an_epoch_joins_what_the_store_holds),
         TEST(an_eoe_that_no_store_holds_is_not_listed),
         TEST(a_forged_receipt_begins_no_epoch),
+        TEST(p9_a_store_that_is_refilled_is_given_an_epoch_where_nobody_writes),
         TEST(the_next_epoch_waits_until_the_last_sync_is_held),
         TEST(epochs_go_on_until_all_that_is_listed_is_decided),
         TEST(p9_who_answers_late_is_alive),

@@ -2,10 +2,11 @@
 
 /*
  * Goal: what a store lacks it gets from its siblings, whatever kept it from taking it; one that has
- * lost its disk promises nothing before it is whole again; what lies beyond a cut does not count,
- * nor what does not lead to one; siblings are those that count, and those before; and nobody can
- * make a store ask without end. Method: three real stores with their servers on disks in memory,
- * and the frames between them, under a time that the test passes.
+ * lost its disk promises nothing before it is whole again, with all that it may have signed for;
+ * what lies beyond a cut does not count, nor what does not lead to one; siblings are those that
+ * count, and those before; and nobody can make a store ask without end. Method: three real stores
+ * with their servers on disks in memory, and the frames between them, under a time that the test
+ * passes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,6 +41,7 @@ struct one {
     uint64_t wake_us;
     uint64_t question_count;
     uint64_t receipt_count;  // that it gave to all
+    uint64_t await_count;    // how often it told all that it awaits epochs
     struct buffer fenced;    // the body of its newest FENCED
     uint32_t gap_count;      // of REFUSED to the test, STATUS_GAP
 };
@@ -93,7 +95,10 @@ static void on_send(void *context, uint64_t client, struct bytes bytes)
 static void on_broadcast(void *context, struct bytes frame)
 {
     struct one *one = context;
-    one->receipt_count++;
+    struct frame decoded;
+    CHECK(frame_decode(&decoded, frame) == STATUS_OK);
+    one->receipt_count += decoded.kind == FRAME_RECEIPT;
+    one->await_count += decoded.kind == FRAME_RECALLED;
     for (uint32_t i = 0; i < STORES; i++) {
         if (i != one->index) {
             send(one->fixture, one->index, i, frame);
@@ -236,12 +241,12 @@ static enum status ask_fence(struct fixture *f, uint32_t index)
     return one->fenced.length > 0 ? STATUS_OK : one->gap_count > gaps ? STATUS_GAP : STATUS_IO;
 }
 
-static int setup(void **state)
+static int begin(void **state, uint32_t tolerated_count)
 {
     static struct fixture f;
     f = (struct fixture){.now_us = 1};
     crypto_init();
-    capsule_world_init(&f.world, 21, STORES, 2, 0);
+    capsule_world_init(&f.world, 21, STORES, 2, tolerated_count);
     capsule_world_start(&f.world);
     f.a = capsule_world_admit(&f.world, MEMBER_WORKER);
     f.b = capsule_world_admit(&f.world, MEMBER_WORKER);
@@ -257,6 +262,17 @@ static int setup(void **state)
     }
     *state = &f;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return begin(state, 0);
+}
+
+/* No leader without an answer of every store. */
+static int setup_with_a_liar(void **state)
+{
+    return begin(state, 1);
 }
 
 static int teardown(void **state)
@@ -301,6 +317,46 @@ static void all_hold_one(struct fixture *f)
     capsule_world_put(&f->world, f->a, "k", "1");
     give_all(f, 7, 0);
     pass(f, 100);
+}
+
+/* The sequence that this store is at in the branch of `a`. */
+static uint64_t head_of_a(struct fixture *f, uint32_t index)
+{
+    const struct capsule_member *a =
+        capsule_member_find(store_capsule(f->stores[index].store), &f->a->id);
+    return a == NULL ? 0 : a->head.sequence;
+}
+
+/* An EOE of each that the world still has, to all stores: it joins the newest SYNC. */
+static void all_write(struct fixture *f)
+{
+    size_t before = f->world.record_count;
+    for (size_t i = 0; i < f->world.writer_count; i++) {
+        struct capsule_world_writer *writer = &f->world.writers[i];
+        if (writer->role != MEMBER_LEADER && !writer->is_closed) {
+            capsule_world_eoe(&f->world, writer);
+        }
+    }
+    give_all(f, 7, before);
+    pass(f, 100);
+}
+
+/* So many epochs of which all stores hear. */
+static void pass_epochs(struct fixture *f, int count)
+{
+    size_t before = f->world.record_count;
+    for (int i = 0; i < count; i++) {
+        capsule_world_sync(&f->world);
+    }
+    give_all(f, 7, before);
+    pass(f, 100);
+}
+
+/* Whatever a lost disk has signed for is older now than what each branch has here. */
+static void outlive_receipts(struct fixture *f)
+{
+    pass_epochs(f, 2);
+    all_write(f);
 }
 
 static void stores_that_begin_together_are_whole(void **state)
@@ -388,6 +444,91 @@ static void p4_a_store_that_lost_its_disk_fences_nothing_until_it_is_whole(void 
     start(f, 2);
     pass(f, 5000);
     assert_int_equal(held(f, 2), f->world.record_count);
+    assert_int_equal(ask_fence(f, 2), STATUS_GAP);
+    outlive_receipts(f);
+    assert_int_equal(ask_fence(f, 2), STATUS_OK);
+}
+
+static void p4_a_store_that_lost_its_disk_is_not_whole_without_what_it_may_have_signed(void **state)
+{
+    struct fixture *f = *state;
+    all_hold_one(f);
+    // It alone signs for a record; its disk is lost, and its siblings say what they hold.
+    size_t last = f->world.record_count;
+    capsule_world_put(&f->world, f->a, "k", "2");
+    give_all(f, 4, last);
+    CHECK(server_commit(f->stores[2].server) == STATUS_OK);
+    assert_int_equal(head_of_a(f, 2), 2);
+    lose_letters(f);
+    lose_disk(f, 2);
+    start(f, 2);
+    pass(f, 3000);
+    assert_false(store_is_waiting(f->stores[2].store));
+    assert_int_equal(head_of_a(f, 2), 1);
+    assert_int_equal(ask_fence(f, 2), STATUS_GAP);
+    // One of them takes it now: with the old receipt these are W.
+    give_all(f, 1, last);
+    pass(f, 20);
+    assert_int_equal(head_of_a(f, 0), 2);
+    assert_int_equal(ask_fence(f, 2), STATUS_GAP);
+    pass(f, 2000);
+    assert_int_equal(head_of_a(f, 2), 2);
+    assert_int_equal(ask_fence(f, 2), STATUS_GAP);
+    outlive_receipts(f);
+    assert_int_equal(ask_fence(f, 2), STATUS_OK);
+}
+
+static void p4_each_branch_has_to_join_a_sync_that_is_later_than_the_loss(void **state)
+{
+    struct fixture *f = *state;
+    all_hold_much(f);
+    lose_disk(f, 2);
+    start(f, 2);
+    pass(f, 3000);
+    // The next SYNC may have been written before.
+    pass_epochs(f, 1);
+    all_write(f);
+    assert_int_equal(ask_fence(f, 2), STATUS_GAP);
+    pass_epochs(f, 1);
+    size_t before = f->world.record_count;
+    capsule_world_eoe(&f->world, f->b);
+    give_all(f, 7, before);
+    pass(f, 100);
+    assert_int_equal(ask_fence(f, 2), STATUS_GAP);
+    // Or it ends: once two SYNCs say that no later leader can be without that.
+    before = f->world.record_count;
+    capsule_world_close(&f->world, f->a);
+    give_all(f, 7, before);
+    pass_epochs(f, 1);
+    assert_int_equal(ask_fence(f, 2), STATUS_GAP);
+    pass_epochs(f, 1);
+    assert_int_equal(ask_fence(f, 2), STATUS_OK);
+}
+
+static void p9_a_store_that_awaits_epochs_says_so_until_it_is_whole(void **state)
+{
+    struct fixture *f = *state;
+    all_hold_much(f);
+    lose_disk(f, 2);
+    f->stores[2].await_count = 0;
+    start(f, 2);
+    pass(f, 5000);
+    assert_in_range(f->stores[2].await_count, 8, 11);
+    outlive_receipts(f);
+    assert_false(store_is_refilling(f->stores[2].store));
+    f->stores[2].await_count = 0;
+    pass(f, 5000);
+    assert_int_equal(f->stores[2].await_count, 0);
+}
+
+static void p9_a_store_without_which_nobody_can_lead_waits_for_no_epoch(void **state)
+{
+    struct fixture *f = *state;
+    all_hold_much(f);
+    lose_disk(f, 2);
+    start(f, 2);
+    pass(f, 5000);
+    assert_int_equal(held(f, 2), f->world.record_count);
     assert_int_equal(ask_fence(f, 2), STATUS_OK);
 }
 
@@ -407,6 +548,7 @@ static void p4_one_sibling_is_not_enough_to_be_whole(void **state)
     assert_int_equal(ask_fence(f, 2), STATUS_GAP);
     start(f, 0);
     pass(f, 5000);
+    outlive_receipts(f);
     assert_int_equal(ask_fence(f, 2), STATUS_OK);
 }
 
@@ -455,6 +597,7 @@ static void p4_an_answer_of_which_a_part_is_lost_is_none(void **state)
     assert_true(store_is_refilling(f->stores[2].store));
     pass(f, 8000);
     assert_int_equal(held(f, 2), f->world.record_count);
+    outlive_receipts(f);
     assert_int_equal(ask_fence(f, 2), STATUS_OK);
 }
 
@@ -482,6 +625,7 @@ static void p4_an_answer_that_was_bent_is_none(void **state)
     }
     assert_true(store_is_refilling(f->stores[2].store));
     pass(f, 8000);
+    outlive_receipts(f);
     assert_int_equal(ask_fence(f, 2), STATUS_OK);
 }
 
@@ -505,14 +649,6 @@ static void p4_who_refuses_to_answer_has_not_answered(void **state)
     assert_true(store_is_refilling(f->stores[2].store));
     buffer_release(&body);
     buffer_release(&frame);
-}
-
-/* The sequence that this store is at in the branch of `a`. */
-static uint64_t head_of_a(struct fixture *f, uint32_t index)
-{
-    const struct capsule_member *a =
-        capsule_member_find(store_capsule(f->stores[index].store), &f->a->id);
-    return a == NULL ? 0 : a->head.sequence;
 }
 
 static void p4_a_store_that_lost_its_disk_keeps_the_fences_it_gave(void **state)
@@ -810,6 +946,7 @@ static void p9_a_store_that_lost_its_disk_takes_what_was_pruned_without_its_body
     start(f, 2);
     pass(f, 10000);
     assert_int_equal(held(f, 2), f->world.record_count);
+    outlive_receipts(f);
     assert_false(store_is_refilling(f->stores[2].store));
     assert_true(bare_count(f, 2) > 20);
     // And again, from what lies on its disk: in sealed segments, and in the last.
@@ -1128,12 +1265,13 @@ static void p4_one_that_lost_its_disk_hears_enough_of_those_that_counted_before(
     start(f, 0);
     // The other one that counts is all there is now; two of the three have to have answered.
     pass(f, 10 * 1000);
-    assert_true(store_is_refilling(f->stores[0].store));
+    assert_true(store_is_waiting(f->stores[0].store));
     assert_int_equal(ask_fence(f, 0), STATUS_GAP);
     start(f, 2);
     pass(f, 10 * 1000);
-    assert_false(store_is_refilling(f->stores[0].store));
     assert_int_equal(held(f, 0), f->world.record_count);
+    outlive_receipts(f);
+    assert_false(store_is_refilling(f->stores[0].store));
 }
 
 static void p9_stores_come_and_go_as_often_as_the_owner_likes(void **state)
@@ -1186,6 +1324,11 @@ int main(void)
         TEST(p4_what_a_store_missed_its_siblings_give_it),
         TEST(p4_a_store_that_was_down_learns_what_it_missed_when_it_starts),
         TEST(p4_a_store_that_lost_its_disk_fences_nothing_until_it_is_whole),
+        TEST(p4_a_store_that_lost_its_disk_is_not_whole_without_what_it_may_have_signed),
+        TEST(p4_each_branch_has_to_join_a_sync_that_is_later_than_the_loss),
+        TEST(p9_a_store_that_awaits_epochs_says_so_until_it_is_whole),
+        cmocka_unit_test_setup_teardown(p9_a_store_without_which_nobody_can_lead_waits_for_no_epoch,
+                                        setup_with_a_liar, teardown),
         TEST(p4_one_sibling_is_not_enough_to_be_whole),
         TEST(p4_an_answer_of_which_a_part_is_lost_is_none),
         TEST(p4_an_answer_that_was_bent_is_none),
