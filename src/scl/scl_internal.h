@@ -337,7 +337,9 @@ uint64_t scl_keys_wake_us(struct scl *scl, uint64_t now_us);
 
 /*
  * A compactor applies of a worker's branch what SYNCs have listed: no cut will undo that. So does
- * everybody of a branch that is about to be cut, for it may go on writing what no store takes.
+ * everybody of a branch that is about to be cut, for it may go on writing what no store takes. And
+ * nothing beyond a cut: whoever has the key may send that again and again, and in one run with what
+ * lies below it would keep that from being applied.
  */
 bool scl_open_may_apply(const struct scl *scl, size_t index, const struct capsule_member *member,
                         uint64_t sequence);

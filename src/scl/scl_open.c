@@ -92,6 +92,9 @@ bool scl_open_may_apply(const struct scl *scl, size_t index, const struct capsul
 {
     bool is_certain = !scl->is_compactor || member->role != MEMBER_WORKER;
     bool is_ending = member->revoked_epoch != 0 && !member->is_closed;
+    if (member->is_closed && sequence > member->cut.sequence) {
+        return false;
+    }
     return (is_certain && !is_ending) || sequence <= scl->peers[index].synced_sequence;
 }
 

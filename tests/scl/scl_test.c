@@ -1624,7 +1624,7 @@ static void p11_ends_when_it_went_beyond_a_cut(void **state)
     fixture_free(f);
 }
 
-static void p11_refuses_what_lies_beyond_a_cut(void **state)
+static void p11_applies_nothing_beyond_a_cut(void **state)
 {
     (void)state;
     struct fixture *f = fixture_new(1, 1);
@@ -1640,8 +1640,33 @@ static void p11_refuses_what_lies_beyond_a_cut(void **state)
     feed_rest(f);
     assert_int_equal(give(f, buffer_bytes(&late)), STATUS_OK);
     assert_value(f, "key", "1");
-    assert_int_equal(counters_of(f).records_refused, 1);
     buffer_release(&late);
+    fixture_free(f);
+}
+
+/* Whoever has its key writes on, without end, and it does not even follow the cut. */
+static void p9_what_lies_beyond_a_cut_holds_up_nothing_below_it(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new(1, 1);
+    get_ready(f);
+    capsule_world_put(&f->world, f->a, "key", "1");
+    capsule_world_put(&f->world, f->a, "key", "2");
+    struct capsule_world_draft draft;
+    capsule_world_draft(&f->world, &draft, f->a, RECORD_DATA);
+    capsule_world_tuple(&f->world, f->a, &draft.body, "key", "3");
+    draft.parents[0] = hash_of("another", 7);
+    capsule_world_build(&f->world, &draft);
+    struct buffer stolen = f->world.tried;
+    f->world.tried = BUFFER_EMPTY;
+    capsule_world_close(&f->world, f->a);
+    assert_int_equal(feed(f, f->fed + 2), STATUS_OK);
+    assert_int_equal(give(f, buffer_bytes(&stolen)), STATUS_OK);
+    assert_int_equal(feed(f, f->fed + 1), STATUS_OK);
+    assert_value(f, "key", NULL);
+    assert_int_equal(feed(f, f->fed), STATUS_OK);
+    assert_value(f, "key", "2");
+    buffer_release(&stolen);
     fixture_free(f);
 }
 
@@ -2437,7 +2462,8 @@ int main(void)
         cmocka_unit_test(p6_a_token_beyond_a_cut_is_lost),
         cmocka_unit_test(p11_ends_when_its_branch_is_closed),
         cmocka_unit_test(p11_ends_when_it_went_beyond_a_cut),
-        cmocka_unit_test(p11_refuses_what_lies_beyond_a_cut),
+        cmocka_unit_test(p11_applies_nothing_beyond_a_cut),
+        cmocka_unit_test(p9_what_lies_beyond_a_cut_holds_up_nothing_below_it),
         cmocka_unit_test(the_log_is_fetched_in_pages),
         cmocka_unit_test(a_gap_is_asked_for_once_at_a_time),
         cmocka_unit_test(p9_the_log_is_read_again_when_nothing_else_brings_what_is_awaited),
