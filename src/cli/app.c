@@ -10,7 +10,9 @@
 
 #include "base/check.h"
 #include "base/hex.h"
+#include "capsule/keys.h"
 #include "cli/report.h"
+#include "crypto/certificate.h"
 #include "host/home.h"
 
 enum { APP_FILE_BYTES_MAX = 1 << 20, APP_NUMBER_TEXT_BYTES = 32 };
@@ -143,8 +145,10 @@ enum status app_open(struct app *app, const struct command_line *line)
     }
     status = genesis_decode(&app->genesis, buffer_bytes(&app->genesis_body));
     if (status != STATUS_OK) {
-        report_error("cannot use app '%s': its file 'genesis' is %s", directory,
-                     status_text(status));
+        report_error(
+            "cannot use app '%s': its file 'genesis': %s; put it back as it was (host/genesis is a "
+            "copy)",
+            directory, status_text(status));
         return status;
     }
     return app_read_stores(app);
@@ -194,7 +198,39 @@ enum status app_key(const struct app *app, const char *name, struct sign_key **k
         *key = sign_key_new_from_seed(secret);
     }
     buffer_wipe(secret, sizeof secret);
+    // What another key signs is refused by leaders and stores, where nobody hears of it.
+    const struct verify_key key_public = *key == NULL ? app->genesis.owner : sign_key_public(*key);
+    bool is_other =
+        strcmp(name, APP_OWNER_KEY) == 0 && !verify_key_equal(&key_public, &app->genesis.owner);
+    if (is_other) {
+        report_error(
+            "cannot use key file '%s/%s': it is not the key of the owner whom the app's genesis "
+            "names; put it back as it was",
+            app->directory, name);
+        sign_key_free(*key);
+        *key = NULL;
+        return STATUS_FORGED;
+    }
     return status;
+}
+
+/* Whether tls-root.pem names a root of another seed; one that cannot be read says nothing. */
+static bool is_other_seed(const struct app *app, const struct secret *seed)
+{
+    char path[FILE_PATH_BYTES];
+    struct buffer pem = BUFFER_EMPTY, der = BUFFER_EMPTY;
+    struct p256_public named;
+    struct p256_key *root = keys_tls_root(seed);
+    const struct p256_public own = p256_key_public(root);
+    app_path(app, APP_TLS_ROOT, path);
+    bool is_other = file_read(&pem, path, APP_FILE_BYTES_MAX) == STATUS_OK &&
+                    certificate_from_pem(&der, buffer_bytes(&pem)) == STATUS_OK &&
+                    certificate_public(&named, buffer_bytes(&der)) == STATUS_OK &&
+                    memcmp(named.bytes, own.bytes, sizeof own.bytes) != 0;
+    p256_key_free(root);
+    buffer_release(&pem);
+    buffer_release(&der);
+    return is_other;
 }
 
 enum status app_seed(const struct app *app, struct secret **seed)
@@ -206,6 +242,15 @@ enum status app_seed(const struct app *app, struct secret **seed)
         *seed = secret_new_copy(secret);
     }
     buffer_wipe(secret, sizeof secret);
+    if (status == STATUS_OK && is_other_seed(app, *seed)) {
+        report_error(
+            "cannot use key file '%s/%s': it is not the seed that the app's %s was made from; put "
+            "back both as they were",
+            app->directory, APP_SEED, APP_TLS_ROOT);
+        secret_free(*seed);
+        *seed = NULL;
+        return STATUS_FORGED;
+    }
     return status;
 }
 

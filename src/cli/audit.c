@@ -227,9 +227,8 @@ static int judge_policy(struct hearing *it, const char *path)
         status = policy_parse(policy, file.policy, error);
     }
     if (status != STATUS_OK) {
-        report_error(
-            "cannot use policy '%s': it is %s; it has to be one of 'paranoid policy export'", path,
-            error[0] != '\0' ? error : status_text(status));
+        report_error("cannot use policy '%s': %s; it has to be one of 'paranoid policy export'",
+                     path, error[0] != '\0' ? error : status_text(status));
         goto done;
     }
     result = COMMAND_NO;

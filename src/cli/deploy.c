@@ -63,7 +63,7 @@ int deploy_publish(const struct command_line *line, struct function_manifest *ma
     }
     enum status status = function_encode(&body, manifest, code, &app.genesis.capsule, owner);
     if (status != STATUS_OK) {
-        report_error("cannot deploy '%s': its manifest is %s", manifest->name, status_text(status));
+        report_error("cannot deploy '%s': its manifest: %s", manifest->name, status_text(status));
         goto done;
     }
     result = give_function(&app, owner, manifest, buffer_bytes(&body));

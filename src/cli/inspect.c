@@ -473,15 +473,48 @@ static int run_info(const struct command_line *line)
     return result;
 }
 
+/*
+ * The newest SYNC that the owner's files name; zeroes where none is, or a copy is looked at. Read
+ * before the stores are: it may grow meanwhile.
+ */
+static enum status load_known(const struct inspection *it, const struct command_line *line,
+                              struct app_sync *known)
+{
+    bool is_own = command_argument(line, 0, NULL) == NULL && !command_has(line, "genesis");
+    *known = (struct app_sync){.epoch = 0};
+    return is_own ? app_sync_load(&it->app, known) : STATUS_OK;
+}
+
+/* Whole, and nevertheless not all that there was. */
+static bool is_rolled_back(const struct survey *survey, const struct app_sync *known)
+{
+    if (hash_is_zero(&known->hash) ||
+        capsule_includes_sync(survey->capsule, &known->hash, known->epoch)) {
+        return false;
+    }
+    report_error("the stores were rolled back: SYNC %" PRIu64
+                 ", which they had signed for, is gone; 'paranoid recover --explain' says more",
+                 known->epoch);
+    return true;
+}
+
 static int run_verify(const struct command_line *line)
 {
     int result = COMMAND_COULD_NOT;
     struct inspection it;
-    if (inspect_open(&it, line, command_argument(line, 0, NULL)) == STATUS_OK) {
+    struct app_sync known;
+    if (inspect_open(&it, line, command_argument(line, 0, NULL)) == STATUS_OK &&
+        load_known(&it, line, &known) == STATUS_OK) {
         enum status status = inspect_survey(&it);
         bool is_verified = status == STATUS_OK;
         result = is_verified ? are_stores_well(&it.survey) ? COMMAND_OK : COMMAND_NO
                              : inspect_refuse(&it, status);
+        if (is_verified && is_rolled_back(&it.survey, &known)) {
+            is_verified = false;
+            result = COMMAND_NO;
+            (void)snprintf(it.survey.reason, sizeof it.survey.reason,
+                           "the stores were rolled back: SYNC %" PRIu64 " is gone", known.epoch);
+        }
         if (result != COMMAND_COULD_NOT && command_has(line, "json")) {
             json_t *facts = facts_of(&it.survey);
             json_object_set_new(facts, "verified", json_boolean(is_verified));

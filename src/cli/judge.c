@@ -67,7 +67,7 @@ static enum status read_policy(struct judgement *it, const char *path)
         struct policy_file file;
         status = policy_file_decode(&file, text);
         if (status != STATUS_OK) {
-            report_error("cannot use policy '%s': it is %s; ask the owner for it again", path,
+            report_error("cannot use policy '%s': %s; ask the owner for it again", path,
                          status_text(status));
             return status;
         }
@@ -93,7 +93,7 @@ static enum status read_root(struct judgement *it, const char *path)
     if (status == STATUS_OK) {
         status = certificate_from_pem(&it->root, buffer_bytes(&pem));
         if (status != STATUS_OK) {
-            report_error("cannot use the root certificate '%s': it is %s",
+            report_error("cannot use the root certificate '%s': %s",
                          path != NULL ? path : APP_TLS_ROOT, status_text(status));
         }
     }

@@ -216,6 +216,10 @@ static int run_revoke(const struct command_line *line)
     if (status == STATUS_OK && term < delegation.last) {
         status = app_raise(&app, APP_TERM, delegation.last);
     }
+    if (status == STATUS_OK && command_has(line, "json")) {
+        printf("{\"last\":%" PRIu64 ",\"name\":\"%s\",\"revoked\":true}\n", delegation.last,
+               delegation.name);
+    }
     if (status == STATUS_OK) {
         report_note("the owner's next term is above %" PRIu64
                     ", and ends what keeper '%s' may do: start the app again to begin it.\n"

@@ -126,6 +126,9 @@ static int run_key(const struct command_line *line, const char *method, const ch
         } else {
             if (strcmp(method, "GET") == 0) {
                 print_value(line, &response.body);
+            } else if (command_has(line, "json")) {
+                print_json(json_pack("{s:s, s:b}", "key", line->arguments[0],
+                                     strcmp(method, "PUT") == 0 ? "put" : "deleted", true));
             }
             result = COMMAND_OK;
         }

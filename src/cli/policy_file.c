@@ -1,5 +1,6 @@
 #include "cli/policy_file.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,11 @@ static int run(const struct command_line *line)
     } else if ((status = file_replace(path, buffer_bytes(&text), 0644)) != STATUS_OK) {
         report_error("cannot write '%s': %s", path, file_reason(status));
         goto done;
+    } else if (command_has(line, "json")) {
+        json_t *result_json = json_pack("{s:s}", "file", path);
+        json_dumpf(result_json, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(result_json);
     }
     result = COMMAND_OK;
 

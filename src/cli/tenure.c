@@ -77,7 +77,7 @@ enum status tenure_open_as_keeper(struct tenure *tenure, struct app *app)
         status = delegation_decode(&tenure->keeper, buffer_bytes(&tenure->delegation),
                                    &app->genesis.owner, &app->genesis.capsule);
         if (status != STATUS_OK) {
-            report_error("cannot keep app '%s': its delegation is %s", app->directory,
+            report_error("cannot keep app '%s': its delegation: %s", app->directory,
                          status_text(status));
         }
     }

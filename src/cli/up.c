@@ -183,7 +183,13 @@ static enum status receive_frame(struct up *up, const struct frame *frame)
         if (up->is_announced) {
             report_note("a new leader has started: it gets the next term");
         }
-        return tenure_call(&up->tenure, &up->hosting.post);
+        if (tenure_is_given(&up->tenure)) {
+            report_note("the leader of term %" PRIu64
+                        " ended before it led; '%s/host/host.log' says why",
+                        up->tenure.term, up->app.directory);
+        }
+        enum status status = tenure_call(&up->tenure, &up->hosting.post);
+        return status == STATUS_OK || status == STATUS_CLOSED ? status : STATUS_IO;
     }
     if (frame->kind == FRAME_READY) {
         note_ready(up, frame);

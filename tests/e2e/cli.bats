@@ -90,6 +90,11 @@ setup() {
     python3 -c 'import json; assert json.load(open("out"))["version"]==2'
     "$paranoid" functions --app app --json >out
     [ "$(cat out)" = '[]' ]
+    "$paranoid" policy export p.policy --app app --json >out
+    python3 -c 'import json; assert json.load(open("out"))["file"]=="p.policy"'
+    "$paranoid" keeper grant keeper --app app --json >out
+    "$paranoid" keeper revoke keeper --app app --json >out
+    python3 -c 'import json; assert json.load(open("out"))["revoked"]'
     "$paranoid" doctor --app app --json >out || true
     python3 -c 'import json; assert any(f["what"]=="tee" for f in json.load(open("out")))'
 }
@@ -119,6 +124,31 @@ setup() {
     run "$paranoid" doctor --app app
     [ "$status" = 1 ]
     echo "$output" | grep 'owner/owner.key' | grep -q '^bad'
+}
+
+@test "an owner's key that is not the genesis's is refused, whatever it is to sign" {
+    "$paranoid" init app
+    echo 'exports.handler = () => 1' >f.js
+    head -c 64 app/owner/seed >app/owner/owner.key
+    for words in 'up' 'deploy f.js' 'policy export' 'keeper grant k'; do
+        # shellcheck disable=SC2086
+        run "$paranoid" $words --app app
+        echo "$words: $status $output"
+        [ "$status" = 3 ]
+        [[ $output == *"app/owner/owner.key': it is not the key of the owner"* ]]
+    done
+}
+
+@test "a seed that is another app's is refused before a leader gets it" {
+    "$paranoid" init app
+    head -c 64 app/owner/owner.key >app/owner/seed
+    for words in 'up' 'token' 'capsule info --keys'; do
+        # shellcheck disable=SC2086
+        run "$paranoid" $words --app app
+        echo "$words: $status $output"
+        [ "$status" = 3 ]
+        [[ $output == *"app/owner/seed': it is not the seed that the app's tls-root.pem"* ]]
+    done
 }
 
 @test "a capsule that is not there cannot be read" {

@@ -9,9 +9,9 @@ setup_file() {
     export up
     paranoid kv put greeting one --app "$app"
     next_epoch
-    paranoid kv put greeting two --app "$app" --worker 1
+    [ "$(paranoid kv put greeting two --app "$app" --worker 1 --json)" = '{"key":"greeting","put":true}' ]
     next_epoch
-    paranoid kv delete greeting --app "$app" --worker 0
+    [ "$(paranoid kv delete greeting --app "$app" --worker 0 --json)" = '{"deleted":true,"key":"greeting"}' ]
     next_epoch
     paranoid kv put greeting "$(printf 'three \033[31m')" --app "$app"
     stop_app

@@ -56,6 +56,10 @@ put_back() {  # STORE...
     stop_app
     epoch=$(known_epoch)
     put_back capsule
+    run paranoid capsule verify --app "$app"
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ $output == *"rolled back: SYNC $epoch"* ]]
 
     run paranoid up --app "$app" --port 0
     echo "$output"

@@ -169,6 +169,8 @@ names_full_disk() { grep -q "the disk of '$app/host/capsule' is full: make room 
     echo "$output"
     [ "$status" = 1 ]
     [[ $output == *"disk of store-1"*"0 MiB free"* ]]
+    kill -9 "$(enclave_pid leader 0)"
+    until_true 30 grep -q 'ended before it led' "$up_log"
     rm "$app/host/capsule/flood"
     client ready --app "$app" --pid "$up"
     stop_app
