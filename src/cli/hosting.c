@@ -1,5 +1,5 @@
 /* src/cli/hosting.c */
-#define _GNU_SOURCE  // close_range
+#define _GNU_SOURCE  // close_range, struct ucred
 #include "cli/hosting.h"
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -83,6 +84,49 @@ const struct command_option hosting_options[] = {
 
 /* ---- the owner's side: starting it ---- */
 
+/* Lock what a host that runs has locked. One that was killed needs a moment to be gone. */
+static enum status await_lock(const struct app *app, int fd)
+{
+    int64_t due_ms = clock_now_ms() + HOSTING_QUIET_MS_MAX;
+    bool is_quiet;
+    while (!(is_quiet = flock(fd, LOCK_EX | LOCK_NB) == 0) && clock_now_ms() < due_ms) {
+        (void)poll(NULL, 0, HOSTING_STEP_MS);
+    }
+    if (!is_quiet) {
+        report_error(
+            "cannot start app '%s': it runs already; stop it with Ctrl-C where it was "
+            "started",
+            app->directory);
+        return STATUS_DENIED;
+    }
+    return STATUS_OK;
+}
+
+/*
+ * Its log, emptied. Whoever has it open holds the lock: the host and its stores, which inherit it.
+ * So of two that are started at once one alone starts a host.
+ */
+static enum status open_log(const struct app *app, int *fd)
+{
+    char log[FILE_PATH_BYTES];
+    app_path(app, APP_HOST "/" HOSTING_LOG, log);
+    *fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (*fd < 0) {
+        report_error("cannot write '%s': %s; %s", log, strerror(errno), file_remedy(errno));
+        return STATUS_IO;
+    }
+    enum status status = await_lock(app, *fd);
+    if (status == STATUS_OK && ftruncate(*fd, 0) != 0) {
+        report_error("cannot empty '%s': %s; %s", log, strerror(errno), file_remedy(errno));
+        status = STATUS_IO;
+    }
+    if (status != STATUS_OK) {
+        close(*fd);
+        *fd = -1;
+    }
+    return status;
+}
+
 /* The child after fork: only async-signal-safe calls, and then another program. */
 static _Noreturn void become_host(int log_fd, pid_t parent, char *const words[])
 {
@@ -103,13 +147,12 @@ static _Noreturn void become_host(int log_fd, pid_t parent, char *const words[])
 static enum status spawn(struct hosting *hosting, const struct command_line *line)
 {
     const struct app *app = hosting->app;
-    char state[FILE_PATH_BYTES], log[FILE_PATH_BYTES];
+    char state[FILE_PATH_BYTES];
     char name[] = "paranoid", verb[] = "host", end[] = "--";
     char named[HOSTING_WORDS_MAX][64];
     char *words[HOSTING_WORDS_MAX] = {name, verb};
     size_t count = 2;
     app_path(app, APP_HOST, state);
-    app_path(app, APP_HOST "/" HOSTING_LOG, log);
     for (size_t i = 0; i < HOSTING_OPTION_COUNT; i++) {
         const struct command_option *option = &hosting_options[i];
         if (command_has(line, option->name)) {
@@ -128,10 +171,10 @@ static enum status spawn(struct hosting *hosting, const struct command_line *lin
     words[count++] = end;
     words[count] = NULL;
 
-    int log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (log_fd < 0) {
-        report_error("cannot write '%s': %s; %s", log, strerror(errno), file_remedy(errno));
-        return STATUS_IO;
+    int log_fd;
+    enum status status = open_log(app, &log_fd);
+    if (status != STATUS_OK) {
+        return status;
     }
     pid_t parent = getpid();
     hosting->pid = fork();
@@ -190,20 +233,9 @@ enum status hosting_await_quiet(const struct app *app)
         report_error("cannot open '%s': %s", path, strerror(errno));
         return STATUS_IO;
     }
-    int64_t due_ms = clock_now_ms() + HOSTING_QUIET_MS_MAX;
-    bool is_quiet;
-    while (!(is_quiet = flock(fd, LOCK_EX | LOCK_NB) == 0) && clock_now_ms() < due_ms) {
-        (void)poll(NULL, 0, HOSTING_STEP_MS);
-    }
+    enum status status = await_lock(app, fd);
     close(fd);
-    if (!is_quiet) {
-        report_error(
-            "cannot start app '%s': it runs already; stop it with Ctrl-C where it was "
-            "started",
-            app->directory);
-        return STATUS_DENIED;
-    }
-    return STATUS_OK;
+    return status;
 }
 
 /* Whether the host has ended; then it says so. */
@@ -250,12 +282,25 @@ void hosting_wait(struct hosting *hosting, int timeout_ms)
     (void)poll(ready, 2, timeout_ms);
 }
 
+/* Of two that are started at once the one listens to which the other connects. */
+static bool is_ours(const struct hosting *hosting)
+{
+    struct ucred peer = {.pid = -1};
+    socklen_t length = sizeof peer;
+    return getsockopt(hosting->post.fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+           peer.pid == hosting->pid;
+}
+
 static enum status connect_to(struct hosting *hosting)
 {
     int64_t due_ms = clock_now_ms() + HOSTING_START_MS_MAX;
     const char *directory = hosting->app->directory;
     while (true) {
         enum status status = post_open(&hosting->post, hosting->app);
+        if (status == STATUS_OK && !is_ours(hosting)) {
+            post_close(&hosting->post);  // ours ends, and says why
+            status = STATUS_NOT_FOUND;
+        }
         if (status != STATUS_NOT_FOUND) {
             if (status != STATUS_OK) {
                 report_error("cannot reach the host by '%s/host/host.sock': %s", directory,

@@ -53,6 +53,32 @@ stops_on() {  # SIGNAL
     [ "$(put 0 key value)" = 204 ]
 }
 
+@test "of two that are started at once one runs, and the other one is refused" {
+    local round other log=$BATS_TEST_TMPDIR/other.log status
+    for round in 1 2 3 4 5 6; do
+        "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 >"$log" 2>&1 </dev/null 3>&- &
+        other=$!
+        launch_app --workers 1
+        until_true 30 eval '! kill -0 $up 2>/dev/null || ! kill -0 $other 2>/dev/null'
+        if kill -0 "$other" 2>/dev/null; then
+            cp "$up_log" "$log.of_the_loser"
+            status=0
+            wait "$up" || status=$?
+            up=$other
+        else
+            cp "$log" "$log.of_the_loser"
+            status=0
+            wait "$other" || status=$?
+        fi
+        cat "$log.of_the_loser"
+        [ "$status" = 3 ]
+        grep -q 'runs already' "$log.of_the_loser"
+        client ready --app "$app" --pid "$up"
+        [ "$(put 0 key "$round")" = 204 ]
+        stop_app
+    done
+}
+
 @test "when up is killed its host and enclaves end, and when the host is killed up says so" {
     start_app --workers 1
     local family status=0
