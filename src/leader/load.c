@@ -92,6 +92,7 @@ static enum status ask(struct leader *leader, const struct want *want, uint64_t 
         .from = want->from,
         .to = want->to,
         .max_bytes = LOAD_FETCH_BYTES,
+        .has_bare_tables = true,
     };
     leader->load.asked_us = now_us;
     leader->load.is_found = false;

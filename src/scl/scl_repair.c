@@ -35,8 +35,14 @@ static struct scl_fetch *fetch_ask(struct scl *scl, const struct writer_id *writ
         if (fetch->request != 0) {
             continue;
         }
+        // What tables hold is fetched when somebody reads it (scl_cold.c).
         const struct frame_fetch ask = {
-            .writer = *writer, .from = from, .to = to, .max_bytes = SCL_FETCH_BYTES};
+            .writer = *writer,
+            .from = from,
+            .to = to,
+            .max_bytes = SCL_FETCH_BYTES,
+            .has_bare_tables = true,
+        };
         struct buffer body = BUFFER_EMPTY;
         const struct writer_id *store = store_at(scl, is_log ? scl->log_store : scl->store_turn++);
         scl->last_request = scl->last_request == UINT32_MAX ? 1 : scl->last_request + 1;

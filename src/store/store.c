@@ -1535,6 +1535,24 @@ static struct frame_fetch resolve(const struct store *store, const struct frame_
     return resolved;
 }
 
+/* A TABLE without its body; any other record as it stands. */
+static enum status load_bare(struct store *store, const struct journal_place *place,
+                             struct buffer *records)
+{
+    struct record record;
+    buffer_clear(&store->scratch);
+    enum status status = journal_load(store->journal, place, &store->scratch);
+    if (status == STATUS_OK) {
+        status = record_decode_again(&record, store->scratch.bytes, store->scratch.length);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    return record.type == RECORD_TABLE && !record.is_pruned
+               ? record_prune(records, &record)
+               : buffer_append(records, record.whole.at, record.whole.length);
+}
+
 enum status store_read(struct store *store, const struct frame_fetch *asked, struct buffer *records,
                        struct frame_fetched *fetched)
 {
@@ -1559,7 +1577,8 @@ enum status store_read(struct store *store, const struct frame_fetch *asked, str
             break;
         }
         if (status == STATUS_OK) {
-            status = journal_load(store->journal, &place, records);
+            status = fetch->has_bare_tables ? load_bare(store, &place, records)
+                                            : journal_load(store->journal, &place, records);
         }
         if (status != STATUS_OK) {
             records->length = before;

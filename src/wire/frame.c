@@ -164,7 +164,7 @@ enum status frame_rts_verify(const struct frame_rts *rts, const struct hash *cap
 enum status frame_fetch_encode(struct buffer *target, const struct frame_fetch *fetch)
 {
     struct encoder out;
-    enum status status = encoder_begin(&out, target, WRITER_ID_BYTES + 8 + 8 + 4);
+    enum status status = encoder_begin(&out, target, WRITER_ID_BYTES + 8 + 8 + 4 + 1);
     if (status != STATUS_OK) {
         return status;
     }
@@ -172,6 +172,7 @@ enum status frame_fetch_encode(struct buffer *target, const struct frame_fetch *
     encoder_u64(&out, fetch->from);
     encoder_u64(&out, fetch->to);
     encoder_u32(&out, fetch->max_bytes);
+    encoder_u8(&out, fetch->has_bare_tables);
     encoder_finish(&out, target);
     return STATUS_OK;
 }
@@ -185,8 +186,10 @@ enum status frame_fetch_decode(struct frame_fetch *fetch, struct bytes body)
     decoded.from = cursor_u64(&in);
     decoded.to = cursor_u64(&in);
     decoded.max_bytes = cursor_u32(&in);
+    uint8_t has_bare_tables = cursor_u8(&in);
+    decoded.has_bare_tables = has_bare_tables == 1;
 
-    if (!cursor_done(&in)) {
+    if (!cursor_done(&in) || has_bare_tables > 1) {
         return STATUS_MALFORMED;
     }
     *fetch = decoded;

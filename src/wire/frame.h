@@ -2,6 +2,7 @@
 #ifndef WIRE_FRAME_H
 #define WIRE_FRAME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buffer.h"
@@ -111,13 +112,16 @@ MUST_CHECK enum status frame_rts_verify(const struct frame_rts *rts, const struc
  * means every record in the store's order, `from` counting from 1; all ones, the branch of the
  * leader of the highest term there. `to` 0: the record that admitted the writer, a MEMBER or TERM,
  * whose key has the writer's id. The answer stops before max_bytes is exceeded (but carries at
- * least one record). Writer 16, from 8, to 8, max_bytes 4.
+ * least one record). has_bare_tables: TABLE records come without their bodies, as if they were
+ * pruned; who follows a branch needs no more of them. Writer 16, from 8, to 8, max_bytes 4,
+ * has_bare_tables 1.
  */
 struct frame_fetch {
     struct writer_id writer;
     uint64_t from;
     uint64_t to;
     uint32_t max_bytes;
+    bool has_bare_tables;
 };
 MUST_CHECK enum status frame_fetch_encode(struct buffer *target, const struct frame_fetch *fetch);
 MUST_CHECK enum status frame_fetch_decode(struct frame_fetch *fetch, struct bytes body);

@@ -441,6 +441,34 @@ static void reads_within_the_bounds_that_were_asked_for(void **state)
     buffer_release(&records);
 }
 
+static void a_table_is_given_out_without_its_body_to_who_wants_no_more(void **state)
+{
+    struct store_fixture *f = *state;
+    struct capsule_world_writer *compactor = capsule_world_admit(&f->world, MEMBER_COMPACTOR);
+    (void)capsule_world_compact(&f->world, compactor);
+    take_from(f, 0);
+    struct buffer whole = BUFFER_EMPTY, bare = BUFFER_EMPTY;
+    struct frame_fetched fetched;
+    struct frame_fetch fetch = {.writer = compactor->id, .to = UINT64_MAX, .max_bytes = 1 << 20};
+    assert_int_equal(store_read(f->store, &fetch, &whole, &fetched), STATUS_OK);
+    fetch.has_bare_tables = true;
+    assert_int_equal(store_read(f->store, &fetch, &bare, &fetched), STATUS_OK);
+    assert_true(fetched.next == 3 && fetched.is_end);
+
+    struct record table, record;
+    size_t length = record_length(whole.bytes, whole.length);
+    assert_int_equal(record_decode(&table, whole.bytes, length), STATUS_OK);
+    size_t bare_length = record_length(bare.bytes, bare.length);
+    assert_int_equal(record_decode_stored(&record, bare.bytes, bare_length), STATUS_OK);
+    assert_true(record.type == RECORD_TABLE && record.is_pruned);
+    assert_memory_equal(record.hash.bytes, table.hash.bytes, HASH_BYTES);
+    // The MANIFEST behind it is as it stands.
+    assert_int_equal(bare.length - bare_length, whole.length - length);
+    assert_memory_equal(bare.bytes + bare_length, whole.bytes + length, whole.length - length);
+    buffer_release(&whole);
+    buffer_release(&bare);
+}
+
 static void p2_what_changed_on_the_disk_is_not_given_out(void **state)
 {
     struct store_fixture *f = *state;
@@ -756,6 +784,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(reads_within_the_bounds_that_were_asked_for, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_table_is_given_out_without_its_body_to_who_wants_no_more,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(p2_what_changed_on_the_disk_is_not_given_out, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_fenced_writer_adds_nothing_until_it_is_cut, setup,

@@ -96,7 +96,12 @@ static void make_frame_fetch(struct buffer *target)
 {
     struct buffer body = BUFFER_EMPTY;
     const struct frame_fetch fetch = {
-        .writer = example_writer(), .from = 5, .to = UINT64_MAX, .max_bytes = 65536};
+        .writer = example_writer(),
+        .from = 5,
+        .to = UINT64_MAX,
+        .max_bytes = 65536,
+        .has_bare_tables = true,
+    };
     assert_int_equal(frame_fetch_encode(&body, &fetch), STATUS_OK);
     frame_of(target, FRAME_FETCH, 7, &body);
 }

@@ -194,14 +194,22 @@ static void a_fetch_comes_out_as_it_went_in(void **state)
 {
     struct fixture *f = *state;
     const struct frame_fetch sent = {
-        .writer = f->writer, .from = 5, .to = UINT64_MAX, .max_bytes = 1 << 20};
+        .writer = f->writer,
+        .from = 5,
+        .to = UINT64_MAX,
+        .max_bytes = 1 << 20,
+        .has_bare_tables = true,
+    };
     assert_int_equal(frame_fetch_encode(&f->body, &sent), STATUS_OK);
     struct frame_fetch received;
     assert_int_equal(frame_fetch_decode(&received, buffer_bytes(&f->body)), STATUS_OK);
     assert_memory_equal(received.writer.bytes, sent.writer.bytes, WRITER_ID_BYTES);
     assert_true(received.from == 5 && received.to == UINT64_MAX);
     assert_int_equal(received.max_bytes, 1 << 20);
+    assert_true(received.has_bare_tables);
     bodies_refuse_other_lengths(buffer_bytes(&f->body), fetch_take);
+    f->body.bytes[f->body.length - 1] = 2;
+    assert_int_equal(fetch_take(buffer_bytes(&f->body)), STATUS_MALFORMED);
 }
 
 static enum status fetched_take(struct bytes body)
