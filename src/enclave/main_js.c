@@ -21,7 +21,7 @@ int main(int count, char **words)
         status = STATUS_NO_MEMORY;
     }
     if (status == STATUS_OK) {
-        status = worker_run(&enclave, has_jit ? SANDBOX_WORKER_JS : SANDBOX_WORKER_PLAIN);
+        status = worker_run(&enclave);
     }
     return status == STATUS_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

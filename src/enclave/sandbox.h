@@ -25,9 +25,8 @@
  */
 
 enum sandbox_role {
-    SANDBOX_LEADER,        // leader, compactor: no code but our own
-    SANDBOX_WORKER_JS,     // with JavaScriptCore: executable pages, signals between threads
-    SANDBOX_WORKER_PLAIN,  // the same without its JIT: no page ever turns executable
+    SANDBOX_LEADER,  // leader, compactor: one thread, no code but our own
+    SANDBOX_WORKER,  // with JavaScriptCore: threads that come and go, signals between them
 };
 
 /* What the kernel granted, for status, metrics and `doctor`. */
@@ -56,8 +55,8 @@ MUST_CHECK enum status sandbox_begin(struct sandbox *sandbox);
 
 /*
  * Seal: empty the root, close what is not ours (kept are stderr and the
- * wall's eventfds; for JavaScriptCore also /dev/urandom, its own statm and
- * eventfds), forbid core dumps and tracing, allow 16 descriptors, install the
+ * data port's eventfd; for a worker also the stream port's, /dev/urandom, its
+ * own statm and JavaScriptCore's eventfds), forbid core dumps and tracing, allow 16 descriptors, install the
  * filter for all threads. The report is written in any case. STATUS_IO: not
  * sealed; the program must not go on.
  */
@@ -70,7 +69,7 @@ MUST_CHECK enum status sandbox_enter(struct sandbox *sandbox, enum sandbox_role 
  */
 _Noreturn void sandbox_exit(int code);
 
-/* Print the filter of a role as the rows of a Markdown table: call, arguments, reason. */
+/* Print the filter of a role as the rows of a Markdown table: call, limits, reason, shown by. */
 void sandbox_describe(enum sandbox_role role, void (*print)(void *context, const char *row),
                       void *context);
 

@@ -196,12 +196,12 @@ static enum status replica_new(struct worker *worker)
     return scl_new(&worker->scl, &config);
 }
 
-enum status worker_run(struct enclave *enclave, enum sandbox_role role)
+enum status worker_run(struct enclave *enclave)
 {
     static struct worker worker;
     enum status status = parts_new(&worker, enclave);
     if (status == STATUS_OK) {
-        status = enclave_seal(enclave, role);
+        status = enclave_seal(enclave, SANDBOX_WORKER);
     }
     if (status != STATUS_OK) {
         return status;

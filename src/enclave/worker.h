@@ -5,9 +5,9 @@
 #include "enclave/enclave.h"
 
 /*
- * Be a worker: warm up JavaScript, seal the process as `role` (one of the workers'), join, serve.
+ * Be a worker: warm up JavaScript, seal the process, join, serve.
  * Returns only when it could not begin; a worker that has begun ends with its process.
  */
-MUST_CHECK enum status worker_run(struct enclave *enclave, enum sandbox_role role);
+MUST_CHECK enum status worker_run(struct enclave *enclave);
 
 #endif
