@@ -602,8 +602,12 @@ static bool is_enough_of(const struct depot *depot, const struct genesis *set)
 
 bool depot_is_enough(const struct depot *depot)
 {
-    return is_enough_of(depot, &depot->sets.now) ||
-           (depot->sets.has_former && is_enough_of(depot, &depot->sets.former));
+    return is_enough_of(depot, &depot->sets.now);
+}
+
+bool depot_was_enough(const struct depot *depot)
+{
+    return depot->sets.has_former && is_enough_of(depot, &depot->sets.former);
 }
 
 static void shelf_init(struct depot *depot, uint32_t index)

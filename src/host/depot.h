@@ -97,8 +97,9 @@ struct depot_view {
 };
 struct depot_view depot_view(const struct depot *depot, uint32_t index);
 uint32_t depot_count(const struct depot *depot);
-/* Whether W of those that count have not failed; or of those before, while they have a say. */
+/* Whether W of those that count have not failed; and of those before, while they have a say. */
 bool depot_is_enough(const struct depot *depot);
+bool depot_was_enough(const struct depot *depot);
 
 /*
  * Let the stores commit what is in the queues, and end. No event comes any more. The loop has to

@@ -412,11 +412,16 @@ static void on_store_broadcast(void *context, struct bytes bytes)
     }
 }
 
-/* The others go on, as long as they are enough for a receipt. */
+/*
+ * The others go on, as long as they are enough for a receipt. A leader that leads while the stores
+ * change needs those before; the next one needs those that are to count.
+ */
 static void on_store_failed(void *context, uint32_t index, enum status status, const char *why)
 {
     struct host *host = context;
-    if (host->is_stopping || depot_is_enough(host->depot)) {
+    bool is_enough = depot_is_enough(host->depot) ||
+                     (leader_of(host)->state == GUEST_READY && depot_was_enough(host->depot));
+    if (host->is_stopping || is_enough) {
         return;
     }
     host->status = status;
