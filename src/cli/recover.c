@@ -32,6 +32,7 @@ struct recovery {
     bool is_held;  // the newest SYNC that is known is among what the stores hold
     bool has_leader;
     bool is_leading;
+    bool is_anothers;  // another program has given the leader its term
     struct writer_id leader;
     unsigned failures;
     int64_t shown_ms;
@@ -145,6 +146,21 @@ static void show_waiting(struct recovery *it)
     }
 }
 
+/* 'paranoid up' was faster: its leader says when it leads, or the next one says HELLO. */
+static enum status take_others(struct recovery *it)
+{
+    if (++it->failures == RECOVER_FAILURES_MAX) {
+        report_error("no leader comes to lead: '%s/" APP_HOST
+                     "/host.log' says why; 'paranoid "
+                     "status' shows the stores",
+                     it->tenure.app->directory);
+        return STATUS_DENIED;
+    }
+    it->is_anothers = true;
+    report_note("another program has given the leader its term");
+    return STATUS_OK;
+}
+
 /*
  * STATUS_OK: go on. STATUS_DENIED: refused, and STATUS_IO: it cannot; that was said. STATUS_CLOSED:
  * the host is gone.
@@ -156,9 +172,10 @@ static enum status take_event(struct recovery *it, enum tenure_event event)
     case TENURE_NOTHING:
         return STATUS_OK;
     case TENURE_LEADS:
-    case TENURE_OTHERS:
         it->is_leading = true;
         return STATUS_OK;
+    case TENURE_OTHERS:
+        return take_others(it);
     case TENURE_FAILED:
         return ++it->failures < RECOVER_FAILURES_MAX ? STATUS_OK : STATUS_DENIED;
     case TENURE_ROLLED_BACK:
@@ -187,11 +204,16 @@ static enum status receive_frame(struct recovery *it, const struct frame *frame)
 {
     if (frame->kind == FRAME_HELLO) {
         note_frame(it, frame);
+        it->is_anothers = false;
         return tenure_call(&it->tenure, &it->hosting.post);
     }
-    return frame->kind == FRAME_READY
-               ? STATUS_OK
-               : take_event(it, tenure_receive(&it->tenure, &it->hosting.post, frame));
+    if (frame->kind == FRAME_READY) {
+        if (it->is_anothers) {
+            note_frame(it, frame);
+        }
+        return STATUS_OK;
+    }
+    return take_event(it, tenure_receive(&it->tenure, &it->hosting.post, frame));
 }
 
 /* Until a leader leads by our term, or there will be none. */
@@ -312,7 +334,9 @@ static int run(const struct command_line *line)
     it.look.is_running = post_open(&it.hosting.post, &it.look.app) == STATUS_OK;
     look_at_stores(&it);
     result = it.look.is_running ? recover_running(&it) : recover_stopped(&it);
-    if (result == COMMAND_OK && it.tenure.is_leading) {
+    if (result == COMMAND_OK && it.is_anothers) {
+        say(&it, "the leader leads, by a term that another program gave it");
+    } else if (result == COMMAND_OK && it.tenure.is_leading) {
         say(&it, "term %" PRIu64 " leads from SYNC %" PRIu64 "%s", it.tenure.term,
             it.tenure.sync_epoch,
             it.look.is_running ? "" : ": the app is well; 'paranoid up' runs it");

@@ -150,6 +150,29 @@ assert [store["to_blame"] for store in proof["stores"]] == [True], proof' \
     paranoid capsule verify --app "$app"
 }
 
+another_takes_over() { enclaves | grep '^leader 0 joining ' | grep -qv " $1 "; }
+
+@test "p9 recover says that a leader leads when one does, whoever gave it its term" {
+    init_app --stores 2 --receipts 2
+    start_app --workers 1
+    [ "$(put 0 early first)" = 204 ]
+    stopped=$(host_page /status | python3 -c '
+import json, sys
+print(json.load(sys.stdin)["stores"][1]["pid"])')
+    kill -STOP "$stopped"  # no SYNC is held by two
+    ended=$(enclaves | sed -n 's/^leader 0 ready \([0-9]*\) .*/\1/p')
+    kill -9 "$ended"
+    until_true 10 another_takes_over "$ended"
+    "$PARANOID_BIN/paranoid" recover --app "$app" >"$app.recover" 2>&1 3>&- &
+    recovering=$!
+    until_true 20 grep -q 'takes over: ' "$app.recover"
+    ! is_gone "$recovering"
+    ! grep -q ' leads' "$app.recover"
+    kill -CONT "$stopped"
+    wait "$recovering"
+    grep ' leads' "$app.recover"
+}
+
 @test "p9 a host killed in mid-write: recover, and what was acknowledged is there" {
     init_app
     start_app --workers 2
