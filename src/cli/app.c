@@ -2,9 +2,11 @@
 #include "cli/app.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +75,21 @@ enum status app_write(const struct app *app, const char *name, struct bytes byte
     return status;
 }
 
+int app_lock(const struct app *app)
+{
+    char path[FILE_PATH_BYTES];
+    app_path(app, "owner", path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX) != 0) {
+        report_error("cannot lock '%s': %s", path, strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    return fd;
+}
+
 enum status app_read_stores(struct app *app)
 {
     char path[FILE_PATH_BYTES];
@@ -97,20 +114,40 @@ enum status app_read_stores(struct app *app)
     return STATUS_OK;
 }
 
+enum status app_give_stores(const struct app *app)
+{
+    return app->stores_word.length == 0 ? STATUS_OK
+                                        : app_write(app, APP_HOST "/" HOST_FILE_STORES,
+                                                    buffer_bytes(&app->stores_word), 0644);
+}
+
 enum status app_write_stores(struct app *app, const struct stores *stores,
                              const struct sign_key *owner)
 {
     struct buffer word = BUFFER_EMPTY;
-    enum status status = stores_encode(&word, stores, owner);
-    // The owner's own first: what the host does not know yet, it is told again.
+    int lock = app_lock(app);
+    enum status status = lock < 0 ? STATUS_IO : app_read_stores(app);
+    if (status == STATUS_OK && stores->version != app->stores.version + 1) {
+        status = STATUS_STALE;  // no version has two words
+    }
+    if (status == STATUS_OK) {
+        status = stores_encode(&word, stores, owner);
+    }
+    // The owner's own first: what the host does not know yet, it is given when it starts.
     if (status == STATUS_OK) {
         status = app_write(app, APP_STORES, buffer_bytes(&word), 0644);
     }
-    if (status == STATUS_OK) {
-        status = app_write(app, APP_HOST "/" HOST_FILE_STORES, buffer_bytes(&word), 0644);
-    }
     buffer_release(&word);
-    return status == STATUS_OK ? app_read_stores(app) : status;
+    if (status == STATUS_OK) {
+        status = app_read_stores(app);
+    }
+    if (status == STATUS_OK) {
+        status = app_give_stores(app);
+    }
+    if (lock >= 0) {
+        close(lock);
+    }
+    return status;
 }
 
 static bool is_app(const char *directory)

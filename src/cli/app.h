@@ -64,10 +64,21 @@ void app_release(struct app *app);
 /* DIRECTORY/NAME */
 void app_path(const struct app *app, const char *name, char path[FILE_PATH_BYTES]);
 
+/*
+ * Commands, the host's and a keeper's run side by side: who writes what must not go back locks,
+ * looks, writes, and closes this descriptor. -1: that it cannot was said.
+ */
+MUST_CHECK int app_lock(const struct app *app);
+
 /* Read the owner's word on the stores again. */
 MUST_CHECK enum status app_read_stores(struct app *app);
+/* Have the host's directory say what was read. */
+MUST_CHECK enum status app_give_stores(const struct app *app);
 
-/* Give another word, for this app and its host. */
+/*
+ * Give the next word, for this app and its host. STATUS_STALE: another one has been given since
+ * `app` read it; now it has read that.
+ */
 MUST_CHECK enum status app_write_stores(struct app *app, const struct stores *stores,
                                         const struct sign_key *owner);
 

@@ -106,6 +106,12 @@ static void look_at_stores(struct findings *findings, const struct app *app)
     for (uint32_t i = 0; i < count; i++) {
         look_at_aside(findings, directories[i], app_store(app, i)->name);
     }
+    if (app->stores.has_former) {
+        findings_add(findings, FINDINGS_BAD, "stores",
+                     "the same 'paranoid store' command again goes on with it, and so does "
+                     "'paranoid up'",
+                     "a change of them is not in force yet: 'paranoid store list' shows it");
+    }
 }
 
 static void look_at_room(struct findings *findings, const char *name, const char *path)

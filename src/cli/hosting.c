@@ -325,7 +325,10 @@ static enum status connect_to(struct hosting *hosting)
 enum status hosting_start(struct hosting *hosting, const struct command_line *line)
 {
     hosting->signal_fd = signals_open(true);
-    enum status status = spawn(hosting, line);
+    enum status status = app_give_stores(hosting->app);
+    if (status == STATUS_OK) {
+        status = spawn(hosting, line);
+    }
     return status == STATUS_OK ? connect_to(hosting) : status;
 }
 

@@ -2,11 +2,9 @@
 #include "cli/known.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "cli/report.h"
@@ -53,27 +51,11 @@ enum status known_load(struct known *known, const struct app *app)
     return STATUS_OK;
 }
 
-/* Commands, the host's and a keeper's run side by side; what is known never goes back. */
-static int lock_owner(const struct app *app)
-{
-    char path[FILE_PATH_BYTES];
-    app_path(app, "owner", path);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || flock(fd, LOCK_EX) != 0) {
-        report_error("cannot lock '%s': %s", path, strerror(errno));
-        if (fd >= 0) {
-            close(fd);
-        }
-        return -1;
-    }
-    return fd;
-}
-
 /* STATUS_STALE: another process has written what is newer. */
 static enum status write_known(const struct app *app, const struct app_sync *sync,
                                struct bytes warrant, bool is_given_up)
 {
-    int lock = lock_owner(app);
+    int lock = app_lock(app);
     if (lock < 0) {
         return STATUS_IO;
     }

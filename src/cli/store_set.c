@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/check.h"
 #include "base/random.h"
 #include "capsule/delegation.h"
 #include "capsule/owner.h"
@@ -38,22 +40,46 @@ struct change {
     struct post post;
     struct stores next;
     bool is_running;
-    bool is_taken_back;
+    bool is_resumed;     // the owner has said so before
+    bool is_taken_back;  // what the owner has said last
+    bool is_too_late;    // another one was signed first
 };
 
-/* Whether the change that is not in force yet adds this store. */
-static bool is_added(const struct stores *stores, const char *name)
+/* The one of these that is none of the others; NULL: each is. */
+static const struct genesis_store *store_beyond(const struct genesis *set,
+                                                const struct genesis *others)
 {
-    const struct genesis *now = &stores->now;
-    for (uint32_t i = 0; i < now->store_count; i++) {
-        if (strcmp(now->stores[i].name, name) == 0) {
-            return genesis_store_find(&stores->former, &now->stores[i].id) == NULL;
+    for (uint32_t i = 0; i < set->store_count; i++) {
+        if (genesis_store_find(others, &set->stores[i].id) == NULL) {
+            return &set->stores[i];
         }
     }
-    return false;
+    return NULL;
 }
 
-static enum status begin(struct change *change, const struct command_line *line, bool takes_back)
+/* A change that is not in force yet is gone on with, or taken back; no other one begins. */
+static enum status take_up(struct change *change, bool adds)
+{
+    const struct stores *stores = &change->app.stores;
+    const struct genesis_store *pending = store_beyond(&stores->now, &stores->former);
+    bool is_added = pending != NULL;
+    pending = is_added ? pending : store_beyond(&stores->former, &stores->now);
+    CHECK(pending != NULL);  // the owner changes one at a time
+    bool is_same = strcmp(pending->name, change->name) == 0;
+    change->is_resumed = is_same && adds == is_added;
+    change->is_taken_back = is_same && is_added && !adds;
+    if (change->is_resumed || change->is_taken_back) {
+        return STATUS_OK;
+    }
+    const char *verb = is_added ? "add" : "remove";
+    report_error(
+        "cannot change the stores: the last change is not in force yet; 'paranoid store "
+        "%s %s' goes on with it, and so does 'paranoid up'",
+        verb, pending->name);
+    return STATUS_DENIED;
+}
+
+static enum status begin(struct change *change, const struct command_line *line, bool adds)
 {
     *change =
         (struct change){.line = line, .name = command_argument(line, 0, ""), .post = POST_CLOSED};
@@ -61,21 +87,18 @@ static enum status begin(struct change *change, const struct command_line *line,
     if (status == STATUS_OK) {
         status = app_key(&change->app, APP_OWNER_KEY, &change->owner);
     }
+    if (status == STATUS_OK && change->app.stores.has_former) {
+        status = take_up(change, adds);
+    }
     if (status != STATUS_OK) {
         return status;
     }
-    const struct stores *stores = &change->app.stores;
-    change->is_taken_back = stores->has_former && takes_back && is_added(stores, change->name);
-    if (stores->has_former && !change->is_taken_back) {
-        report_error(
-            "cannot change the stores: the last change is not in force yet; 'paranoid "
-            "up', or 'paranoid recover' while the app runs, brings it into force");
-        return STATUS_DENIED;
-    }
     change->next = change->app.stores;
-    change->next.version++;
-    change->next.has_former = true;
-    change->next.former = change->app.stores.now;
+    if (!change->is_resumed) {
+        change->next.version++;
+        change->next.has_former = true;
+        change->next.former = change->app.stores.now;
+    }
     change->is_running = post_open(&change->post, &change->app) == STATUS_OK;
     return STATUS_OK;
 }
@@ -173,28 +196,55 @@ static bool is_open(const json_t *store)
     return state != NULL && strcmp(state, "open") == 0;
 }
 
-/* W of those that will count hold everything before any leader leads by the change. */
-static enum status check_stores(const struct change *change)
+/* How many of these are whole; the one that is not there yet will be. */
+static uint32_t count_open(const struct change *change, const struct genesis *set)
 {
-    const struct genesis *now = &change->next.now;
     uint32_t open_count = 0;
-    for (uint32_t i = 0; change->is_running && i < now->store_count; i++) {
-        json_t *store = store_state(change, now->stores[i].name);
-        bool is_new = genesis_store_find(&change->next.former, &now->stores[i].id) == NULL;
+    for (uint32_t i = 0; i < set->store_count; i++) {
+        json_t *store = store_state(change, set->stores[i].name);
+        bool is_new = genesis_store_find(&change->next.former, &set->stores[i].id) == NULL;
         open_count += is_new || is_open(store);
-        if (!is_new && !is_open(store)) {
-            report_note("store '%s' is down or not whole", now->stores[i].name);
-        }
         json_decref(store);
     }
-    if (change->is_running && open_count < now->receipt_count) {
+    return open_count;
+}
+
+/*
+ * Before any leader leads by the change, R of those that count now answer, and W of those that will
+ * hold everything.
+ */
+static enum status check_stores(const struct change *change)
+{
+    const struct genesis *now = &change->next.now, *former = &change->next.former;
+    if (!change->is_running) {
+        return STATUS_OK;
+    }
+    uint32_t answers = count_open(change, former), needed = genesis_answer_count(former);
+    if (answers < needed) {
+        report_error("cannot change the stores: %" PRIu32
+                     " of those that count are whole, and "
+                     "%" PRIu32
+                     " have to answer for any change; 'paranoid status' shows them, "
+                     "'paranoid doctor' says what to do",
+                     answers, needed);
+        return STATUS_DENIED;
+    }
+    uint32_t holders = count_open(change, now);
+    if (holders < now->receipt_count) {
         report_error("cannot change the stores: %" PRIu32
                      " of those that would count are whole, "
                      "and %" PRIu32
                      " have to be; 'paranoid status' shows them, 'paranoid doctor' "
                      "says what to do",
-                     open_count, now->receipt_count);
+                     holders, now->receipt_count);
         return STATUS_DENIED;
+    }
+    for (uint32_t i = 0; i < former->store_count; i++) {
+        json_t *store = store_state(change, former->stores[i].name);
+        if (!is_open(store)) {
+            report_note("store '%s' is down or not whole", former->stores[i].name);
+        }
+        json_decref(store);
     }
     return STATUS_OK;
 }
@@ -205,6 +255,24 @@ static uint64_t records_of(const struct change *change, const struct genesis_sto
     json_int_t records = is_open(store) ? json_integer_value(json_object_get(store, "records")) : 0;
     json_decref(store);
     return records > 0 ? (uint64_t)records : 0;
+}
+
+/*
+ * What the owner has said by now: this change; or, once a leader leads by it, that it is in force.
+ * STATUS_STALE: something else, which was said.
+ */
+static enum status look_again(struct change *change)
+{
+    enum status status = app_read_stores(&change->app);
+    const struct stores *said = &change->app.stores;
+    bool is_settled = said->version == change->next.version + 1 && !said->has_former;
+    if (status == STATUS_OK && said->version != change->next.version && !is_settled) {
+        report_error(
+            "another command has changed the stores meanwhile; 'paranoid store list' "
+            "says which of them count");
+        return STATUS_STALE;
+    }
+    return status;
 }
 
 /*
@@ -219,6 +287,24 @@ static enum status await_news(struct change *change)
         report_error("the host has ended; 'paranoid up' starts it, and goes on with the change");
     }
     return status == STATUS_TIMEOUT ? STATUS_OK : status;
+}
+
+static void show_filling(const struct change *change, const struct genesis_store *added,
+                         uint64_t held, uint64_t wanted)
+{
+    json_t *store = store_state(change, added->name);
+    const char *state = json_string_value(json_object_get(store, "state"));
+    if (state != NULL && (strcmp(state, "failed") == 0 || strcmp(state, "damaged") == 0)) {
+        report_note("store '%s' has %s: '%s/" APP_HOST
+                    "/host.log' says why; mended, it goes on, "
+                    "and 'paranoid store remove %s' takes it back",
+                    added->name, state[0] == 'f' ? "failed" : "damage", change->app.directory,
+                    added->name);
+    } else {
+        report_note("store '%s' is filled by the others: %" PRIu64 " of %" PRIu64 " records",
+                    added->name, held, wanted);
+    }
+    json_decref(store);
 }
 
 /*
@@ -242,10 +328,12 @@ static enum status await_filled(struct change *change, const struct genesis_stor
         }
         if (clock_now_ms() >= shown_ms + SHOW_MS) {
             shown_ms = clock_now_ms();
-            report_note("store '%s' is filled by the others: %" PRIu64 " of %" PRIu64 " records",
-                        added->name, held, wanted);
+            show_filling(change, added, held, wanted);
         }
         status = await_news(change);
+        if (status == STATUS_OK) {
+            status = look_again(change);
+        }
     }
     if (status != STATUS_OK) {
         return status;
@@ -278,6 +366,9 @@ enum status store_set_settle(struct app *app, const struct sign_key *owner, stru
     settled.version++;
     settled.has_former = false;
     enum status status = app_write_stores(app, &settled, owner);
+    if (status == STATUS_STALE) {
+        return STATUS_OK;  // the owner has changed them again: the next leader's
+    }
     if (status == STATUS_OK) {
         report_note("the change of stores is in force: %" PRIu32 " count, %" PRIu32
                     " have to hold a write",
@@ -294,7 +385,7 @@ static enum status await_settled(struct change *change)
     report_note("the leader ends; the next one brings the change into force");
     enum status status = store_set_tell_host(&change->post, true);
     while (status == STATUS_OK && clock_now_ms() < due_ms) {
-        status = app_read_stores(&change->app);
+        status = look_again(change);
         if (status == STATUS_OK && !change->app.stores.has_former) {
             return STATUS_OK;
         }
@@ -304,17 +395,29 @@ static enum status await_settled(struct change *change)
         return status;
     }
     report_error(
-        "the change of stores is not in force yet: no leader leads by it; 'paranoid "
-        "recover' shows why, and goes on with it");
+        "the change of stores is not in force yet: no leader leads by it; enough "
+        "of those that counted before have to answer, too: 'paranoid status' shows them; the same "
+        "command again goes on with it");
     return STATUS_TIMEOUT;
+}
+
+static enum status sign(struct change *change)
+{
+    enum status status = end_delegations(change);
+    return status == STATUS_OK ? app_write_stores(&change->app, &change->next, change->owner)
+                               : status;
 }
 
 /* Sign it; and, when the app runs, see it through. */
 static enum status carry_out(struct change *change, const struct genesis_store *added)
 {
-    enum status status = end_delegations(change);
-    if (status == STATUS_OK) {
-        status = app_write_stores(&change->app, &change->next, change->owner);
+    enum status status = change->is_resumed ? app_give_stores(&change->app) : sign(change);
+    change->is_too_late = status == STATUS_STALE;
+    if (change->is_too_late) {
+        report_error(
+            "cannot change the stores: another command has just changed them; "
+            "'paranoid store list' says which of them count");
+        return STATUS_STALE;
     }
     if (status != STATUS_OK || !change->is_running) {
         return status;
@@ -337,9 +440,9 @@ static int finish(struct change *change, enum status status, const char *what)
                change->name, what, change->is_running ? "" : " from the next start on",
                now->store_count, now->receipt_count);
     }
-    return status == STATUS_OK       ? COMMAND_OK
-           : status == STATUS_DENIED ? COMMAND_NO
-                                     : COMMAND_COULD_NOT;
+    return status == STATUS_OK                                 ? COMMAND_OK
+           : status == STATUS_DENIED || status == STATUS_STALE ? COMMAND_NO
+                                                               : COMMAND_COULD_NOT;
 }
 
 // ---- add ----
@@ -374,6 +477,17 @@ static enum status check_name(const struct change *change)
     return STATUS_OK;
 }
 
+/* Where its directory and its key are. */
+static void place_store(const struct change *change, const struct genesis_store *store,
+                        char directory[FILE_PATH_BYTES], char key[FILE_PATH_BYTES])
+{
+    char suffix[GENESIS_NAME_BYTES_MAX + 1], name[FILE_PATH_BYTES];
+    home_store_suffix(suffix, &change->app.genesis, store);
+    snprintf(name, sizeof name, APP_HOST "/" HOST_FILE_CAPSULE, suffix);
+    app_path(&change->app, name, directory);
+    snprintf(key, FILE_PATH_BYTES, APP_HOST "/" HOST_FILE_STORE_KEY, suffix);
+}
+
 static enum status make_directory(const char *path)
 {
     struct disk_posix *posix;
@@ -402,48 +516,66 @@ static enum status make_store(const struct change *change, struct genesis_store 
 {
     struct random random = random_kernel();
     struct sign_key *key = sign_key_new(&random);
-    char suffix[GENESIS_NAME_BYTES_MAX + 1], name[FILE_PATH_BYTES], path[FILE_PATH_BYTES];
+    char directory[FILE_PATH_BYTES], name[FILE_PATH_BYTES];
     *store = (struct genesis_store){.key = sign_key_public(key)};
     store->id = writer_store_id_of(&store->key);
     snprintf(store->name, sizeof store->name, "%s", change->name);
-    home_store_suffix(suffix, &change->app.genesis, store);
-    snprintf(name, sizeof name, APP_HOST "/" HOST_FILE_CAPSULE, suffix);
-    app_path(&change->app, name, path);
-    enum status status = make_directory(path);
+    place_store(change, store, directory, name);
+    enum status status = make_directory(directory);
     if (status == STATUS_OK) {
-        snprintf(name, sizeof name, APP_HOST "/" HOST_FILE_STORE_KEY, suffix);
         status = app_write(&change->app, name, bytes_of(sign_key_seed(key), SIGN_SEED_BYTES), 0600);
     }
     sign_key_free(key);
     return status;
 }
 
-static int run_add(const struct command_line *line)
+/* Nobody has heard of it. */
+static void unmake_store(const struct change *change, const struct genesis_store *store)
 {
-    struct change change;
-    enum status status = begin(&change, line, false);
-    struct genesis *now = &change.next.now;
-    if (status == STATUS_OK) {
-        status = check_name(&change);
-    }
+    char directory[FILE_PATH_BYTES], key[FILE_PATH_BYTES], name[FILE_PATH_BYTES];
+    place_store(change, store, directory, name);
+    app_path(&change->app, name, key);
+    snprintf(name, sizeof name, "%.*s/%s", (int)(sizeof name - 1 - sizeof STORE_REFILL_FILE),
+             directory, STORE_REFILL_FILE);
+    (void)unlink(name);
+    (void)rmdir(directory);
+    (void)unlink(key);
+}
+
+/* One more, with a key and a place of its own. */
+static enum status name_new(struct change *change)
+{
+    struct genesis *now = &change->next.now;
+    enum status status = check_name(change);
     if (status == STATUS_OK && now->store_count == GENESIS_STORES_MAX) {
-        report_error("cannot add store '%s': there are %d already, as many as can be", change.name,
+        report_error("cannot add store '%s': there are %d already, as many as can be", change->name,
                      GENESIS_STORES_MAX);
         status = STATUS_DENIED;
     }
     if (status == STATUS_OK) {
         now->store_count++;
-        status = choose_receipts(&change);
+        status = choose_receipts(change);
     }
     if (status == STATUS_OK) {
-        status = check_stores(&change);
+        status = check_stores(change);
     }
-    struct genesis_store *added = &now->stores[now->store_count - 1];
-    if (status == STATUS_OK) {
-        status = make_store(&change, added);
+    return status == STATUS_OK ? make_store(change, &now->stores[now->store_count - 1]) : status;
+}
+
+static int run_add(const struct command_line *line)
+{
+    struct change change;
+    enum status status = begin(&change, line, true);
+    if (status == STATUS_OK && !change.is_resumed) {
+        status = name_new(&change);
     }
     if (status == STATUS_OK) {
+        const struct genesis_store *added = store_beyond(&change.next.now, &change.next.former);
+        CHECK(added != NULL);
         status = carry_out(&change, added);
+        if (change.is_too_late) {
+            unmake_store(&change, added);
+        }
     }
     int result = finish(&change, status, "counts");
     end(&change);
@@ -452,35 +584,36 @@ static int run_add(const struct command_line *line)
 
 // ---- remove ----
 
+/* One less. */
+static enum status name_less(struct change *change)
+{
+    struct genesis *now = &change->next.now;
+    uint32_t index = 0;
+    while (index < now->store_count && strcmp(now->stores[index].name, change->name) != 0) {
+        index++;
+    }
+    if (index == now->store_count || now->store_count == 1) {
+        report_error("cannot remove store '%s': %s", change->name,
+                     index == now->store_count ? "there is none of that name; 'paranoid store "
+                                                 "list' lists them"
+                                               : "it is the only one; add another first");
+        return STATUS_DENIED;
+    }
+    memmove(&now->stores[index], &now->stores[index + 1],
+            (now->store_count - index - 1) * sizeof now->stores[0]);
+    now->store_count--;
+    enum status status = choose_receipts(change);
+    return status == STATUS_OK ? check_stores(change) : status;
+}
+
 static int run_remove(const struct command_line *line)
 {
     struct change change;
-    enum status status = begin(&change, line, true);
-    struct genesis *now = &change.next.now;
+    enum status status = begin(&change, line, false);
     if (status == STATUS_OK && change.is_taken_back) {
-        *now = change.app.stores.former;
-    } else if (status == STATUS_OK) {
-        uint32_t index = 0;
-        while (index < now->store_count && strcmp(now->stores[index].name, change.name) != 0) {
-            index++;
-        }
-        if (index == now->store_count || now->store_count == 1) {
-            report_error("cannot remove store '%s': %s", change.name,
-                         index == now->store_count ? "there is none of that name; 'paranoid store "
-                                                     "list' lists them"
-                                                   : "it is the only one; add another first");
-            status = STATUS_DENIED;
-        } else {
-            memmove(&now->stores[index], &now->stores[index + 1],
-                    (now->store_count - index - 1) * sizeof now->stores[0]);
-            now->store_count--;
-        }
-    }
-    if (status == STATUS_OK && !change.is_taken_back) {
-        status = choose_receipts(&change);
-    }
-    if (status == STATUS_OK && !change.is_taken_back) {
-        status = check_stores(&change);
+        change.next.now = change.app.stores.former;
+    } else if (status == STATUS_OK && !change.is_resumed) {
+        status = name_less(&change);
     }
     if (status == STATUS_OK) {
         status = carry_out(&change, NULL);

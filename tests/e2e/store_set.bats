@@ -19,6 +19,7 @@ for store in json.load(sys.stdin)["stores"]:
     if store["name"] == sys.argv[1]:
         print(store["pid"])' "$1"
 }
+has_failed() { host_page /status | grep -q "\"name\":\"$1\",\"state\":\"failed\""; }
 is_not_run() { [ -z "$(store_pid "$1")" ]; }
 
 @test "p4 p9 a store is added, a dead one is removed, and nothing is lost" {
@@ -103,6 +104,136 @@ assert (said["stores"], said["receipts"]) == (3, 2), said'
     run paranoid capsule verify --app "$app"
     echo "$output"
     [ "$status" = 0 ]
+}
+
+# signal_stores SIGNAL NAME...
+signal_stores() {
+    local signal=$1 name
+    shift
+    for name in "$@"; do
+        kill "-$signal" "$(store_pid "$name")"
+    done
+}
+
+# The command waits, for the others are stopped. $adding: its process.
+begin_to_add() {
+    "$PARANOID_BIN/paranoid" store add "$1" --app "$app" 2>"$app.add" 3>&- &
+    adding=$!
+    until_true 10 grep -q 'is filled by the others' "$app.add"
+}
+
+@test "p9 a change that was interrupted is gone on with, and no other one begins before" {
+    paranoid init "$app" --name e2e --stores 3 --receipts 2
+    up_log=$app.log
+    start_app --workers 1
+    puts 0 key value
+
+    signal_stores STOP store-1 store-2 store-3
+    begin_to_add store-4
+    kill -9 "$adding"
+    signal_stores CONT store-1 store-2 store-3
+    run paranoid store add store-5 --app "$app"
+    [ "$status" = 1 ]
+    [[ $output == *"'paranoid store add store-4' goes on with it"* ]]
+    [ ! -e "$app/host/store-5.key" ]
+    run paranoid doctor --app "$app"
+    [ "$status" = 1 ]
+    [[ $output == *"a change of them is not in force yet"* ]]
+    paranoid store add store-4 --app "$app"
+    paranoid store list --app "$app" | grep '^store-4 .* counts'
+    until_true 10 says 0 key value
+
+    # Ended with the host, and before that had heard of it: it is given the owner's word.
+    cp "$app/host/stores" "$app.before"
+    signal_stores STOP store-1 store-2 store-3 store-4
+    begin_to_add store-5
+    kill -9 "$adding"
+    kill_app
+    cp "$app.before" "$app/host/stores"
+    start_app --workers 1
+    until_true 10 says 0 key value
+    paranoid store list --app "$app" | grep '^store-5 .* counts'
+    [ -n "$(store_pid store-5)" ]
+}
+
+@test "p4 of two changes at once one counts, and the other one leaves nothing" {
+    paranoid init "$app" --name e2e --stores 3 --receipts 2
+    up_log=$app.log
+    start_app --workers 1
+    puts 0 key value
+    paranoid store add store-4 --app "$app" &
+    first=$!
+    paranoid store add store-5 --app "$app" &
+    second=$!
+    first_status=0
+    second_status=0
+    wait "$first" || first_status=$?
+    wait "$second" || second_status=$?
+    [ $((first_status + second_status)) = 1 ]
+    [ "$(paranoid store list --app "$app" | grep -c ' counts')" = 4 ]
+    [ "$(ls -d "$app"/host/capsule* | wc -l)" = 4 ]
+    [ "$(ls "$app"/host/store*.key | wc -l)" = 4 ]
+    until_true 10 says 0 key value
+}
+
+# CHANGES_MANY=40 is the long run.
+@test "p9 stores come and go, one after the other" {
+    paranoid init "$app" --name e2e --stores 2 --receipts 2
+    up_log=$app.log
+    start_app --workers 1
+    puts 0 key value
+    for i in $(seq "${CHANGES_MANY:-3}"); do
+        paranoid store add "store-x$i" --app "$app"
+        paranoid store remove "store-x$i" --app "$app"
+    done
+    until_true 10 says 0 key value
+    until_true 10 is_not_run "store-x$i"
+    [ "$(host_page /status | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["stores"]))')" = 2 ]
+    stop_app
+    run paranoid capsule verify --app "$app"
+    echo "$output"
+    [ "$status" = 0 ]
+}
+
+@test "p9 where too few stores answer, nothing is changed" {
+    paranoid init "$app" --name e2e --stores 2 --receipts 1
+    up_log=$app.log
+    start_app --workers 1
+    puts 0 key value
+    rm -rf "$app/host/capsule"
+    touch "$app/host/capsule"  # no disk there
+    kill -9 "$(store_pid store-1)"
+    until_true 10 has_failed store-1
+    run paranoid store remove store-1 --app "$app"
+    echo "$output"
+    [ "$status" = 1 ]
+    [[ $output == *"2 have to answer for any change"* ]]
+    run paranoid store remove store-2 --receipts 2 --app "$app"
+    [ "$status" = 1 ]
+    [ "$(paranoid store list --app "$app" | grep -c ' counts')" = 2 ]
+}
+
+@test "p9 the app goes on without a store that fails while it is added, and takes it back" {
+    paranoid init "$app" --name e2e
+    up_log=$app.log
+    start_app --workers 1
+    puts 0 key value
+    signal_stores STOP store-1
+    begin_to_add store-2
+    rm -r "$app/host/capsule-2"
+    touch "$app/host/capsule-2"  # no disk there
+    signal_stores KILL store-2 || true  # it may have ended by itself
+    signal_stores CONT store-1
+    until_true 20 has_failed store-2
+    puts 0 other value
+    until_true 20 grep -q "store 'store-2' has failed" "$app.add"
+    paranoid store remove store-2 --app "$app"
+    status=0
+    wait "$adding" || status=$?
+    [ "$status" = 1 ]
+    grep -q 'another command has changed the stores' "$app.add"
+    until_true 10 says 0 other value
+    [ "$(paranoid store list --app "$app" | grep -c ' counts')" = 1 ]
 }
 
 @test "p9 a store that was added and cannot be started is taken back" {
