@@ -56,9 +56,9 @@ MUST_CHECK enum status sandbox_begin(struct sandbox *sandbox);
 /*
  * Seal: empty the root, close what is not ours (kept are stderr and the
  * data port's eventfd; for a worker also the stream port's, /dev/urandom, its
- * own statm and JavaScriptCore's eventfds), forbid core dumps and tracing, allow 16 descriptors, install the
- * filter for all threads. The report is written in any case. STATUS_IO: not
- * sealed; the program must not go on.
+ * own statm and JavaScriptCore's eventfds), forbid core dumps and tracing, allow
+ * 16 descriptors, install the filter for all threads. The report is written in
+ * any case. STATUS_IO: not sealed; the program must not go on.
  */
 MUST_CHECK enum status sandbox_enter(struct sandbox *sandbox, enum sandbox_role role,
                                      struct sandbox_report *report);

@@ -173,8 +173,8 @@ uint64_t store_term(const struct store *store);
 
 /*
  * Append to `records` the whole records that `fetch` asks for, within its bounds, and fill
- * `fetched`. A body that is left out counts as if it were there. A writer or range it does not hold gives none. STATUS_DAMAGED: bytes on disk
- * are not what was written; STATUS_IO, STATUS_NO_MEMORY.
+ * `fetched`. A body that is left out counts as if it were there. A writer or range it does not hold
+ * gives none. STATUS_DAMAGED: bytes on disk are not what was written; STATUS_IO, STATUS_NO_MEMORY.
  */
 MUST_CHECK enum status store_read(struct store *store, const struct frame_fetch *fetch,
                                   struct buffer *records, struct frame_fetched *fetched);
