@@ -52,18 +52,24 @@ static enum status statement_next(struct statement *statement, struct cursor *in
         return STATUS_NOT_FOUND;
     }
     status = receipt_verify(&receipt, kind, &genesis->capsule, &store->key);
-    for (uint32_t i = 0; status == STATUS_OK && i < receipt.head_count; i++) {
+    if (status != STATUS_OK) {
+        return status;
+    }
+    // Who names it more than once is held to the most of it, as by those who count receipts.
+    bool is_named = false;
+    for (uint32_t i = 0; i < receipt.head_count; i++) {
         struct branch_head named = receipt_head(&receipt, i);
-        if (writer_id_equal(&named.writer, writer)) {
+        if (writer_id_equal(&named.writer, writer) &&
+            (!is_named || named.head.sequence > statement->head.sequence)) {
             *statement = (struct statement){
                 .store = (uint32_t)(store - genesis->stores),
                 .term = receipt.term,
                 .head = named.head,
             };
-            return STATUS_OK;
+            is_named = true;
         }
     }
-    return status == STATUS_OK ? STATUS_EMPTY : status;
+    return is_named ? STATUS_OK : STATUS_EMPTY;
 }
 
 /* ---- a SYNC that was held ---- */

@@ -152,6 +152,25 @@ static void p8_a_warrant_shows_that_stores_held_a_sync(void **state)
     assert_int_equal(warrant.heads[1].sequence, 0);
 }
 
+static void a_store_that_names_a_branch_twice_is_held_to_the_most_of_it(void **state)
+{
+    struct fixture *f = *state;
+    struct proof_warrant warrant;
+    const struct branch_head heads[] = {leader_at(f, f->sync.sequence - 1),
+                                        leader_at(f, f->sync.sequence)};
+    receipt(f, 0, 1, f->sync.sequence);
+    capsule_world_state(&f->world, &f->receipts, 2, RECEIPT_DURABLE, 1, heads, 2);
+    assert_int_equal(
+        proof_warrant_encode(&f->warrant, f->term_body, f->sync_record, buffer_bytes(&f->receipts)),
+        STATUS_OK);
+    assert_int_equal(proof_warrant_verify(&warrant, buffer_bytes(&f->warrant), &f->world.genesis),
+                     STATUS_OK);
+    // And has not denied what it still names beside less.
+    fence(f, 0, LATER, 0);
+    capsule_world_state(&f->world, &f->fences, 2, RECEIPT_FENCE, LATER, heads, 2);
+    assert_int_not_equal(judge(f), STATUS_OK);
+}
+
 static void fewer_than_w_receipts_show_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -282,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(p8_a_rollback_is_proved_and_the_stores_that_lie_are_named),
         TEST(p8_a_warrant_shows_that_stores_held_a_sync),
+        TEST(a_store_that_names_a_branch_twice_is_held_to_the_most_of_it),
         TEST(fewer_than_w_receipts_show_nothing),
         TEST(fewer_than_r_answers_prove_nothing),
         TEST(a_store_that_still_holds_it_has_not_denied),
