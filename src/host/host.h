@@ -31,7 +31,8 @@
  *     host.sock   for the owner's command line (host/control.h), 0600
  *     host.json   written at once when all ports are bound, removed at the end:
  *                 {"pid":…,"base_port":…,"worker_ports":[…],"metrics_port":…,
- *                  "tee":"simulated"|"tdx"|"sev-snp","sandbox":{"namespaces":true|false,"reason":null|"…"}}
+ *                  "tee":"simulated"|"tdx"|"sev-snp",
+ *                  "sandbox":{"namespaces":true|false,"reason":null|"…"}}
  *
  * Ports, all on 127.0.0.1: P balances new connections over the workers that are
  * ready, P+1+i goes to worker i, P+1+N answers /metrics, /status and /healthz.
