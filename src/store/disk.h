@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "base/status.h"
 
 /*
@@ -44,6 +45,8 @@ MUST_CHECK enum status disk_posix_open(struct disk_posix **posix, struct disk *d
 /* For the offline tools: no lock is taken, and nothing can be written. */
 MUST_CHECK enum status disk_posix_open_readonly(struct disk_posix **posix, struct disk *disk,
                                                 const char *directory);
+/* Say from now on which file failed, and why. Borrowed; NULL, as at first: to nobody. */
+void disk_posix_log(struct disk_posix *posix, const struct log *log);
 void disk_posix_close(struct disk_posix *posix);
 
 #endif

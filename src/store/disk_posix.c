@@ -28,6 +28,7 @@ struct open_file {
 struct disk_posix {
     int directory;
     bool is_readonly;
+    const struct log *log;
     struct open_file files[OPEN_FILES_MAX];
     size_t next_file;
 };
@@ -43,6 +44,17 @@ static enum status status_of_errno(void)
     default:
         return STATUS_IO;
     }
+}
+
+/* What errno says of a failure is known here alone. */
+static enum status said(const struct disk_posix *posix, const char *operation, const char *name,
+                        enum status status)
+{
+    if (status == STATUS_IO) {
+        log_event(posix->log, "disk failed operation=%s file=%s cause=\"%s\"", operation, name,
+                  strerror(errno));
+    }
+    return status;
 }
 
 static enum status file_open(struct disk_posix *posix, const char *name, int extra_flags, int *fd)
@@ -77,7 +89,8 @@ static enum status write_all(int fd, const uint8_t *bytes, size_t length, uint64
             continue;
         }
         if (written <= 0) {
-            return written < 0 ? status_of_errno() : STATUS_IO;
+            errno = written < 0 ? errno : EIO;
+            return status_of_errno();
         }
         bytes += written;
         length -= (size_t)written;
@@ -102,7 +115,7 @@ static enum status posix_create(void *context, const char *name, uint64_t bytes)
     if (status == STATUS_OK && (fsync(fd) != 0 || fsync(posix->directory) != 0)) {
         status = status_of_errno();
     }
-    return status;
+    return said(posix, "create", name, status);
 }
 
 static enum status posix_size(void *context, const char *name, uint64_t *bytes)
@@ -110,10 +123,11 @@ static enum status posix_size(void *context, const char *name, uint64_t *bytes)
     struct disk_posix *posix = context;
     struct stat file;
     if (fstatat(posix->directory, name, &file, AT_SYMLINK_NOFOLLOW) != 0) {
-        return status_of_errno();
+        return said(posix, "size", name, status_of_errno());
     }
     if (!S_ISREG(file.st_mode)) {
-        return STATUS_IO;
+        errno = EINVAL;  // no file of ours
+        return said(posix, "size", name, STATUS_IO);
     }
     *bytes = (uint64_t)file.st_size;
     return STATUS_OK;
@@ -131,13 +145,15 @@ static enum status posix_read(void *context, const char *name, uint64_t offset, 
             continue;
         }
         if (got <= 0) {
-            return STATUS_IO;  // beyond the end too: callers know the size
+            errno = got < 0 ? errno : ENODATA;  // beyond the end: callers know the size
+            status = STATUS_IO;
+            break;
         }
         at += got;
         length -= (size_t)got;
         offset += (uint64_t)got;
     }
-    return status;
+    return said(context, "read", name, status);
 }
 
 static enum status posix_write(void *context, const char *name, uint64_t offset, const void *source,
@@ -145,7 +161,8 @@ static enum status posix_write(void *context, const char *name, uint64_t offset,
 {
     int fd;
     enum status status = file_open(context, name, 0, &fd);
-    return status == STATUS_OK ? write_all(fd, source, length, offset) : status;
+    status = status == STATUS_OK ? write_all(fd, source, length, offset) : status;
+    return said(context, "write", name, status);
 }
 
 static enum status posix_sync(void *context, const char *name)
@@ -155,7 +172,7 @@ static enum status posix_sync(void *context, const char *name)
     if (status == STATUS_OK && fdatasync(fd) != 0) {
         status = status_of_errno();
     }
-    return status;
+    return said(context, "sync", name, status);
 }
 
 static enum status posix_replace(void *context, const char *name, const void *source, size_t length)
@@ -166,7 +183,7 @@ static enum status posix_replace(void *context, const char *name, const void *so
     int fd = openat(posix->directory, aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
                     0600);
     if (fd < 0) {
-        return status_of_errno();
+        return said(posix, "replace", name, status_of_errno());
     }
     enum status status = write_all(fd, source, length, 0);
     if (status == STATUS_OK && fsync(fd) != 0) {
@@ -179,6 +196,7 @@ static enum status posix_replace(void *context, const char *name, const void *so
                                 fsync(posix->directory) != 0)) {
         status = STATUS_IO;  // which of the two is there is not known
     }
+    status = said(posix, "replace", name, status);
     // One that is open is the one that was replaced.
     for (size_t i = 0; i < OPEN_FILES_MAX; i++) {
         if (posix->files[i].fd >= 0 && strcmp(posix->files[i].name, name) == 0) {
@@ -297,6 +315,11 @@ enum status disk_posix_open_readonly(struct disk_posix **posix, struct disk *dis
         .context = *posix,
     };
     return STATUS_OK;
+}
+
+void disk_posix_log(struct disk_posix *posix, const struct log *log)
+{
+    posix->log = log;
 }
 
 void disk_posix_close(struct disk_posix *posix)

@@ -146,6 +146,7 @@ static enum status begin(struct program *program, const char *directory, struct 
                   status_text(status));
         return status;
     }
+    disk_posix_log(program->posix, &program->log);
     const struct store_config config = {
         .disk = &program->disk,
         .genesis = genesis,

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@
 
 #include "store/disk.h"
 #include "tests/support/scratch.h"
+
+enum { LINE_BYTES = 256 };
 
 struct fixture {
     char directory[SCRATCH_PATH_BYTES];
@@ -110,6 +113,34 @@ static void one_process_at_a_time_may_write(void **state)
     disk_posix_close(second);
 }
 
+static void keep_line(void *context, const char *text)
+{
+    (void)snprintf(context, LINE_BYTES, "%s", text);
+}
+
+static void says_which_file_failed_and_why(void **state)
+{
+    struct fixture *f = *state;
+    char path[SCRATCH_PATH_BYTES + 8], line[LINE_BYTES] = "";
+    const struct log log = {.line = keep_line, .context = line};
+    uint8_t byte;
+    disk_posix_log(f->posix, &log);
+    // What is not there yet, and what has no room, is no failure of the disk's.
+    assert_int_equal(f->disk.read(f->disk.context, "none", 0, &byte, 1), STATUS_NOT_FOUND);
+    assert_string_equal(line, "");
+    (void)snprintf(path, sizeof path, "%s/link", f->directory);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    assert_int_equal(f->disk.read(f->disk.context, "link", 0, &byte, 1), STATUS_IO);
+    assert_string_equal(line,
+                        "disk failed operation=read file=link cause=\"Too many levels of "
+                        "symbolic links\"");
+    (void)snprintf(path, sizeof path, "%s/a", f->directory);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(f->disk.replace(f->disk.context, "a", "x", 1), STATUS_IO);
+    assert_non_null(strstr(line, "disk failed operation=replace file=a cause=\"Is a directory"));
+    assert_int_equal(rmdir(path), 0);
+}
+
 static void follows_no_link(void **state)
 {
     struct fixture *f = *state;
@@ -142,6 +173,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(uses_more_files_than_it_keeps_open, setup, teardown),
         cmocka_unit_test_setup_teardown(replaces_a_file_that_is_open, setup, teardown),
         cmocka_unit_test_setup_teardown(one_process_at_a_time_may_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(says_which_file_failed_and_why, setup, teardown),
         cmocka_unit_test_setup_teardown(follows_no_link, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_device_is_no_space, setup, teardown),
     };
