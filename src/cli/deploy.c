@@ -43,8 +43,8 @@ static int give_function(const struct app *app, const struct sign_key *owner,
     const struct message_deploy deploy = {.request = ORDER_REQUEST, .function = function};
     enum status status = message_deploy_encode(&plain, &deploy);
     CHECK(status == STATUS_OK);  // its size was checked when it was read
-    snprintf(what, sizeof what, "%s '%s'",
-             manifest->runtime == FUNCTION_SECRET ? "publish" : "deploy", manifest->name);
+    const char *verb = manifest->runtime == FUNCTION_SECRET ? "publish" : "deploy";
+    snprintf(what, sizeof what, "%s '%s'", manifest->is_removed ? "remove" : verb, manifest->name);
     int result = order_give(app, owner, what, buffer_bytes(&plain), DEPLOY_WAIT_MS);
     buffer_release(&plain);
     return result;

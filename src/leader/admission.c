@@ -234,6 +234,9 @@ static enum status judge_function(struct leader *leader, struct bytes body,
     } else if (known == NULL && leader->function_count == LEADER_FUNCTIONS_MAX) {
         *text = "the app has 1,024 functions already";
         status = STATUS_FULL;
+    } else if (known == NULL && manifest->is_removed) {
+        *text = "nothing of that name is published";
+        status = STATUS_NOT_FOUND;
     }
     if (status != STATUS_OK) {
         function_manifest_release(manifest);

@@ -494,6 +494,19 @@ static void publishes_only_higher_versions_also_after_a_restart(void **state)
     assert_int_equal(world->answer, STATUS_OK);
 }
 
+static void removes_only_what_was_published(void **state)
+{
+    struct leader_world *world = *state;
+    begin_and_lead(world);
+    leader_world_undeploy(world, "hello", 1);
+    assert_int_equal(world->answer, STATUS_NOT_FOUND);
+    assert_int_equal(world->record_counts[RECORD_FUNCTION], 0);
+    leader_world_deploy(world, "hello", 1, world->owner);
+    leader_world_undeploy(world, "hello", 2);
+    assert_int_equal(world->answer, STATUS_OK);
+    assert_int_equal(world->record_counts[RECORD_FUNCTION], 2);
+}
+
 static void p4_tells_the_owner_of_a_function_when_stores_hold_it(void **state)
 {
     struct leader_world *world = *state;
@@ -541,6 +554,7 @@ int main(void)
         TEST(publishes_nothing_before_it_leads),
         TEST(p3_publishes_only_what_the_owner_signed),
         TEST(publishes_only_higher_versions_also_after_a_restart),
+        TEST(removes_only_what_was_published),
         TEST(p4_tells_the_owner_of_a_function_when_stores_hold_it),
 #undef TEST
     };

@@ -608,20 +608,37 @@ void leader_world_name_stores(struct leader_world *world, uint64_t version, unsi
     must(stores_encode(&world->stores_word, &stores, world->owner));
 }
 
-void leader_world_deploy(struct leader_world *world, const char *name, uint64_t version,
-                         const struct sign_key *signer)
+static void give_function(struct leader_world *world, const char *name, uint64_t version,
+                          const struct sign_key *signer, bool is_removed)
 {
     struct buffer body = BUFFER_EMPTY, plain = BUFFER_EMPTY;
     struct function_manifest manifest = {
-        .version = version, .time_ms = 1000, .memory_bytes = 1 << 24, .response_bytes = 1 << 20};
+        .version = version,
+        .is_removed = is_removed,
+        .time_ms = 1000,
+        .memory_bytes = 1 << 24,
+        .response_bytes = 1 << 20,
+    };
     snprintf(manifest.name, sizeof manifest.name, "%s", name);
-    must(function_encode(&body, &manifest, bytes_text("exports.handler = () => 1"), &world->capsule,
-                         signer));
+    must(function_encode(&body, &manifest,
+                         is_removed ? bytes_of(NULL, 0) : bytes_text("exports.handler = () => 1"),
+                         &world->capsule, signer));
     const struct message_deploy deploy = {.request = 7, .function = buffer_bytes(&body)};
     must(message_deploy_encode(&plain, &deploy));
     leader_world_say(world, buffer_bytes(&plain));
     buffer_release(&body);
     buffer_release(&plain);
+}
+
+void leader_world_deploy(struct leader_world *world, const char *name, uint64_t version,
+                         const struct sign_key *signer)
+{
+    give_function(world, name, version, signer, false);
+}
+
+void leader_world_undeploy(struct leader_world *world, const char *name, uint64_t version)
+{
+    give_function(world, name, version, world->owner, true);
 }
 
 void leader_world_lead(struct leader_world *world, uint64_t number)
