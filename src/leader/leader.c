@@ -487,9 +487,17 @@ static enum status receive_refused(struct leader *leader, struct bytes body, uin
     if (refused.status == STATUS_FORKED) {
         return receive_fork(leader, refused.text, now_us);
     }
-    log_event(leader->log, "store refused own record sequence=%" PRIu64 " status=\"%s\"",
+    char writer[WRITER_ID_TEXT_BYTES];
+    writer_id_text(&refused.writer, writer);
+    log_event(leader->log, "store refused writer=%s sequence=%" PRIu64 " status=\"%s\"", writer,
               refused.sequence, status_text((enum status)refused.status));
-    if (leader->stage == LEADER_FENCING && refused.status == STATUS_CLOSED) {
+    // The end of another branch is no news: what was sent of it came late, or from who led before.
+    bool is_ours =
+        writer_id_is_zero(&refused.writer) || writer_id_equal(&refused.writer, &leader->id);
+    if (refused.status != STATUS_CLOSED || !is_ours) {
+        return STATUS_OK;
+    }
+    if (leader->stage == LEADER_FENCING) {
         leader->later_term = refused.sequence;
         enum status status = leader_answer(leader, &leader->seeder, 0, STATUS_CLOSED,
                                            "the stores obey a later term");
@@ -497,7 +505,7 @@ static enum status receive_refused(struct leader *leader, struct bytes body, uin
     }
     // A higher term: nothing we write can count any more. The host may lie: then it has stopped
     // its own leader.
-    return refused.status == STATUS_CLOSED ? STATUS_CLOSED : STATUS_OK;
+    return STATUS_CLOSED;
 }
 
 static enum status receive_gone(struct leader *leader, const struct writer_id *writer,

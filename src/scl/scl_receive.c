@@ -136,7 +136,7 @@ static enum status receive_refused(struct scl *scl, struct bytes body)
     if (refused.status == STATUS_NO_SPACE) {
         scl->trouble = STATUS_NO_SPACE;
     }
-    if (refused.status == STATUS_CLOSED) {
+    if (refused.status == STATUS_CLOSED && writer_id_equal(&refused.writer, &scl->id)) {
         scl->is_doubtful = true;
     }
     log_event(scl->log, "store refused sequence=%" PRIu64 " status=%" PRIu32, refused.sequence,

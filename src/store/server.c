@@ -102,14 +102,18 @@ static void answer(struct server *server, uint64_t client, enum frame_kind kind,
     }
 }
 
+/* About a record of this writer; NULL: about none. */
 static void refuse(struct server *server, uint64_t client, uint32_t request, enum status status,
-                   uint64_t sequence, const char *text)
+                   const struct writer_id *writer, uint64_t sequence, const char *text)
 {
     struct frame_refused refused = {
         .status = (uint32_t)status,
         .sequence = sequence,
         .text = bytes_text(text),
     };
+    if (writer != NULL) {
+        refused.writer = *writer;
+    }
     buffer_clear(&server->body);
     if (frame_refused_encode(&server->body, &refused) == STATUS_OK) {
         answer(server, client, FRAME_REFUSED, request);
@@ -169,7 +173,7 @@ static void refuse_arrival(struct server *server, const struct arrival *arrival,
     if (status == STATUS_FORKED) {
         report_fork(server, sequence, proof);
     } else if (status != STATUS_STALE) {
-        refuse(server, arrival->client, 0, status, sequence,
+        refuse(server, arrival->client, 0, status, &arrival->record.writer, sequence,
                has_reason ? capsule_reason(store_capsule(server->store)) : status_text(status));
     }
 }
@@ -247,7 +251,8 @@ static void hold_back(struct server *server)
                 continue;
             }
             if (!arrival->is_held && !was_told) {
-                refuse(server, arrival->client, 0, STATUS_GAP, missing, status_text(STATUS_GAP));
+                refuse(server, arrival->client, 0, STATUS_GAP, &arrival->record.writer, missing,
+                       status_text(STATUS_GAP));
                 was_told = true;
             }
             arrival->is_held = true;
@@ -332,7 +337,7 @@ static enum status arrival_add(struct server *server, uint64_t client, uint32_t 
     enum status status = record_decode_stored(&arrival->record, arrival->bytes, bytes.length);
     if (status != STATUS_OK) {
         free(arrival);
-        refuse(server, client, 0, status, 0, "not a record");
+        refuse(server, client, 0, status, NULL, 0, "not a record");
         return STATUS_OK;
     }
     refill_receive_record(server->refill, &arrival->record, request);
@@ -357,7 +362,7 @@ static enum status receive_records(struct server *server, uint64_t client, uint3
     while (body.length > 0) {
         size_t length = record_length(body.at, body.length);
         if (length == 0 || length > body.length) {
-            refuse(server, client, 0, STATUS_MALFORMED, 0, "not a record");
+            refuse(server, client, 0, STATUS_MALFORMED, NULL, 0, "not a record");
             return STATUS_OK;
         }
         enum status status = arrival_add(server, client, request, bytes_of(body.at, length));
@@ -403,7 +408,8 @@ static void receive_fetch(struct server *server, uint64_t client, const struct f
     }
     struct budget *budget = budget_of(server, client);
     if (budget == NULL || budget->bytes >= SERVER_CLIENT_BYTES_MAX) {
-        refuse(server, client, frame->request, STATUS_FULL, fetch.from, "too much was fetched");
+        refuse(server, client, frame->request, STATUS_FULL, NULL, fetch.from,
+               "too much was fetched");
         return;
     }
     uint64_t left = lesser(lesser(fetch.max_bytes, SERVER_FETCH_BYTES_MAX),
@@ -416,7 +422,7 @@ static void receive_fetch(struct server *server, uint64_t client, const struct f
         buffer_clear(&server->body);
         enum status status = store_read(server->store, &fetch, &server->body, &fetched);
         if (status != STATUS_OK) {
-            refuse(server, client, frame->request, status, fetch.from, status_text(status));
+            refuse(server, client, frame->request, status, NULL, fetch.from, status_text(status));
             return;
         }
         if (server->body.length == 0 || (!is_first && server->body.length > left)) {
@@ -463,7 +469,7 @@ static enum status receive_recall(struct server *server, uint64_t client, const 
 {
     struct budget *budget = budget_of(server, client);
     if (budget == NULL || budget->bytes >= SERVER_CLIENT_BYTES_MAX) {
-        refuse(server, client, frame->request, STATUS_FULL, 0, "too much was fetched");
+        refuse(server, client, frame->request, STATUS_FULL, NULL, 0, "too much was fetched");
         return STATUS_OK;
     }
     struct frame_recalled recalled = {.is_refilling = store_is_refilling(server->store)};
@@ -526,7 +532,8 @@ static enum status receive_fence(struct server *server, uint64_t client, const s
         answer(server, client, FRAME_FENCED, frame->request);
         return STATUS_OK;
     }
-    refuse(server, client, frame->request, status, store_term(server->store), status_text(status));
+    refuse(server, client, frame->request, status, NULL, store_term(server->store),
+           status_text(status));
     return status == STATUS_IO ? STATUS_IO : STATUS_OK;
 }
 

@@ -392,12 +392,14 @@ enum status frame_refused_encode(struct buffer *target, const struct frame_refus
 {
     CHECK(refused->status != STATUS_OK && refused->status <= STATUS_IO);
     struct encoder out;
-    enum status status = encoder_begin(&out, target, 4 + 8 + refused->text.length);
+    enum status status =
+        encoder_begin(&out, target, 4 + 8 + WRITER_ID_BYTES + refused->text.length);
     if (status != STATUS_OK) {
         return status;
     }
     encoder_u32(&out, refused->status);
     encoder_u64(&out, refused->sequence);
+    encoder_bytes(&out, refused->writer.bytes, sizeof refused->writer.bytes);
     encoder_bytes(&out, refused->text.at, refused->text.length);
     encoder_finish(&out, target);
     return STATUS_OK;
@@ -410,6 +412,7 @@ enum status frame_refused_decode(struct frame_refused *refused, struct bytes bod
 
     decoded.status = cursor_u32(&in);
     decoded.sequence = cursor_u64(&in);
+    cursor_copy(&in, decoded.writer.bytes, sizeof decoded.writer.bytes);
     decoded.text = cursor_bytes(&in, in.left);
 
     if (in.failed || decoded.status == STATUS_OK || decoded.status > STATUS_IO) {

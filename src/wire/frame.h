@@ -191,12 +191,13 @@ void frame_recalled_digest(struct hash *digest, struct bytes body);
 
 /*
  * REFUSED: `status` is an enum status such as STATUS_NO_SPACE, never STATUS_OK; `sequence` the
- * first not taken, or, of a FENCE, the term that the store obeys. Status 4, sequence 8, text: the
- * rest.
+ * first record of `writer` not taken, or, of a FENCE, the term that the store obeys: `writer` is
+ * zero when it is about no record. Status 4, sequence 8, writer 16, text: the rest.
  */
 struct frame_refused {
     uint32_t status;
     uint64_t sequence;
+    struct writer_id writer;
     struct bytes text;  // for the log; may be a fork proof when status is STATUS_FORKED
 };
 MUST_CHECK enum status frame_refused_encode(struct buffer *target,

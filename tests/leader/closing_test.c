@@ -106,6 +106,24 @@ static void p9_a_branch_that_was_forked_is_cut_without_the_store_that_has_the_fo
     buffer_release(&body);
 }
 
+static enum status refuse(struct one_worker *f, const struct writer_id *writer)
+{
+    struct buffer body = BUFFER_EMPTY;
+    const struct frame_refused refused = {
+        .status = STATUS_CLOSED, .sequence = 21, .writer = *writer};
+    assert_int_equal(frame_refused_encode(&body, &refused), STATUS_OK);
+    leader_world_send(&f->world, FRAME_REFUSED, 0, &everyone, buffer_bytes(&body));
+    buffer_release(&body);
+    return f->world.status;
+}
+
+static void p9_a_leader_ends_with_its_own_branch_and_not_with_another(void **state)
+{
+    struct one_worker *f = *state;
+    assert_int_equal(refuse(f, &f->worker.id), STATUS_OK);
+    assert_int_equal(refuse(f, &f->world.leader_id), STATUS_CLOSED);
+}
+
 static void p9_stores_that_do_not_come_to_a_cut_are_not_waited_for(void **state)
 {
     struct one_worker *f = *state;
@@ -183,6 +201,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, one_worker_setup_mirrored, one_worker_teardown)
         TEST(p9_a_cut_is_written_when_w_stores_hold_it),
         TEST(p9_another_record_at_a_cut_is_not_the_cut),
+        TEST(p9_a_leader_ends_with_its_own_branch_and_not_with_another),
         TEST(p9_stores_that_do_not_come_to_a_cut_are_not_waited_for),
         TEST(p9_a_branch_that_was_forked_is_cut_without_the_store_that_has_the_fork),
         TEST(p9_a_store_that_does_not_give_what_it_named_is_asked_what_it_holds),

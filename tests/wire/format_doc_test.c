@@ -144,7 +144,11 @@ static void make_frame_refused(struct buffer *target)
 {
     struct buffer body = BUFFER_EMPTY;
     const struct frame_refused refused = {
-        .status = STATUS_NO_SPACE, .sequence = 12, .text = bytes_text("the disk is full")};
+        .status = STATUS_NO_SPACE,
+        .sequence = 12,
+        .writer = example_writer(),
+        .text = bytes_text("the disk is full"),
+    };
     assert_int_equal(frame_refused_encode(&body, &refused), STATUS_OK);
     frame_of(target, FRAME_REFUSED, 0, &body);
 }

@@ -360,21 +360,26 @@ static void a_refusal_comes_out_as_it_went_in(void **state)
 {
     struct fixture *f = *state;
     const struct frame_refused sent = {
-        .status = STATUS_NO_SPACE, .sequence = 12, .text = bytes_text("the disk is full")};
+        .status = STATUS_NO_SPACE,
+        .sequence = 12,
+        .writer = {.bytes = {1, 2, 3}},
+        .text = bytes_text("the disk is full"),
+    };
     assert_int_equal(frame_refused_encode(&f->body, &sent), STATUS_OK);
     struct frame_refused received;
     assert_int_equal(frame_refused_decode(&received, buffer_bytes(&f->body)), STATUS_OK);
     assert_int_equal(received.status, STATUS_NO_SPACE);
     assert_int_equal(received.sequence, 12);
+    assert_true(writer_id_equal(&received.writer, &sent.writer));
     bodies_assert_equal(received.text, sent.text);
-    bodies_refuse_shorter_than(buffer_bytes(&f->body), 12, refused_take);
+    bodies_refuse_shorter_than(buffer_bytes(&f->body), 28, refused_take);
 }
 
 static void a_refusal_names_a_status_that_is_a_failure(void **state)
 {
     (void)state;
     for (unsigned status = 0; status <= UINT8_MAX; status++) {
-        const uint8_t body[12] = {(uint8_t)status};
+        const uint8_t body[28] = {(uint8_t)status};
         bool is_failure = status != STATUS_OK && status <= STATUS_IO;
         assert_int_equal(refused_take(bytes_of(body, sizeof body)),
                          is_failure ? STATUS_OK : STATUS_MALFORMED);
