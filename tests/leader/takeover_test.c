@@ -175,9 +175,9 @@ static void p4_other_stores_count_once_enough_of_those_before_have_answered(void
     assert_int_equal(world->answer, STATUS_OK);
 }
 
-static void p4_no_leader_leads_before_w_of_those_that_count_hold_what_ended_long_ago(void **state)
+/* The worker's branch ends in term 2; in term 3 others count, both of which a write needs. */
+static void begin_where_one_lacks_what_ended(struct one_worker *f)
 {
-    struct one_worker *f = *state;
     struct leader_world *world = &f->world;
     one_worker_write_eoe(f, 700);
     one_worker_tell_store(f);
@@ -186,12 +186,18 @@ static void p4_no_leader_leads_before_w_of_those_that_count_hold_what_ended_long
     assert_true(leader_is_leading(world->leader));
     assert_true(is_listed_closed(world, &f->worker.id));
 
-    // Of those that count now, both of which a write needs, one lacks the worker's branch.
     leader_world_name_stores(world, 1, MIRROR_0 | MIRROR_1, ALL);
     world->mirrors_lack = f->worker.id;
     world->mirror_heads[0] = f->head;
     leader_world_restart(world);
     leader_world_lead(world, 3);
+}
+
+static void p4_no_leader_leads_before_w_of_those_that_count_hold_what_ended_long_ago(void **state)
+{
+    struct one_worker *f = *state;
+    struct leader_world *world = &f->world;
+    begin_where_one_lacks_what_ended(f);
     leader_world_run(world, 5000000);
     assert_int_equal(world->status, STATUS_OK);
     assert_false(leader_is_leading(world->leader));
@@ -207,15 +213,7 @@ static void p9_a_leader_gives_up_where_w_of_those_that_count_lack_what_ended_lon
 {
     struct one_worker *f = *state;
     struct leader_world *world = &f->world;
-    one_worker_write_eoe(f, 700);
-    one_worker_tell_store(f);
-    leader_world_restart(world);
-    leader_world_lead(world, 2);
-    leader_world_name_stores(world, 1, MIRROR_0 | MIRROR_1, ALL);
-    world->mirrors_lack = f->worker.id;
-    world->mirror_heads[0] = f->head;
-    leader_world_restart(world);
-    leader_world_lead(world, 3);
+    begin_where_one_lacks_what_ended(f);
     leader_world_run(world, 25000000);
     assert_int_equal(world->status, STATUS_CLOSED);
     assert_int_equal(world->answer, STATUS_TIMEOUT);
