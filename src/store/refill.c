@@ -29,6 +29,7 @@ struct sibling {
     struct writer_id id;
     enum answer answer;
     uint64_t asked_us;
+    uint64_t silent_us;  // until then others are asked, since it has not answered
 
     // The RECALL under way.
     uint32_t request;  // 0: none
@@ -56,6 +57,7 @@ struct refill {
 
     // The FETCH under way.
     uint32_t fetch_request;  // 0: none
+    struct writer_id fetch_sibling;
     struct writer_id fetch_writer;
     uint64_t fetch_from;   // what is lacking; asked for is
     uint64_t fetch_trail;  // from here on
@@ -364,10 +366,33 @@ static uint64_t trail_from(struct refill *refill, const struct wish *wish)
     return trail->next == 0 ? held + 1 : trail->next;
 }
 
+/* Whoever has it, or another one while that is silent; all are: that one. */
+static uint32_t whom_to_ask(const struct refill *refill, const struct wish *wish, uint64_t now_us)
+{
+    for (uint32_t step = 0; step < refill->sibling_count; step++) {
+        uint32_t index = (wish->sibling + step) % refill->sibling_count;
+        if (refill->siblings[index].silent_us <= now_us) {
+            return index;
+        }
+    }
+    return wish->sibling;
+}
+
+/* The sibling that was asked has answered (0), or may answer later. */
+static void note_silence(struct refill *refill, uint64_t until_us)
+{
+    uint32_t index = sibling_find(refill, &refill->fetch_sibling);
+    if (index < refill->sibling_count) {
+        refill->siblings[index].silent_us = until_us;
+    }
+}
+
 static void fetch(struct refill *refill, struct wish *wish, uint64_t to, uint64_t now_us)
 {
     struct buffer body = BUFFER_EMPTY;
     bool is_known = capsule_member_find(store_capsule(refill->store), &wish->writer) != NULL;
+    wish->sibling = whom_to_ask(refill, wish, now_us);
+    refill->fetch_sibling = refill->siblings[wish->sibling].id;
     refill->fetch_writer = wish->writer;
     refill->fetch_from = held_of(refill, &wish->writer) + 1;
     refill->fetch_request = next_request(refill);
@@ -481,13 +506,7 @@ void refill_end_fetch(struct refill *refill, uint32_t request)
 {
     if (request != 0 && refill->fetch_request == request) {
         refill->fetch_us = 0;  // the next tick sees what has come of it
-    }
-}
-
-void refill_refuse_answer(struct refill *refill, uint32_t request)
-{
-    if (request != 0 && refill->fetch_request == request) {
-        refill->fetch_us = 0;
+        note_silence(refill, 0);
     }
 }
 
@@ -708,6 +727,9 @@ enum status refill_tick(struct refill *refill, bool do_records_wait, uint64_t no
         return STATUS_OK;
     }
     if (refill->fetch_request != 0) {
+        if (refill->fetch_us != 0) {
+            note_silence(refill, now_us + REFILL_DELAY_US_MAX);
+        }
         settle_fetch(refill, now_us);
     }
     enum status status = wish_for_missing(refill, now_us);

@@ -61,12 +61,9 @@ MUST_CHECK enum status refill_receive_fence(struct refill *refill, struct bytes 
 /* A record in an answer to a FETCH; the store is given it as any other. */
 void refill_receive_record(struct refill *refill, const struct record *record, uint32_t request);
 
-/* The end of an answer: the body of a RECALLED; or, after a FETCH, a FETCHED. */
+/* The end of an answer: the body of a RECALLED; or, after a FETCH, a FETCHED or REFUSED. */
 void refill_end_recall(struct refill *refill, struct bytes recalled, uint32_t request);
 void refill_end_fetch(struct refill *refill, uint32_t request);
-
-/* It was refused. */
-void refill_refuse_answer(struct refill *refill, uint32_t request);
 
 /*
  * Time passes, or records came: ask for the next. `do_records_wait`: some came whose ancestors are

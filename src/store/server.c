@@ -559,13 +559,11 @@ enum status server_receive(struct server *server, uint64_t client, struct bytes 
         return status == STATUS_NO_MEMORY ? status : STATUS_OK;
     }
     case FRAME_FETCHED:
+    case FRAME_REFUSED:
         refill_end_fetch(server->refill, frame.request);
         return STATUS_OK;
     case FRAME_RECALLED:
         refill_end_recall(server->refill, frame.body, frame.request);
-        return STATUS_OK;
-    case FRAME_REFUSED:
-        refill_refuse_answer(server->refill, frame.request);
         return STATUS_OK;
     default:
         return STATUS_OK;

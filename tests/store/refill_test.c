@@ -412,6 +412,39 @@ static void p4_what_a_store_missed_its_siblings_give_it(void **state)
     assert_int_equal(held(f, 0), f->world.record_count);
 }
 
+static void p9_a_sibling_that_is_silent_is_waited_for_once_and_not_for_each_branch(void **state)
+{
+    struct fixture *f = *state;
+    struct capsule_world_writer *writers[8];
+    pass(f, 200);
+    give_all(f, 7, 0);
+    pass(f, 100);
+    size_t first = f->world.record_count;
+    for (size_t i = 0; i < 8; i++) {
+        writers[i] = capsule_world_admit(&f->world, MEMBER_WORKER);
+    }
+    size_t admitted = f->world.record_count;
+    for (size_t i = 0; i < 8; i++) {
+        capsule_world_put(&f->world, writers[i], "k", "1");
+    }
+    capsule_world_sync(&f->world);
+    // What the two others have is named by the SYNC alone, and one of them is gone.
+    give_all(f, 3, first);
+    step(f);
+    lose_letters(f);
+    stop(f, 0);
+    for (size_t r = first; r < admitted; r++) {
+        give(f, 2, capsule_world_record(&f->world, r));
+    }
+    give(f, 2, capsule_world_record(&f->world, f->world.record_count - 1));
+    pass(f, 5000);
+    for (size_t i = 0; i < 8; i++) {
+        const struct capsule_member *member =
+            capsule_member_find(store_capsule(f->stores[2].store), &writers[i]->id);
+        assert_int_equal(member->head.sequence, 1);
+    }
+}
+
 static void p4_a_store_that_was_down_learns_what_it_missed_when_it_starts(void **state)
 {
     struct fixture *f = *state;
@@ -1322,6 +1355,7 @@ int main(void)
         TEST(p9_one_that_holds_nothing_yet_has_not_lost_it),
         TEST(what_comes_before_a_store_is_ready_waits),
         TEST(p4_what_a_store_missed_its_siblings_give_it),
+        TEST(p9_a_sibling_that_is_silent_is_waited_for_once_and_not_for_each_branch),
         TEST(p4_a_store_that_was_down_learns_what_it_missed_when_it_starts),
         TEST(p4_a_store_that_lost_its_disk_fences_nothing_until_it_is_whole),
         TEST(p4_a_store_that_lost_its_disk_is_not_whole_without_what_it_may_have_signed),
