@@ -819,13 +819,12 @@ static char state_of(pid_t process)
     return state;
 }
 
-/* Its main thread sleeps, or it has ended. */
+/* Its main thread sleeps, or it has ended: nobody is told of the first. */
 static void wait_for_sleep(pid_t process)
 {
     char state;
     while ((state = state_of(process)) != 'S' && state != 'Z') {
-        const struct timespec nap = {.tv_nsec = 1000 * 1000};
-        nanosleep(&nap, NULL);
+        sched_yield();
     }
 }
 
