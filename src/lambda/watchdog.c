@@ -78,7 +78,7 @@ static bool is_beyond_grace(struct watchdog_seat *seat, uint64_t deadline_ns)
         seat->passed_ns = deadline_ns;
         seat->passed_cpu_ns = cpu;
     }
-    return cpu - seat->passed_cpu_ns > WATCHDOG_GRACE_CPU_MS * NS_PER_MS ||
+    return cpu > seat->passed_cpu_ns + WATCHDOG_GRACE_CPU_MS * NS_PER_MS ||
            now - deadline_ns > WATCHDOG_GRACE_MS * NS_PER_MS;
 }
 

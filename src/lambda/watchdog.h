@@ -23,7 +23,7 @@ enum watchdog_reason {
     WATCHDOG_MEMORY,
 };
 
-/* Runs on the watchdog's thread; is expected not to return. */
+/* Runs on the watchdog's thread; if it returns, it is called again as long as there is reason. */
 typedef void watchdog_stop(void *context, enum watchdog_reason reason);
 
 enum {

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@
 #include "lambda/lambda.h"
 #include "tests/support/cpu_time.h"
 
-// Functions that end have all the time that a busy machine takes; those that do not are hurried.
+// What ends by itself has all the time that a busy machine takes; what does not is hurried.
 enum { ENTRY_COUNT_MAX = 64, PATIENT_MS = 60000, HURRIED_MS = 200 };
 
 // What the engine's library allocates once and never frees.
@@ -42,6 +43,7 @@ struct entry {
 // The host: a sorted store, a log, and two more functions for ctx.call.
 struct fixture {
     struct watchdog *watchdog;
+    _Atomic unsigned stop_count;  // how often the watchdog would have ended the process
     struct lambda_engine *engine;
     struct sigaction faults[3];  // how the engine handles ENGINE_SIGNALS
     struct entry entries[ENTRY_COUNT_MAX];
@@ -54,7 +56,6 @@ struct fixture {
     enum status refuse_release;  // what letting go of one answers
     size_t sync_count;
     uint64_t sync_ms;  // how much CPU time one takes
-    uint64_t time_ms;  // the limit of what is compiled next; 0: PATIENT_MS
     const struct lambda_function *others[2];
     struct lambda_result result;
 };
@@ -290,11 +291,19 @@ static const struct lambda_calls CALLS = {
     .find = find_function,
 };
 
+// The engine's own limits are what is tested: a machine that stands still for a second is no matter.
+static void count_stop(void *context, enum watchdog_reason reason)
+{
+    struct fixture *f = context;
+    (void)reason;
+    f->stop_count++;
+}
+
 static int make_engine(void **state)
 {
     static struct fixture f;
     assert_int_equal(setenv("TZ", "UTC", 1), 0);
-    assert_int_equal(watchdog_new(&f.watchdog, NULL, NULL), STATUS_OK);
+    assert_int_equal(watchdog_new(&f.watchdog, count_stop, &f), STATUS_OK);
     assert_int_equal(lambda_engine_new(&f.engine, "worker-7", f.watchdog), STATUS_OK);
     assert_int_equal(lambda_engine_warm_up(f.engine), STATUS_OK);
     for (size_t i = 0; i < 3; i++) {
@@ -325,7 +334,7 @@ static int clear(void **state)
     f->hold = 0;
     f->refuse_release = STATUS_OK;
     f->sync_ms = 0;
-    f->time_ms = 0;
+    f->stop_count = 0;
     f->others[0] = f->others[1] = NULL;
     return 0;
 }
@@ -344,15 +353,15 @@ static enum status compile(struct fixture *f, const struct lambda_source *source
     return lambda_function_new(f->engine, source, function, message, 256);
 }
 
-static struct lambda_function *compiled(struct fixture *f, const char *name, const char *code,
-                                        const char *prefix)
+static struct lambda_function *compiled_for(struct fixture *f, uint64_t time_ms, const char *name,
+                                            const char *code, const char *prefix)
 {
     // An owner is not const to the engine; this one is only ever compared.
     const struct lambda_source source = {
         .name = name,
         .version = 3,
         .code = bytes_text(code),
-        .limits = {.time_ms = f->time_ms == 0 ? PATIENT_MS : f->time_ms, .memory_bytes = 512 << 20},
+        .limits = {.time_ms = time_ms, .memory_bytes = 512 << 20},
         .owner = (void *)(uintptr_t)prefix,
     };
     struct lambda_function *function = NULL;
@@ -362,6 +371,12 @@ static struct lambda_function *compiled(struct fixture *f, const char *name, con
         fail_msg("%s: %s", code, message);
     }
     return function;
+}
+
+static struct lambda_function *compiled(struct fixture *f, const char *name, const char *code,
+                                        const char *prefix)
+{
+    return compiled_for(f, PATIENT_MS, name, code, prefix);
 }
 
 static void invoke_event(struct fixture *f, const struct lambda_function *function,
@@ -380,11 +395,16 @@ static void invoke(struct fixture *f, const struct lambda_function *function)
     invoke_event(f, function, &event);
 }
 
-static void run(struct fixture *f, const char *code)
+static void run_for(struct fixture *f, uint64_t time_ms, const char *code)
 {
-    struct lambda_function *function = compiled(f, "f", code, NULL);
+    struct lambda_function *function = compiled_for(f, time_ms, "f", code, NULL);
     invoke(f, function);
     lambda_function_free(function);
+}
+
+static void run(struct fixture *f, const char *code)
+{
+    run_for(f, PATIENT_MS, code);
 }
 
 static void assert_body(struct fixture *f, const char *expected)
@@ -717,10 +737,10 @@ static void a_refusal_of_the_host_is_an_exception_with_a_code(void **state)
 static void a_long_sync_stops_the_function_not_the_process(void **state)
 {
     struct fixture *f = *state;
-    f->time_ms = HURRIED_MS;
     f->sync_ms = HURRIED_MS + WATCHDOG_GRACE_CPU_MS + 300;  // beyond what the watchdog grants
-    run(f, "exports.handler = (event, { kv }) => { kv.sync(); for (;;); }");
+    run_for(f, HURRIED_MS, "exports.handler = (event, { kv }) => { kv.sync(); for (;;); }");
     assert_int_equal(f->result.outcome, LAMBDA_TIMED_OUT);
+    assert_int_equal(f->stop_count, 0);
     f->sync_ms = 0;
     assert_engine_still_works(f);
 }
@@ -812,16 +832,15 @@ static void a_callee_touches_only_its_own_keys(void **state)
 static void a_runaway_callee_ends_the_whole_invocation(void **state)
 {
     struct fixture *f = *state;
-    f->time_ms = HURRIED_MS;
     struct lambda_function *endless =
         compiled(f, "endless", "exports.handler = () => { for (;;); }", NULL);
     struct lambda_function *deep = compiled(
         f, "deep", "exports.handler = () => { const g = () => g() + 1; return g() }", NULL);
     f->others[0] = endless;
     f->others[1] = deep;
-    run(f,
-        "exports.handler = async (event, ctx) => {\n"
-        "  try { await ctx.call('endless') } catch { return 'caught' } }");
+    run_for(f, HURRIED_MS,
+            "exports.handler = async (event, ctx) => {\n"
+            "  try { await ctx.call('endless') } catch { return 'caught' } }");
     assert_message(f, LAMBDA_TIMED_OUT, "time limit");
     run(f,
         "exports.handler = async (event, ctx) => {\n"
@@ -857,18 +876,17 @@ static void whatever_runs_too_long_ends(void **state)
         "new Array(1e6).fill(0).sort(() => { for (;;); })",
     };
     struct fixture *f = *state;
-    f->time_ms = HURRIED_MS;
     for (size_t i = 0; i < sizeof BODIES / sizeof *BODIES; i++) {
         char code[512];
         snprintf(code, sizeof code, "exports.handler = (event, ctx) => { %s }", BODIES[i]);
-        run(f, code);
+        run_for(f, HURRIED_MS, code);
         // The regular expression is not endless, only slow: either end will do.
         if (f->result.outcome != LAMBDA_TIMED_OUT && strstr(BODIES[i], "(a+)+") == NULL) {
             fail_msg("%s: %s", BODIES[i], lambda_outcome_text(f->result.outcome));
         }
         assert_engine_still_works(f);
     }
-    run(f, "for (;;);");
+    run_for(f, HURRIED_MS, "for (;;);");
     assert_int_equal(f->result.outcome, LAMBDA_TIMED_OUT);
     assert_engine_still_works(f);
 }
@@ -881,11 +899,10 @@ static void what_was_stopped_never_calls_the_host_again(void **state)
         "const put = () => { ctx.kv.put('k', 1); Promise.resolve().then(put).then(put) }; put()",
     };
     struct fixture *f = *state;
-    f->time_ms = HURRIED_MS;
     for (size_t i = 0; i < sizeof BODIES / sizeof *BODIES; i++) {
         char code[512];
         snprintf(code, sizeof code, "exports.handler = (event, ctx) => { %s }", BODIES[i]);
-        struct lambda_function *function = compiled(f, "f", code, NULL);
+        struct lambda_function *function = compiled_for(f, HURRIED_MS, "f", code, NULL);
         invoke(f, function);
         assert_true(f->result.outcome == LAMBDA_TIMED_OUT ||
                     f->result.outcome == LAMBDA_OUT_OF_MEMORY);
@@ -914,7 +931,7 @@ static void whatever_takes_too_much_memory_ends(void **state)
         const struct lambda_source source = {
             .name = "f",
             .code = bytes_text(code),
-            .limits = {.time_ms = 10000, .memory_bytes = 64 << 20},
+            .limits = {.time_ms = PATIENT_MS, .memory_bytes = 64 << 20},
         };
         struct lambda_function *function = NULL;
         char message[256];
@@ -931,12 +948,13 @@ static void whatever_takes_too_much_memory_ends(void **state)
 static void recursion_without_end_is_an_exception(void **state)
 {
     struct fixture *f = *state;
-    f->time_ms = HURRIED_MS;
     run(f, "const g = (n) => g(n + 1) + 1; exports.handler = () => g(0)");
     assert_message(f, LAMBDA_THREW, "Maximum call stack");
-    run(f, "const g = () => { try { return g() } finally { g() } }; exports.handler = g");
+    run_for(f, HURRIED_MS,
+            "const g = () => { try { return g() } finally { g() } }; exports.handler = g");
     assert_true(f->result.outcome == LAMBDA_THREW || f->result.outcome == LAMBDA_TIMED_OUT);
-    run(f, "let a = []; for (let i = 0; i < 1e5; i++) a = [a]; exports.handler = () => a");
+    run_for(f, HURRIED_MS,
+            "let a = []; for (let i = 0; i < 1e5; i++) a = [a]; exports.handler = () => a");
     assert_true(f->result.outcome == LAMBDA_THREW || f->result.outcome == LAMBDA_TIMED_OUT);
     assert_engine_still_works(f);
 }
