@@ -215,8 +215,11 @@ static enum status take(struct store *store, const struct record *record)
     if (status == STATUS_GAP && has_voided(store)) {
         struct journal_place place;
         enum status written = journal_append(store->journal, record->whole, &place);
+        if (written != STATUS_OK) {
+            return die(store, written, "cannot keep a record");
+        }
         store->last_place = cuts_next(&store->last_place, place.segment);
-        return written == STATUS_OK ? STATUS_GAP : die(store, written, "cannot keep a record");
+        return STATUS_GAP;
     }
     return status == STATUS_OK ? keep(store, record) : status;
 }
