@@ -9,6 +9,7 @@
 #include "cli/file.h"
 #include "cli/report.h"
 #include "tee/certificates.h"
+#include "tee/files.h"
 
 enum { QUOTE_BYTES_MAX = 1 << 20 };
 
@@ -28,9 +29,7 @@ static enum status read_file(struct buffer *target, const char *directory, const
         report_error("cannot read in '%.200s…': the path is too long", directory);
         return STATUS_IO;
     }
-    // A pipe would be waited for, and hostile hands may have filled the directory.
-    struct stat state;
-    if (stat(path, &state) == 0 && !S_ISREG(state.st_mode)) {
+    if (files_is_special(path)) {
         report_error("cannot read '%s': it is no file", path);
         return STATUS_IO;
     }

@@ -2,10 +2,8 @@
 #include "tee/documents.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "attest/evidence.h"
 #include "tee/files.h"
@@ -13,13 +11,6 @@
 enum { PATH_BYTES = 4096 };
 
 static const char *const endings[] = {"json", "pem", "der", "crl", "crt", "cer"};
-
-/* A pipe would be waited for, and hostile hands may have filled the directory. */
-static bool is_other_than_file(const char *path)
-{
-    struct stat state;
-    return stat(path, &state) == 0 && !S_ISREG(state.st_mode);
-}
 
 /* With whichever ending it has. 0 with an empty target: it is not there; else errno. */
 static int read_named(struct buffer *target, const char *directory, const char *name,
@@ -29,7 +20,7 @@ static int read_named(struct buffer *target, const char *directory, const char *
     for (size_t i = 0; i < sizeof endings / sizeof *endings && cause == ENOENT; i++) {
         int length = snprintf(path, PATH_BYTES, "%s/%s.%s", directory, name, endings[i]);
         cause = length < 0 || length >= PATH_BYTES ? ENAMETOOLONG
-                : is_other_than_file(path)
+                : files_is_special(path)
                     ? ENOTSUP
                     : files_read(files_real(), path, EVIDENCE_COLLATERAL_BYTES_MAX, target);
     }

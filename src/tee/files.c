@@ -91,6 +91,12 @@ int files_read(const struct files *files, const char *path, size_t bytes_max, st
     return cause;
 }
 
+bool files_is_special(const char *path)
+{
+    struct stat state;
+    return stat(path, &state) == 0 && !S_ISREG(state.st_mode);
+}
+
 int files_write(const struct files *files, const char *path, struct bytes content)
 {
     int fd = files->open(files->context, path, O_WRONLY | O_CLOEXEC);

@@ -2,6 +2,7 @@
 #ifndef TEE_FILES_H
 #define TEE_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -34,6 +35,12 @@ const struct files *files_real(void);
  */
 int files_read(const struct files *files, const char *path, size_t bytes_max,
                struct buffer *target);
+
+/*
+ * Whether something lies there that is no file: a pipe, for which a reader would wait, since hostile
+ * hands may have filled the directory.
+ */
+bool files_is_special(const char *path);
 
 /* Write a whole file in one call, as both interfaces want it, and close it. 0, or errno. */
 int files_write(const struct files *files, const char *path, struct bytes content);
