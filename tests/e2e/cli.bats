@@ -126,29 +126,32 @@ setup() {
     echo "$output" | grep 'owner/owner.key' | grep -q '^bad'
 }
 
-@test "an owner's key that is not the genesis's is refused, whatever it is to sign" {
-    "$paranoid" init app
-    echo 'exports.handler = () => 1' >f.js
-    head -c 64 app/owner/seed >app/owner/owner.key
-    for words in 'up' 'deploy f.js' 'policy export' 'keeper grant k'; do
+# all_refuse WHY COMMAND...
+all_refuse() {
+    local why=$1 words
+    shift
+    for words in "$@"; do
         # shellcheck disable=SC2086
         run "$paranoid" $words --app app
         echo "$words: $status $output"
         [ "$status" = 3 ]
-        [[ $output == *"app/owner/owner.key': it is not the key of the owner"* ]]
+        [[ $output == *"$why"* ]]
     done
+}
+
+@test "an owner's key that is not the genesis's is refused, whatever it is to sign" {
+    "$paranoid" init app
+    echo 'exports.handler = () => 1' >f.js
+    head -c 64 app/owner/seed >app/owner/owner.key
+    all_refuse "app/owner/owner.key': it is not the key of the owner" \
+        'up' 'deploy f.js' 'policy export' 'keeper grant k'
 }
 
 @test "a seed that is another app's is refused before a leader gets it" {
     "$paranoid" init app
     head -c 64 app/owner/owner.key >app/owner/seed
-    for words in 'up' 'token' 'capsule info --keys'; do
-        # shellcheck disable=SC2086
-        run "$paranoid" $words --app app
-        echo "$words: $status $output"
-        [ "$status" = 3 ]
-        [[ $output == *"app/owner/seed': it is not the seed that the app's tls-root.pem"* ]]
-    done
+    all_refuse "app/owner/seed': it is not the seed that the app's tls-root.pem" \
+        'up' 'token' 'capsule info --keys'
 }
 
 @test "a capsule that is not there cannot be read" {

@@ -19,6 +19,13 @@ for store in json.load(sys.stdin)["stores"]:
     if store["name"] == sys.argv[1]:
         print(store["pid"])' "$1"
 }
+# An app, made with these options, that runs and has a key.
+begin() {
+    paranoid init "$app" --name e2e "$@"
+    up_log=$app.log
+    start_app --workers 1
+    puts 0 key value
+}
 has_failed() { host_page /status | grep -q "\"name\":\"$1\",\"state\":\"failed\""; }
 is_not_run() { [ -z "$(store_pid "$1")" ]; }
 
@@ -83,10 +90,7 @@ assert (said["stores"], said["receipts"]) == (3, 2), said'
 }
 
 @test "p9 a change that is signed while the app stands still counts from the next start on" {
-    paranoid init "$app" --name e2e
-    up_log=$app.log
-    start_app --workers 1
-    puts 0 key value
+    begin
     stop_app
     run paranoid store add store-2 --app "$app" --receipts 1
     echo "$output"
@@ -123,10 +127,7 @@ begin_to_add() {
 }
 
 @test "p9 a change that was interrupted is gone on with, and no other one begins before" {
-    paranoid init "$app" --name e2e --stores 3 --receipts 2
-    up_log=$app.log
-    start_app --workers 1
-    puts 0 key value
+    begin --stores 3 --receipts 2
 
     signal_stores STOP store-1 store-2 store-3
     begin_to_add store-4
@@ -157,10 +158,7 @@ begin_to_add() {
 }
 
 @test "p4 of two changes at once one counts, and the other one leaves nothing" {
-    paranoid init "$app" --name e2e --stores 3 --receipts 2
-    up_log=$app.log
-    start_app --workers 1
-    puts 0 key value
+    begin --stores 3 --receipts 2
     paranoid store add store-4 --app "$app" &
     first=$!
     paranoid store add store-5 --app "$app" &
@@ -178,10 +176,7 @@ begin_to_add() {
 
 # CHANGES_MANY=40 is the long run.
 @test "p9 stores come and go, one after the other" {
-    paranoid init "$app" --name e2e --stores 2 --receipts 2
-    up_log=$app.log
-    start_app --workers 1
-    puts 0 key value
+    begin --stores 2 --receipts 2
     for i in $(seq "${CHANGES_MANY:-3}"); do
         paranoid store add "store-x$i" --app "$app"
         paranoid store remove "store-x$i" --app "$app"
@@ -196,10 +191,7 @@ begin_to_add() {
 }
 
 @test "p9 where too few stores answer, nothing is changed" {
-    paranoid init "$app" --name e2e --stores 2 --receipts 1
-    up_log=$app.log
-    start_app --workers 1
-    puts 0 key value
+    begin --stores 2 --receipts 1
     rm -rf "$app/host/capsule"
     touch "$app/host/capsule"  # no disk there
     kill -9 "$(store_pid store-1)"
@@ -214,10 +206,7 @@ begin_to_add() {
 }
 
 @test "p9 the app goes on without a store that fails while it is added, and takes it back" {
-    paranoid init "$app" --name e2e
-    up_log=$app.log
-    start_app --workers 1
-    puts 0 key value
+    begin
     signal_stores STOP store-1
     begin_to_add store-2
     rm -r "$app/host/capsule-2"
@@ -237,10 +226,7 @@ begin_to_add() {
 }
 
 @test "p9 a store that was added and cannot be started is taken back" {
-    paranoid init "$app" --name e2e
-    up_log=$app.log
-    start_app --workers 1
-    puts 0 key value
+    begin
     stop_app
     paranoid store add store-2 --app "$app"
     rm -r "$app/host/capsule-2"

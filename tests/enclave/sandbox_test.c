@@ -113,7 +113,7 @@ static struct early {
 } early;
 
 /* Many blocks, each too small to be mapped alone: freed from the end, the arena shrinks. */
-static int shrink_an_arena(void)
+static int use_many_blocks(void)
 {
     enum { COUNT = 64, BYTES = 64 << 10 };
     void *volatile blocks[COUNT];
@@ -205,7 +205,7 @@ static _Noreturn void child_run(enum sandbox_role role, int stderr_fd, int (*att
     __libc_free(__libc_malloc(1));
     if (sandbox_begin(&sandbox) != STATUS_OK ||
         pthread_create(&early.thread, NULL, early_run, NULL) != 0 ||
-        in_early_thread(shrink_an_arena) != WORKED ||
+        in_early_thread(use_many_blocks) != WORKED ||
         sandbox_enter(&sandbox, role, &child_report) != STATUS_OK) {
         _exit(90);
     }
@@ -533,7 +533,7 @@ static int grow_in_early_thread(void)
 
 static int shrink_an_early_arena(void)
 {
-    return in_early_thread(shrink_an_arena);
+    return in_early_thread(use_many_blocks);
 }
 
 /* Blocks so large are mapped one by one, and grown where they are. */
@@ -544,20 +544,6 @@ static int grow_a_large_block(void)
     bool has_grown = block != NULL;
     __libc_free(block);
     return has_grown ? WORKED : 1;
-}
-
-/* Many blocks, none large enough to be mapped alone. */
-static int grow_the_heap(void)
-{
-    enum { COUNT = 64, BYTES = 64 << 10 };
-    void *volatile blocks[COUNT];
-    for (size_t i = 0; i < COUNT; i++) {
-        blocks[i] = __libc_malloc(BYTES);
-    }
-    for (size_t i = COUNT; i > 0; i--) {
-        __libc_free(blocks[i - 1]);
-    }
-    return WORKED;
 }
 
 /* As if the kernel were an old one: glibc falls back to clone, which the filter sees through. */
@@ -819,8 +805,8 @@ static char state_of(pid_t process)
     return state;
 }
 
-/* Its main thread sleeps, or it has ended: nobody is told of the first. */
-static void wait_for_sleep(pid_t process)
+/* Until its main thread waits, or it has ended. Nobody sends word of the first: so it is looked at. */
+static void await_blocked(pid_t process)
 {
     char state;
     while ((state = state_of(process)) != 'S' && state != 'Z') {
@@ -843,13 +829,13 @@ static int stop_in_a_wait(enum sandbox_role role)
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(read(ends[0], &mark, 1), 1);
     }
-    wait_for_sleep(child);
+    await_blocked(child);
     int how;
     assert_int_equal(kill(child, SIGSTOP), 0);
     assert_int_equal(waitpid(child, &how, WUNTRACED), child);
     assert_true(WIFSTOPPED(how));
     assert_int_equal(kill(child, SIGCONT), 0);
-    wait_for_sleep(child);
+    await_blocked(child);
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, &how, 0), child);
     close(ends[0]);
@@ -875,7 +861,7 @@ static const struct need {
     {"mprotect", use_crypto, NULL},
     {"munmap", grow_a_large_block, NULL},
     {"mremap", grow_a_large_block, NULL},
-    {"brk", grow_the_heap, NULL},
+    {"brk", use_many_blocks, NULL},
     {"madvise", shrink_an_early_arena, "MADV_DONTNEED"},
     {"madvise", use_crypto, NULL},
     {"mlock", lock_a_page, NULL},
@@ -884,7 +870,7 @@ static const struct need {
     {"rt_sigprocmask", fail_a_check, NULL},
     {"gettid", fail_a_check, NULL},
     {"tgkill", fail_a_check, "SIGABRT to this process"},
-    {"exit_group", grow_the_heap, NULL},
+    {"exit_group", use_many_blocks, NULL},
     {"clone", use_threads, NULL},
     {"clone3", use_threads, NULL},
     {"set_robust_list", use_threads, NULL},

@@ -155,8 +155,7 @@ static void p9_survives_a_torn_last_write_at_every_sector_and_at_random_bytes(vo
     assert_true(nth > 40);
 }
 
-/* Learnt of late, the first leader's GENESIS lies behind other records when its TERM is torn off.
- */
+/* Learnt of late, the first leader's GENESIS lies behind others when its TERM is torn off. */
 static void p9_a_genesis_whose_term_was_torn_off_waits_for_it(void **state)
 {
     struct store_fixture *f = *state;

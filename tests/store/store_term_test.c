@@ -121,15 +121,21 @@ static void show(struct store_fixture *f, size_t place)
         STATUS_OK);
 }
 
+/* The store has what lies below a SYNC. Where what comes later begins. */
+static size_t take_an_epoch(struct store_fixture *f)
+{
+    store_fixture_put(f);
+    capsule_world_sync(&f->world);
+    take_from(f, 0);
+    return f->world.record_count;
+}
+
 static void p4_a_cut_of_a_leader_that_the_next_has_not_heard_of_lets_nothing_in(void **state)
 {
     struct store_fixture *f = *state;
     struct buffer said = BUFFER_EMPTY;
     struct capsule_world_writer *first = f->world.leader;
-    store_fixture_put(f);
-    capsule_world_sync(&f->world);
-    take_from(f, 0);
-    size_t late = f->world.record_count;
+    size_t late = take_an_epoch(f);
     capsule_world_put(&f->world, f->a, "x", "late");
     capsule_world_restart(&f->world);
     struct capsule_world_writer *second = f->world.leader;
@@ -156,10 +162,7 @@ static void p9_below_a_cut_that_may_not_count_only_what_leads_there_is_taken(voi
     struct store_fixture *f = *state;
     struct buffer said = BUFFER_EMPTY;
     struct capsule_world_writer *first = f->world.leader;
-    store_fixture_put(f);
-    capsule_world_sync(&f->world);
-    take_from(f, 0);
-    size_t late = f->world.record_count;
+    size_t late = take_an_epoch(f);
     struct head before = f->a->head;
     capsule_world_put(&f->world, f->a, "x", "late");
     capsule_world_put(&f->world, f->a, "x", "later");
