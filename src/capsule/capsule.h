@@ -185,8 +185,7 @@ uint64_t capsule_covered_sequence(const struct capsule *capsule,
 /* The last head of this branch that a SYNC or CLOSE has named: it may not be reached here yet. */
 struct head capsule_named_head(const struct capsule *capsule, const struct capsule_member *member);
 
-/* The hash of its record at that place, if it is here, and nothing above it that is here was named.
- */
+/* The hash of its record at that place, if that is here and nothing here above it was named. */
 bool capsule_hash_at(const struct capsule *capsule, const struct capsule_member *member,
                      uint64_t sequence, struct hash *hash);
 

@@ -78,8 +78,7 @@ static enum status verify_follows_genesis(struct capsule *capsule, const struct 
     return STATUS_OK;
 }
 
-/* Every other leader's branch begins with its TERM, also where nothing of the first has been heard.
- */
+/* Every other leader's branch begins with its TERM, also where the first was never heard of. */
 static enum status verify_begins(struct capsule *capsule, const struct record *record)
 {
     if (record->sequence != 1 || record->parent_count != 0) {

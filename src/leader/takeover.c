@@ -111,6 +111,7 @@ static void note_loaded(struct leader *leader)
 static enum status write_term(struct leader *leader, uint64_t now_us)
 {
     enum status status = STATUS_OK;
+    // Of two that write a GENESIS each, neither would be heard where the other one was.
     if (leader->term == 1) {
         status = leader_write(leader, RECORD_GENESIS, capsule_genesis_body(leader->capsule), NULL,
                               0, now_us);

@@ -41,9 +41,8 @@ struct record_index {
     uint64_t part_count;
     uint64_t part_capacity;
     struct segment_index_lists lists[RECORD_INDEX_LISTS];
-    size_t lists_next;  // gives way next
-    const struct cuts
-        *cuts;  // borrowed, NULL for none: what they cover in the segments is not here
+    size_t lists_next;        // gives way next
+    const struct cuts *cuts;  // borrowed, or NULL: what they cover in the segments is not here
 };
 
 #define RECORD_INDEX_EMPTY ((struct record_index){.branches = NULL})

@@ -19,7 +19,7 @@
  * RECALL counts when the sibling has signed for all of it, and for the nonce of the question.
  *
  * A store that has lost its disk is whole again when all that its siblings named is here, and each
- * branch has gone beyond all that the lost one can have signed for (docs/design/0031).
+ * branch has gone beyond all that the lost one can have signed for (docs/design/0038).
  *
  * Sans-IO: what it hears and the time go in, frames for one sibling come out.
  */
