@@ -37,8 +37,8 @@ int files_read(const struct files *files, const char *path, size_t bytes_max,
                struct buffer *target);
 
 /*
- * Whether something lies there that is no file: a pipe, for which a reader would wait, since hostile
- * hands may have filled the directory.
+ * Whether something lies there that is no file: a reader would wait for a pipe, and hostile hands
+ * may have filled the directory.
  */
 bool files_is_special(const char *path);
 

@@ -805,7 +805,7 @@ static char state_of(pid_t process)
     return state;
 }
 
-/* Until its main thread waits, or it has ended. Nobody sends word of the first: so it is looked at. */
+/* Until its main thread waits, or it has ended. Nobody sends word of the first: it is looked at. */
 static void await_blocked(pid_t process)
 {
     char state;

@@ -291,7 +291,7 @@ static const struct lambda_calls CALLS = {
     .find = find_function,
 };
 
-// The engine's own limits are what is tested: a machine that stands still for a second is no matter.
+// Tested are the engine's own limits: a machine that stands still for a second is no matter.
 static void count_stop(void *context, enum watchdog_reason reason)
 {
     struct fixture *f = context;
