@@ -256,6 +256,20 @@ static enum status save_root(const struct meet_result *met, const char *path)
     return status;
 }
 
+/* What it is that the evidence binds to the nonce. */
+static const char *meeting_text(const struct command_line *line)
+{
+    if (command_has(line, "code")) {
+        return "a function with this code asked for the evidence in that enclave, with this nonce";
+    }
+    if (command_argument(line, 0, NULL) != NULL) {
+        return "the certificate in the file is the enclave's: its key is in the evidence, with "
+               "this nonce";
+    }
+    return "the certificate of this connection is the enclave's: its key is in the evidence, "
+           "with our nonce";
+}
+
 static int give_meeting(const struct meet_result *met, const struct command_line *line)
 {
     bool is_json = command_has(line, "json");
@@ -269,9 +283,7 @@ static int give_meeting(const struct meet_result *met, const struct command_line
         printf("%-12s %s\n", "joined by", joined);
     }
     if (result == COMMAND_OK && !is_json) {
-        printf(
-            "the certificate of this connection is the enclave's: its key is in the evidence, "
-            "with our nonce\n");
+        printf("%s\n", meeting_text(line));
     }
     if (result == COMMAND_OK && path != NULL) {
         result = save_root(met, path) == STATUS_OK ? COMMAND_OK : COMMAND_COULD_NOT;
@@ -416,6 +428,11 @@ static bool options_fit(const struct command_line *line, const char *path)
     }
     if (command_has(line, "url") && path != NULL) {
         report_error("name a directory, a file or --url, not two of them");
+        return false;
+    }
+    if ((command_has(line, "nonce") || command_has(line, "code")) &&
+        (path == NULL || is_directory)) {
+        report_error("--nonce and --code are for what ctx.attest() gave, in a file");
         return false;
     }
     if (command_has(line, "at") && path == NULL) {

@@ -138,6 +138,7 @@ END
     run paranoid attest verify proof --policy app.policy --nonce "$nonce" --code "$BATS_FILE_TMPDIR/prove.js"
     echo "$output"
     [ "$status" = 0 ]
+    [[ $output == *"a function with this code asked for the evidence"* ]]
     # Another nonce, another function, none at all.
     run paranoid attest verify proof --policy app.policy --nonce "${nonce}00" --code "$BATS_FILE_TMPDIR/prove.js"
     [ "$status" = 1 ]
@@ -147,6 +148,9 @@ END
     run paranoid attest verify proof --policy app.policy --nonce "$nonce"
     [ "$status" = 1 ]
     run paranoid attest verify proof --policy app.policy
+    [ "$status" = 2 ]
+    # Nobody at the other end of a connection is judged by what a function was asked.
+    run paranoid attest verify --url "$(worker_url 0 '')" --policy app.policy --code "$BATS_FILE_TMPDIR/prove.js"
     [ "$status" = 2 ]
     curl -sS --noproxy '*' --cacert root.pem "$(worker_url 0 /function/wrong)" | grep -q '^invalid: ctx.attest'
 }
