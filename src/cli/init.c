@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "attest/simulated.h"
 #include "base/check.h"
@@ -61,7 +62,25 @@ static enum status write_tcb(const struct app *app, const struct sign_key *vendo
     return status;
 }
 
-enum status init_tcb(const struct app *app)
+static enum status write_platform(const struct app *app, const struct sign_key *vendor)
+{
+    const struct random random = random_kernel();
+    const struct simulated_terms terms = {
+        .tcb_level = TCB_LEVEL,
+        .not_before_s = now_s() - TCB_BACKDATE_S,
+        .not_after_s = now_s() + PLATFORM_LIFE_S,
+    };
+    uint8_t bytes[SIMULATED_PLATFORM_BYTES];
+    struct simulated_platform *platform = simulated_platform_new(&random, vendor, &terms);
+    simulated_platform_encode(platform, bytes);
+    enum status status =
+        app_write(app, APP_HOST "/" HOST_FILE_PLATFORM, bytes_of(bytes, sizeof bytes), 0600);
+    buffer_wipe(bytes, sizeof bytes);
+    simulated_platform_free(platform);
+    return status;
+}
+
+enum status init_simulated(const struct app *app)
 {
     struct sign_key *vendor = NULL;
     struct buffer bytes = BUFFER_EMPTY;
@@ -78,6 +97,10 @@ enum status init_tcb(const struct app *app)
                     now_s() < tcb.issued_s + TCB_AGE_S_MAX;
     if (!is_fresh) {
         status = write_tcb(app, vendor);
+    }
+    app_path(app, APP_HOST "/" HOST_FILE_PLATFORM, path);
+    if (status == STATUS_OK && access(path, F_OK) != 0 && errno == ENOENT) {
+        status = write_platform(app, vendor);
     }
 
 done:
@@ -157,24 +180,6 @@ static enum status write_roots(const struct app *app, const struct roots *roots)
         status = write_store(app, roots, i);
     }
     return status;
-}
-
-static enum status write_platform(const struct app *app, const struct roots *roots,
-                                  const struct random *random)
-{
-    const struct simulated_terms terms = {
-        .tcb_level = TCB_LEVEL,
-        .not_before_s = now_s() - TCB_BACKDATE_S,
-        .not_after_s = now_s() + PLATFORM_LIFE_S,
-    };
-    uint8_t bytes[SIMULATED_PLATFORM_BYTES];
-    struct simulated_platform *platform = simulated_platform_new(random, roots->vendor, &terms);
-    simulated_platform_encode(platform, bytes);
-    enum status status =
-        app_write(app, APP_HOST "/" HOST_FILE_PLATFORM, bytes_of(bytes, sizeof bytes), 0600);
-    buffer_wipe(bytes, sizeof bytes);
-    simulated_platform_free(platform);
-    return status == STATUS_OK ? write_tcb(app, roots->vendor) : status;
 }
 
 static enum status write_policy(const struct app *app, const struct roots *roots,
@@ -285,7 +290,10 @@ static enum status make_app(const struct app *app, const struct choice *choice,
         status = write_roots(app, &roots);
     }
     if (status == STATUS_OK) {
-        status = write_platform(app, &roots, &random);
+        status = write_platform(app, roots.vendor);
+    }
+    if (status == STATUS_OK) {
+        status = write_tcb(app, roots.vendor);
     }
     if (status == STATUS_OK) {
         status = write_genesis(app, &roots, choice, buffer_bytes(&policy), capsule);

@@ -8,10 +8,11 @@
 /* init: makes an app: the owner's keys, the policy, GENESIS, and what the host gets. */
 
 /*
- * Issue the simulated vendor's TCB info when there is none or it is older than 20 days: a
- * policy accepts it for 30. Says on stderr why it failed.
+ * What the simulated TEE needs: its vendor's TCB info, issued when there is none or it is older
+ * than 20 days, for a policy accepts it for 30; and a platform, another one when there is none.
+ * Says on stderr why it failed.
  */
-MUST_CHECK enum status init_tcb(const struct app *app);
+MUST_CHECK enum status init_simulated(const struct app *app);
 
 extern const struct command init_command;
 

@@ -290,7 +290,8 @@ static int recover_stopped(struct recovery *it)
     if (command_has(it->line, "explain")) {
         return COMMAND_OK;
     }
-    if (hosting_await_quiet(&it->look.app) != STATUS_OK || init_tcb(&it->look.app) != STATUS_OK ||
+    if (hosting_await_quiet(&it->look.app) != STATUS_OK ||
+        init_simulated(&it->look.app) != STATUS_OK ||
         tenure_prepare_policy(&it->tenure) != STATUS_OK ||
         hosting_start(&it->hosting, it->line) != STATUS_OK) {
         return COMMAND_COULD_NOT;

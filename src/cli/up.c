@@ -61,7 +61,7 @@ static enum status prepare(struct up *up)
         status = hosting_await_quiet(&up->app);
     }
     if (status == STATUS_OK) {
-        status = init_tcb(&up->app);
+        status = init_simulated(&up->app);
     }
     return status == STATUS_OK ? tenure_prepare_policy(&up->tenure) : status;
 }

@@ -242,3 +242,59 @@ begin_to_add() {
     puts 0 other value
     [ "$(paranoid store list --app "$app" | grep -c ' counts')" = 1 ]
 }
+
+# Whoever does what the message says has an app again.
+@test "p9 a store whose key is lost is taken out, as the refusal says" {
+    begin --stores 3 --receipts 2
+    stop_app
+    mv "$app/host/store.key" "$app.key"
+    run paranoid up --app "$app" --port 0 --workers 1
+    echo "$output"
+    [ "$status" = 3 ]
+    [[ $output == *"/store.key': the store's key is not there; put it back; or run 'paranoid store remove store-1', and start again"* ]]
+
+    # Another key is not taken for it, and the way out is the same.
+    (umask 077 && head -c 32 /dev/urandom >"$app/host/store.key")
+    run paranoid up --app "$app" --port 0 --workers 1
+    echo "$output"
+    [ "$status" = 3 ]
+    [[ $output == *"it is not the key that the owner named; put it back as it was; if it is lost, remove this file"* ]]
+    rm "$app/host/store.key"
+
+    paranoid store remove store-1 --app "$app"
+    start_app --workers 1
+    until_true 10 says 0 key value
+    puts 0 other value
+    [ "$(paranoid store list --app "$app" | grep -c ' counts')" = 2 ]
+    stop_app
+    paranoid capsule verify --app "$app"
+}
+
+@test "p9 of stores too few without the one whose key is lost, the refusal says what is left" {
+    begin
+    stop_app
+    mv "$app/host/store.key" "$app.key"
+    for command in "up --port 0" recover; do
+        # shellcheck disable=SC2086
+        run paranoid $command --app "$app"
+        echo "$output"
+        [ "$status" = 3 ]
+        [[ $output == *"put it back: nothing can take its place, and without it the app never goes on"* ]]
+    done
+    run paranoid store remove store-1 --app "$app"
+    [ "$status" = 1 ]
+    paranoid capsule verify --app "$app"
+    paranoid kv history key --app "$app" | grep -q '"value"'
+
+    mv "$app.key" "$app/host/store.key"
+    start_app --workers 1
+    until_true 10 says 0 key value
+}
+
+@test "p9 a simulated machine that is lost is made anew by the next start" {
+    begin
+    stop_app
+    rm "$app/host/platform" "$app/host/tcb"
+    start_app --workers 1
+    until_true 10 says 0 key value
+}
