@@ -453,7 +453,7 @@ done:
 static const struct command_option options[] = {
     {.name = "capsule",
      .value = "PATH",
-     .text = "a copy of the capsule: a store's directory, or what\n'paranoid capsule export' wrote "
+     .text = "a copy of the capsule: a store's directory, or what 'paranoid capsule export' wrote "
              "(default: the app's)"},
     {.name = "genesis", .value = "FILE", .text = "its GENESIS body (default: the app's)"},
     {.name = "policy",

@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-enum { HELP_COLUMN = 24 };
+enum {
+    HELP_COLUMN = 24,       // of options; their texts begin four further on
+    HELP_COLUMNS_MAX = 79,  // and a full stop
+};
 
 static const struct command_option common_options[] = {
     {.name = "app", .value = "DIR", .text = "the app's directory (default: . or ./paranoid-app)"},
@@ -197,8 +200,44 @@ const char *command_argument(const struct command_line *line, size_t index, cons
 
 /* ---- help ---- */
 
+/* How many characters the next word has, in UTF-8; `*length` receives its bytes. */
+static size_t measure_word(const char *at, size_t *length)
+{
+    size_t columns = 0;
+    *length = strcspn(at, " \n");
+    for (size_t i = 0; i < *length; i++) {
+        columns += ((unsigned char)at[i] & 0xC0) != 0x80;
+    }
+    return columns;
+}
+
+/*
+ * Words, broken into lines that begin at column `indent`; the first one goes on at column `column`.
+ * An empty line in `text` stays one.
+ */
+static void print_words(FILE *target, const char *text, size_t indent, size_t column)
+{
+    const char *at = text;
+    while (*at != '\0') {
+        size_t length, columns = measure_word(at, &length);
+        if (column > indent && column + 1 + columns > HELP_COLUMNS_MAX) {
+            fprintf(target, "\n%*s", (int)indent, "");
+            column = indent;
+        }
+        column += (size_t)fprintf(target, "%s", column > indent ? " " : "") + columns;
+        fprintf(target, "%.*s", (int)length, at);
+        at += length;
+        if (at[0] == '\n' && at[1] == '\n') {
+            fprintf(target, "\n\n%*s", (int)indent, "");
+            column = indent;
+        }
+        at += strspn(at, " \n");
+    }
+}
+
 static void print_option(const struct command_option *option, FILE *target)
 {
+    enum { TEXT_COLUMN = HELP_COLUMN + 4 };
     char left[64];
     int length = 0;
     if (option->letter != 0) {
@@ -206,24 +245,29 @@ static void print_option(const struct command_option *option, FILE *target)
     }
     snprintf(left + length, sizeof left - (size_t)length, "--%s%s%s", option->name,
              option->value != NULL ? " " : "", option->value != NULL ? option->value : "");
-    fprintf(target, "  %-*s  %s\n", HELP_COLUMN, left, option->text);
+    fprintf(target, "  %-*s  ", HELP_COLUMN, left);
+    print_words(target, option->text, TEXT_COLUMN, TEXT_COLUMN);
+    fputc('\n', target);
 }
 
 void command_help(const struct command *command, FILE *target)
 {
-    fprintf(target, "usage: paranoid %s%s%s%s\n\n%s\n", command->name,
+    static const char usual[] = "0 done, 2 wrong usage, 3 could not", heading[] = "Exit status:";
+    fprintf(target, "usage: paranoid %s%s%s%s\n\n", command->name,
             command->option_count > 0 ? " [OPTION]…" : "", command->arguments[0] != '\0' ? " " : "",
-            command->arguments, command->summary);
+            command->arguments);
+    print_words(target, command->summary, 0, 0);
     if (command->about != NULL) {
-        fprintf(target, "\n%s\n", command->about);
+        fputs("\n\n", target);
+        print_words(target, command->about, 0, 0);
     }
-    fputc('\n', target);
+    fputs("\n\n", target);
     for (size_t i = 0; i < option_total(command); i++) {
         print_option(option_at(command, i), target);
     }
-    fprintf(target, "\nExit status: %s.\n\nExample:\n  %s\n",
-            command->status != NULL ? command->status : "0 done, 2 wrong usage, 3 could not",
-            command->example);
+    fprintf(target, "\n%s", heading);
+    print_words(target, command->status != NULL ? command->status : usual, 0, sizeof heading - 1);
+    fprintf(target, ".\n\nExample:\n  %s\n", command->example);
 }
 
 /* How many of the words the name takes up; 0: it does not match. */

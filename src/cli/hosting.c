@@ -435,7 +435,7 @@ static int run(const struct command_line *line)
 const struct command hosting_command = {
     .name = "host",
     .arguments = "",
-    .summary = "Run the untrusted host alone; its leader waits for a keeper's or the owner's term.",
+    .summary = "Run the untrusted host alone; a keeper, or the owner, gives its leader a term.",
     .about =
         "'paranoid up' starts it by itself. Alone it needs nothing of the owner's but host/, and\n"
         "'paranoid keeper' gives its leaders their terms.",

@@ -432,7 +432,7 @@ static const struct command_option options[] = {
      .maximum = GENESIS_STORES_MAX},
     {.name = "host",
      .value = "NAMES",
-     .text = "DNS names and IP addresses, with commas between, by which clients will call\n"
+     .text = "DNS names and IP addresses, with commas between, by which clients will call "
              "the workers; their certificates name them beside localhost (policy.json: hosts)"},
     {.name = "liars",
      .value = "f",

@@ -745,8 +745,7 @@ const struct command inspect_verify_command = {
     .name = "capsule verify",
     .arguments = "[DIR | FILE]",
     .argument_max = 1,
-    .summary =
-        "Verify a whole capsule offline: hashes, signatures, membership, receipts, evidence.",
+    .summary = "Verify a whole capsule offline: hashes, signatures, members, receipts, evidence.",
     .about =
         "DIR is a store's directory of segments (default: all of the app's, judged as a whole and\n"
         "each: what it lacks, and what contradicts the others), FILE what 'paranoid capsule "

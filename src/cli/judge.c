@@ -470,7 +470,7 @@ static const struct command_option options[] = {
     {.name = "url", .value = "URL", .text = "the worker to ask (default: one of the running app)"},
     {.name = "policy",
      .value = "FILE",
-     .text = "judge by this policy (default: policy.json; for a DIR none); one of\n"
+     .text = "judge by this policy (default: policy.json; for a DIR none); one of "
              "'paranoid policy export' says whose app it has to be"},
     {.name = "save", .value = "FILE", .text = "valid: write the app's TLS root to FILE, PEM"},
     {.name = "root", .value = "FILE", .text = "the app's TLS root, PEM, when it is known already"},
@@ -493,8 +493,7 @@ const struct command judge_command = {
     .name = "attest verify",
     .arguments = "[DIR | FILE]",
     .argument_max = 1,
-    .summary =
-        "Judge evidence: a vendor's in a directory, a worker's over a fresh nonce, or a file's.",
+    .summary = "Judge evidence: a vendor's directory, a worker's over a fresh nonce, or a file.",
     .about =
         "A DIR holds quote.bin (SGX, TDX) or report.bin (SEV-SNP), and its collateral:\n"
         "tcb_info.json, tcb_info_issuer_chain.pem, qe_identity.json,\n"
@@ -512,8 +511,6 @@ const struct command judge_command = {
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .status = "0 valid, 1 invalid, with reason and remedy, 2 wrong usage, 3 could not be had",
-    .example =
-        "paranoid attest verify --url https://localhost:7700 --policy orders.policy --save "
-        "orders.pem",
+    .example = "paranoid attest verify --url https://localhost:7700 --policy orders.policy",
     .run = run,
 };

@@ -30,8 +30,8 @@ const struct command token_command = {
     .summary = "Print the owner's bearer token, for curl and other clients.",
     .about =
         "Who has it may call every function and read and write every key, until the app gets a\n"
-        "new seed. Keep it in a file that nobody else can read, never in an argument.",
-    .example =
-        "printf 'Authorization: Bearer %s\\n' \"$(paranoid token)\" >token; curl -H @token …",
+        "new seed. Keep it in a file that nobody else can read, never in an argument: after the\n"
+        "example, 'curl -H @token' sends it.",
+    .example = "(umask 077; printf 'Authorization: Bearer %s' \"$(paranoid token)\" >token)",
     .run = run,
 };

@@ -24,7 +24,9 @@ static const struct command_option options[] = {
      .is_number = true,
      .minimum = 1,
      .maximum = 10},
-    {.name = "prefix", .value = "P", .text = "what it begins with"},
+    {.name = "prefix",
+     .value = "P",
+     .text = "what it begins with…… and as many words as fit here and more"},
     {.name = "follow", .letter = 'f', .text = "go on"},
 };
 
@@ -34,6 +36,7 @@ static const struct command bake = {
     .argument_min = 1,
     .argument_max = 2,
     .summary = "Bake a cake.",
+    .about = "One part.\n\nAnother one, whose lines are\nthose of the help.",
     .options = options,
     .option_count = 3,
     .example = "paranoid bake lemon",
@@ -161,8 +164,11 @@ static void help_names_every_option(void **state)
     fclose(target);
     static const char *const pieces[] = {
         "usage: paranoid bake", "CAKE [PLATE]", "Bake a cake.", "-n, --count N", "--prefix P",
-        "-f, --follow",         "--app DIR",    "--json",       "--help",        "Exit status:",
-        "paranoid bake lemon"};
+        "-f, --follow", "--app DIR", "--json", "--help", "Exit status:", "paranoid bake lemon",
+        "\nOne part.\n\nAnother one, whose lines are those of the help.\n\n",
+        // 79 characters, for the dots are one each.
+        "  --prefix P                what it begins with…… and as many words as fit here\n"
+        "                            and more\n"};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         assert_non_null(strstr(text, pieces[i]));
     }

@@ -20,6 +20,22 @@ setup() {
     done
 }
 
+@test "help fits on a screen of 80 columns, and its list of commands in 100" {
+    python3 - "$paranoid" <<'END'
+import re, subprocess, sys
+def lines(*words):
+    return subprocess.run([sys.argv[1], *words], check=True, capture_output=True,
+                          text=True).stdout.split("\n")
+commands = lines("help")
+names = [found[1] for found in map(re.compile("  ([a-z]+( [a-z]+)?)  ").match, commands) if found]
+assert len(names) > 18, names
+long = [line for line in commands if len(line) > 100]
+for name in names:
+    long += [line for line in lines("help", *name.split()) if len(line) > 80]
+assert not long, long
+END
+}
+
 @test "the help of a group lists its commands" {
     run "$paranoid" help kv
     [ "$status" = 0 ]
