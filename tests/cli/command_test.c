@@ -167,8 +167,7 @@ static void help_names_every_option(void **state)
         "-f, --follow", "--app DIR", "--json", "--help", "Exit status:", "paranoid bake lemon",
         "\nOne part.\n\nAnother one, whose lines are those of the help.\n\n",
         // 79 characters, for the dots are one each.
-        "  --prefix P                what it begins with…… and as many words as fit here\n"
-        "                            and more\n"};
+        "  --prefix P                what it begins with…… and as many words as fit here\n"};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         assert_non_null(strstr(text, pieces[i]));
     }
