@@ -76,3 +76,59 @@ print(newest["sequence"], newest["hash"])' "$writer" "$app.records")
     [ "$status" = 1 ]
     [[ "$output" == *"it is a leader"* ]]
 }
+
+# The key of the worker that writes, from its memory: $writer and $stolen.
+steal_key() {
+    [ "$(id -u)" = 0 ] || skip "only root reads the memory of a process that does not let itself be read"
+    paranoid kv put before written --worker 1 --app "$app"
+    writer=$(paranoid member list --app "$app" --json |
+        python3 -c 'import json, sys; print(max((m for m in json.load(sys.stdin) if m["role"] == "worker" and m["state"] == "open"), key=lambda m: m["last_sequence"])["writer"])')
+    for index in 0 1; do
+        stolen=$("$tools/e2e_thief" steal "$(enclave_pid worker $index)" "$writer") && break
+    done
+    [ ${#stolen} = 64 ]
+}
+
+append_with_stolen_key() {  # KEY VALUE
+    "$tools/e2e_thief" append "$app/genesis" "$app/host/capsule" "$app/owner/seed" "$stolen" "$1" "$2"
+}
+
+@test "p11 a record beyond the cut that is signed with the stolen key counts nowhere" {
+    # With the key of a worker that nobody has thrown out it counts, so it is a good one.
+    steal_key
+    kill_app
+    sequence=$(append_with_stolen_key stolen early)
+    paranoid capsule verify --keys --app "$app"
+    start_app --workers 2
+    [ "$(paranoid kv get stolen --app "$app")" = early ]
+
+    # Beyond the cut it does not, also where it lies on the disk: offline it counts for nothing, and
+    # the store whose file somebody wrote it into names it and serves none of that.
+    steal_key
+    paranoid member revoke "$writer" --app "$app" --json >"$app.revoked"
+    last=$(say 'it["last_sequence"]' "$app.revoked")
+    kill_app
+    cp -r "$app/host/capsule" "$app.capsule"
+    records() { paranoid capsule info --app "$app" --json | sed -n 's/.*"records":\([0-9]*\).*/\1/p'; }
+    before=$(records)
+    sequence=$(append_with_stolen_key stolen late)
+    [ "$sequence" = $((last + 1)) ]
+    paranoid capsule verify --keys --app "$app"
+    [ "$(records)" = "$before" ]
+    paranoid capsule info --app "$app" --json | grep -q '"beyond":1[,}]'
+    [ -z "$(paranoid kv history stolen --app "$app" | grep late)" ]
+    launch_app --workers 2
+    until_true 30 grep -q "DATA $writer/$sequence: the branch was cut at $last" "$up_log"
+    wait "$up" && return 1
+    up=
+
+    # With its own file the store is as before, and the branch ends where the answer said.
+    rm -r "$app/host/capsule"
+    cp -r "$app.capsule" "$app/host/capsule"
+    start_app --workers 2
+    [ "$(paranoid kv get stolen --app "$app")" = early ]
+    stop_app
+    paranoid capsule verify --keys --app "$app"
+    paranoid member list --app "$app" --json >"$app.members"
+    [ "$(say "[m['last_sequence'] for m in it if m['writer'] == '$writer']" "$app.members")" = "[$last]" ]
+}
