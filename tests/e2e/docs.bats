@@ -7,7 +7,7 @@
 
 setup() {
     cd "$BATS_TEST_DIRNAME/../.."
-    pages=$(find README.md docs examples -name '*.md')
+    pages=$(find README.md docs examples deploy -name '*.md')
 }
 
 # As GitHub makes an anchor of a heading.
@@ -40,7 +40,7 @@ anchors() {
 @test "every path in backquotes exists" {
     missing=0
     for page in $pages; do
-        for path in $(grep -o -E '`(src|tests|tools|docs|examples|fuzz|bench)/[A-Za-z0-9_./-]*`' "$page" | tr -d '`'); do
+        for path in $(grep -o -E '`(src|sim|tests|tools|docs|examples|deploy|fuzz|bench)/[A-Za-z0-9_./-]*`' "$page" | tr -d '`'); do
             if [ ! -e "$path" ]; then
                 echo "$page: no $path"
                 missing=1
