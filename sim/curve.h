@@ -11,10 +11,8 @@
  */
 struct curve_point {
     size_t worker_count;
-    uint64_t epoch_count;  // that were measured
-    uint64_t frames;       // in all of them, by enclaves and the store
-    uint64_t bytes;        // likewise
-    uint64_t receptions;   // of frames, by anybody
+    uint64_t frames;  // in all epochs that were measured, by enclaves and the store
+    uint64_t bytes;   // likewise
 };
 
 /* Stops the program when the federation does not come to life or does not end its epochs. */

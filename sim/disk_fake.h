@@ -44,9 +44,6 @@ void disk_fake_power_off(struct disk_fake *fake, uint64_t nth);
 void disk_fake_limit(struct disk_fake *fake, uint64_t bytes);
 uint64_t disk_fake_used(const struct disk_fake *fake);
 
-/* Advance what now_us() says. */
-void disk_fake_advance(struct disk_fake *fake, uint64_t us);
-
 /* Each sector of what was not synced is there or not, as `random` has it; NULL: none is. Power is
  * back. */
 void disk_fake_crash(struct disk_fake *fake, const struct random *random);

@@ -1,6 +1,7 @@
 /* fuzz/scl/version_fuzz.c */
 
-/* Every token is refused, or what is read of it says the same when it is written, and read again.
+/*
+ * Every token is refused, or what is read of it says the same when it is written, and read again.
  */
 #include <stdint.h>
 #include <string.h>

@@ -17,7 +17,6 @@ enum {
     TEE_TYPE_TDX = 0x81,
     BODY_TYPE_ENCLAVE = 1,  // and then as enum dcap_body
     BODY_TYPE_TD_15 = 3,
-    BODY_HEADER_BYTES = 6,
     CERTIFICATION_PCK_CHAIN = 5,
     CERTIFICATION_QE_REPORT = 6,
     CURVE_BYTES = 64,

@@ -23,7 +23,6 @@ enum {
     DCAP_ENCLAVE_REPORT_BYTES = 384,
     DCAP_TD_REPORT_10_BYTES = 584,
     DCAP_TD_REPORT_15_BYTES = 648,
-    DCAP_HEADER_BYTES = 48,
 };
 
 enum dcap_body {

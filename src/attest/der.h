@@ -18,7 +18,6 @@ enum der_tag {
     DER_BIT_STRING = 0x03,
     DER_OCTET_STRING = 0x04,
     DER_OBJECT = 0x06,
-    DER_ENUMERATED = 0x0a,
     DER_SEQUENCE = 0x30,
 };
 

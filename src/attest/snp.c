@@ -18,8 +18,7 @@ enum {
     VERSION_MAX = 5,
     VERSION_WITH_CPUID = 3,
     ALGORITHM_P384_SHA384 = 1,
-    KEY_VCEK = 0,
-    KEY_VLEK = 1,
+    KEY_VLEK = 1,  // 0: a VCEK
     TURIN_CHIP_BYTES = 8,
     MEASUREMENT_BYTES = 48,
 };

@@ -460,19 +460,6 @@ done:
     return is_judged;
 }
 
-bool tcb_claimed_fmspc(struct bytes text, uint8_t fmspc[TCB_FMSPC_BYTES])
-{
-    struct bytes content, digits;
-    if (!scan_envelope(text, "tcbInfo", &content, &digits)) {
-        return false;
-    }
-    json_t *info =
-        json_loadb((const char *)content.at, content.length, JSON_REJECT_DUPLICATES, NULL);
-    bool is_read = read_hex(fmspc, TCB_FMSPC_BYTES, info, "fmspc");
-    json_decref(info);
-    return is_read;
-}
-
 // ---- QE identity ----
 
 static bool is_identity_of(const json_t *identity, const struct tcb_enclave *enclave)

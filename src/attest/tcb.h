@@ -62,7 +62,4 @@ bool tcb_judge_platform(struct verdict *verdict, enum tcb_status *status, struct
 bool tcb_judge_enclave(struct verdict *verdict, enum tcb_status *status, struct bytes text,
                        EVP_PKEY *key, const struct tcb_enclave *enclave, bool is_tdx);
 
-/* The FMSPC that a TCB info speaks of, signed or not: for messages. False: it names none. */
-bool tcb_claimed_fmspc(struct bytes text, uint8_t fmspc[TCB_FMSPC_BYTES]);
-
 #endif

@@ -45,8 +45,6 @@ struct record_index {
     const struct cuts *cuts;  // borrowed, or NULL: what they cover in the segments is not here
 };
 
-#define RECORD_INDEX_EMPTY ((struct record_index){.branches = NULL})
-
 /* Its cuts stay. */
 void record_index_release(struct record_index *index);
 

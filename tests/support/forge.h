@@ -35,8 +35,8 @@ enum forge_flaw {
     FORGE_CA_REVOKED,
     FORGE_CA_NO_AUTHORITY,
     FORGE_CA_MAY_NOT_CERTIFY,  // its key usage lacks that
+    FORGE_CA_MAY_NOT_LIST,     // what is revoked
     FORGE_SIGNER_REVOKED,
-    FORGE_CA_MAY_NOT_LIST,  // nor may it say what is revoked
     FORGE_SIGNER_MISNAMED,
     FORGE_SIGNER_OF_THE_CA,  // not the root certified the key of statements
     FORGE_SIGNER_EXPIRED,
@@ -85,7 +85,6 @@ enum forge_flaw {
     FORGE_VCEK_WITHOUT_CHIP,
     FORGE_ASK_OF_ANOTHER_PRODUCT,
     FORGE_ASK_REVOKED,
-    FORGE_FLAW_COUNT,
 };
 
 /* What to make. */

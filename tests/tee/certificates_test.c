@@ -24,7 +24,7 @@ static const uint8_t TABLE[] = {
     0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,     //
     'k',  'e',  'y',  'j',  'u',  'n',  'k',
 };
-enum { OFFSET_AT = 16, LENGTH_AT = 20, ENTRIES_BYTES = 72 };
+enum { OFFSET_AT = 16, LENGTH_AT = 20 };
 
 static void known_documents_are_found_and_others_left_alone(void **state)
 {
