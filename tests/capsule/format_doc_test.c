@@ -9,14 +9,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/cursor.h"
-#include "base/hex.h"
 #include "capsule/capsule_snapshot.h"
 #include "capsule/deed.h"
 #include "capsule/function.h"
@@ -32,52 +29,12 @@
 #include "capsule/term.h"
 #include "capsule/tuple.h"
 #include "crypto/crypto.h"
+#include "tests/support/page.h"
 
-enum { PAGE_BYTES_MAX = 64 * 1024 };
-
-/* The text between the line "```tag" and the next "```" of a page, appended to `text`. */
-static void block_of(struct buffer *text, const char *page_name, const char *tag)
+static struct buffer hex_of(const char *name, const char *tag)
 {
-    const char *source = getenv("PARANOID_SOURCE");
-    assert_non_null(source);
-    char path[4096], fence[64];
-    snprintf(path, sizeof path, "%s/docs/format/%s", source, page_name);
-    snprintf(fence, sizeof fence, "```%s\n", tag);
-
-    static char page[PAGE_BYTES_MAX];
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    size_t length = fread(page, 1, sizeof page - 1, file);
-    fclose(file);
-    assert_true(length < sizeof page - 1);
-    page[length] = '\0';
-
-    const char *begin = strstr(page, fence);
-    assert_non_null(begin);
-    begin += strlen(fence);
-    const char *end = strstr(begin, "```");
-    assert_non_null(end);
-    assert_int_equal(buffer_append(text, begin, (size_t)(end - begin)), STATUS_OK);
-}
-
-/* The bytes of a block of hexadecimal digits, in lines. */
-static struct buffer hex_of(const char *page_name, const char *tag)
-{
-    struct buffer text = BUFFER_EMPTY, bytes = BUFFER_EMPTY;
-    block_of(&text, page_name, tag);
-    struct cursor in = cursor_over(text.bytes, text.length);
-    while (in.left > 0) {
-        uint8_t byte;
-        if (*in.at == '\n') {
-            cursor_u8(&in);
-            continue;
-        }
-        const char *digits = (const char *)cursor_take(&in, 2);
-        assert_non_null(digits);
-        assert_true(hex_decode(&byte, 1, digits, 2));
-        assert_int_equal(buffer_append(&bytes, &byte, 1), STATUS_OK);
-    }
-    buffer_release(&text);
+    struct buffer bytes = BUFFER_EMPTY;
+    page_hex(&bytes, name, tag);
     return bytes;
 }
 
@@ -92,9 +49,9 @@ static int setup(void **state)
 {
     static struct fixture f;
     crypto_init();
-    f.genesis_body = hex_of("owner.md", "hex genesis");
+    f.genesis_body = hex_of("format/owner.md", "hex genesis");
     assert_int_equal(genesis_decode(&f.genesis, buffer_bytes(&f.genesis_body)), STATUS_OK);
-    f.member_body = hex_of("member.md", "hex member");
+    f.member_body = hex_of("format/member.md", "hex member");
     assert_int_equal(member_decode(&f.member, buffer_bytes(&f.member_body)), STATUS_OK);
     *state = &f;
     return 0;
@@ -113,7 +70,7 @@ static void assert_json(const char *tag, const struct buffer *body)
 {
     struct owner_body owner_body;
     struct buffer text = BUFFER_EMPTY;
-    block_of(&text, "owner.md", tag);
+    page_block(&text, "format/owner.md", tag);
     assert_int_equal(owner_decode(&owner_body, buffer_bytes(body)), STATUS_OK);
     assert_true(bytes_equal(owner_body.json, bytes_of(text.bytes, text.length - 1)));
     buffer_release(&text);
@@ -122,7 +79,7 @@ static void assert_json(const char *tag, const struct buffer *body)
 static void the_genesis_has_the_name_that_is_shown(void **state)
 {
     struct fixture *f = *state;
-    struct buffer name = hex_of("owner.md", "hex name");
+    struct buffer name = hex_of("format/owner.md", "hex name");
     assert_int_equal(name.length, HASH_BYTES);
     assert_memory_equal(name.bytes, f->genesis.capsule.bytes, HASH_BYTES);
     assert_json("json genesis", &f->genesis_body);
@@ -132,7 +89,7 @@ static void the_genesis_has_the_name_that_is_shown(void **state)
 static void the_snapshot_goes_on_from_what_is_told_and_is_written_so_again(void **state)
 {
     struct fixture *f = *state;
-    struct buffer shown = hex_of("snapshot.md", "hex snapshot"), again = BUFFER_EMPTY;
+    struct buffer shown = hex_of("format/snapshot.md", "hex snapshot"), again = BUFFER_EMPTY;
     struct capsule *capsule;
     struct capsule_snapshot snapshot;
     assert_int_equal(capsule_snapshot_restore(&capsule, &snapshot, buffer_bytes(&f->genesis_body),
@@ -157,7 +114,7 @@ static void the_snapshot_goes_on_from_what_is_told_and_is_written_so_again(void 
 static void the_term_is_of_that_capsule_and_owner(void **state)
 {
     struct fixture *f = *state;
-    struct buffer body = hex_of("owner.md", "hex term");
+    struct buffer body = hex_of("format/owner.md", "hex term");
     struct term term;
     assert_int_equal(
         term_decode(&term, buffer_bytes(&body), &f->genesis.owner, &f->genesis.capsule), STATUS_OK);
@@ -169,7 +126,7 @@ static void the_term_is_of_that_capsule_and_owner(void **state)
 static void the_word_on_the_stores_is_the_owners(void **state)
 {
     struct fixture *f = *state;
-    struct buffer body = hex_of("owner.md", "hex stores");
+    struct buffer body = hex_of("format/owner.md", "hex stores");
     struct stores stores;
     assert_int_equal(stores_decode(&stores, buffer_bytes(&body), &f->genesis), STATUS_OK);
     assert_int_equal(stores.version, 1);
@@ -184,7 +141,7 @@ static void the_word_on_the_stores_is_the_owners(void **state)
 static void the_revocation_is_the_owners(void **state)
 {
     struct fixture *f = *state;
-    struct buffer body = hex_of("owner.md", "hex revoke");
+    struct buffer body = hex_of("format/owner.md", "hex revoke");
     struct writer_id writer;
     char text[WRITER_ID_TEXT_BYTES];
     assert_int_equal(
@@ -199,7 +156,7 @@ static void the_revocation_is_the_owners(void **state)
 static void the_policy_and_the_function_are_the_owners(void **state)
 {
     struct fixture *f = *state;
-    struct buffer body = hex_of("owner.md", "hex policy");
+    struct buffer body = hex_of("format/owner.md", "hex policy");
     uint64_t version;
     struct bytes policy, code;
     assert_int_equal(term_policy_decode(&version, &policy, buffer_bytes(&body), &f->genesis.owner,
@@ -209,7 +166,7 @@ static void the_policy_and_the_function_are_the_owners(void **state)
     assert_json("json policy", &body);
     buffer_release(&body);
 
-    body = hex_of("owner.md", "hex function");
+    body = hex_of("format/owner.md", "hex function");
     struct function_manifest manifest;
     assert_int_equal(function_decode(&manifest, &code, buffer_bytes(&body), &f->genesis.owner,
                                      &f->genesis.capsule),
@@ -223,8 +180,8 @@ static void the_policy_and_the_function_are_the_owners(void **state)
 static void the_record_is_the_members_and_holds_the_eoe(void **state)
 {
     struct fixture *f = *state;
-    struct buffer bytes = hex_of("record.md", "hex record");
-    struct buffer body = hex_of("sync.md", "hex eoe");
+    struct buffer bytes = hex_of("format/record.md", "hex record");
+    struct buffer body = hex_of("format/sync.md", "hex eoe");
     struct record record;
     struct eoe eoe;
     assert_int_equal(record_decode(&record, bytes.bytes, bytes.length), STATUS_OK);
@@ -267,7 +224,7 @@ static void assert_one_statement(const struct fixture *f, struct bytes prefixed,
 static void the_sync_and_the_close_rest_on_the_stores_statements(void **state)
 {
     struct fixture *f = *state;
-    struct buffer body = hex_of("sync.md", "hex sync");
+    struct buffer body = hex_of("format/sync.md", "hex sync");
     struct sync_body sync;
     struct sync_close close;
     assert_int_equal(sync_decode(&sync, buffer_bytes(&body)), STATUS_OK);
@@ -276,7 +233,7 @@ static void the_sync_and_the_close_rest_on_the_stores_statements(void **state)
     assert_one_statement(f, sync.receipts, RECEIPT_DURABLE);
     buffer_release(&body);
 
-    body = hex_of("sync.md", "hex close");
+    body = hex_of("format/sync.md", "hex close");
     assert_int_equal(sync_close_decode(&close, buffer_bytes(&body)), STATUS_OK);
     assert_int_equal(close.reason, SYNC_CLOSE_EXITED);
     assert_one_statement(f, close.fences, RECEIPT_FENCE);
@@ -286,7 +243,7 @@ static void the_sync_and_the_close_rest_on_the_stores_statements(void **state)
 static void the_prune_has_one_range(void **state)
 {
     (void)state;
-    struct buffer body = hex_of("prune.md", "hex prune"), again = BUFFER_EMPTY;
+    struct buffer body = hex_of("format/prune.md", "hex prune"), again = BUFFER_EMPTY;
     struct prune_body prune;
     assert_int_equal(prune_decode(&prune, buffer_bytes(&body)), STATUS_OK);
     assert_int_equal(prune.manifest.head.sequence, 9);
@@ -303,7 +260,7 @@ static void the_prune_has_one_range(void **state)
 static void the_deed_is_its_workers(void **state)
 {
     (void)state;
-    struct buffer bytes = hex_of("deed.md", "hex deed"), again = BUFFER_EMPTY;
+    struct buffer bytes = hex_of("format/deed.md", "hex deed"), again = BUFFER_EMPTY;
     uint8_t seed[SIGN_SEED_BYTES];
     memset(seed, 7, sizeof seed);
     struct sign_key *key = sign_key_new_from_seed(seed);
@@ -325,10 +282,10 @@ static void the_deed_is_its_workers(void **state)
 static void the_receipt_and_the_fence_are_a_stores(void **state)
 {
     struct fixture *f = *state;
-    struct buffer bytes = hex_of("receipt.md", "hex receipt");
+    struct buffer bytes = hex_of("format/receipt.md", "hex receipt");
     assert_statement(f, buffer_bytes(&bytes), RECEIPT_DURABLE);
     buffer_release(&bytes);
-    bytes = hex_of("receipt.md", "hex fence");
+    bytes = hex_of("format/receipt.md", "hex fence");
     assert_statement(f, buffer_bytes(&bytes), RECEIPT_FENCE);
     buffer_release(&bytes);
 }
@@ -336,7 +293,7 @@ static void the_receipt_and_the_fence_are_a_stores(void **state)
 static void the_batch_holds_the_tuples_that_are_told(void **state)
 {
     (void)state;
-    struct buffer plain = hex_of("data.md", "hex data");
+    struct buffer plain = hex_of("format/data.md", "hex data");
     struct tuple_reader reader;
     struct tuple tuple;
     assert_int_equal(tuple_reader_init(&reader, buffer_bytes(&plain)), STATUS_OK);
@@ -353,7 +310,7 @@ static void the_batch_holds_the_tuples_that_are_told(void **state)
     assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_EMPTY);
     buffer_release(&plain);
 
-    plain = hex_of("data.md", "hex tagged");
+    plain = hex_of("format/data.md", "hex tagged");
     assert_int_equal(tuple_reader_init(&reader, buffer_bytes(&plain)), STATUS_OK);
     assert_true(reader.tag.fence == lock_fence(1, 2));
     assert_int_equal(tuple_reader_next(&reader, &tuple), STATUS_OK);
@@ -367,12 +324,12 @@ static void one_lock_names_a_record_and_one_is_void(void **state)
 {
     (void)state;
     struct lock_body lock;
-    struct buffer body = hex_of("lock.md", "hex lock");
+    struct buffer body = hex_of("format/lock.md", "hex lock");
     assert_int_equal(lock_decode(&lock, buffer_bytes(&body)), STATUS_OK);
     assert_true(lock.fence == lock_fence(1, 2));
     assert_int_equal(lock.record.head.sequence, 3);
     buffer_release(&body);
-    body = hex_of("lock.md", "hex void");
+    body = hex_of("format/lock.md", "hex void");
     assert_int_equal(lock_decode(&lock, buffer_bytes(&body)), STATUS_OK);
     assert_true(lock_is_void(&lock));
     buffer_release(&body);
@@ -382,11 +339,11 @@ static void the_proofs_hold(void **state)
 {
     (void)state;
     struct proof proof;
-    struct buffer bytes = hex_of("proof.md", "hex fork");
+    struct buffer bytes = hex_of("format/proof.md", "hex fork");
     assert_int_equal(proof_verify(&proof, buffer_bytes(&bytes)), STATUS_OK);
     assert_int_equal(proof.kind, PROOF_FORK);
     buffer_release(&bytes);
-    bytes = hex_of("proof.md", "hex rollback");
+    bytes = hex_of("format/proof.md", "hex rollback");
     assert_int_equal(proof_verify(&proof, buffer_bytes(&bytes)), STATUS_OK);
     assert_int_equal(proof.kind, PROOF_ROLLBACK);
     assert_int_equal(proof.sequence, 4);

@@ -11,62 +11,39 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "enclave/sandbox.h"
-
-enum { PAGE_BYTES_MAX = 64 * 1024 };
-
-struct text {
-    char bytes[PAGE_BYTES_MAX];
-    size_t length;
-};
-
-static void page_read(struct text *page)
-{
-    const char *source = getenv("PARANOID_SOURCE");
-    assert_non_null(source);
-    char path[4096];
-    snprintf(path, sizeof path, "%s/docs/threat_model.md", source);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    page->length = fread(page->bytes, 1, sizeof page->bytes - 1, file);
-    fclose(file);
-    assert_true(page->length < sizeof page->bytes - 1);
-    page->bytes[page->length] = '\0';
-}
+#include "tests/support/page.h"
 
 static void add_row(void *context, const char *row)
 {
-    struct text *table = context;
-    int added =
-        snprintf(table->bytes + table->length, sizeof table->bytes - table->length, "%s\n", row);
-    assert_true(added > 0 && (size_t)added < sizeof table->bytes - table->length);
-    table->length += (size_t)added;
+    assert_int_equal(buffer_append(context, row, strlen(row)), STATUS_OK);
+    assert_int_equal(buffer_append(context, "\n", 1), STATUS_OK);
 }
 
 /* The table that follows the line `mark` on the page is the role's. */
 static void assert_page_lists(const char *mark, enum sandbox_role role)
 {
-    static struct text page, table;
-    page_read(&page);
-    table = (struct text){.length = 0};
+    struct buffer page = BUFFER_EMPTY, table = BUFFER_EMPTY;
+    page_read(&page, "threat_model.md");
     add_row(&table, "\n| call | limited to | reason | shown by |\n| --- | --- | --- | --- |");
     sandbox_describe(role, add_row, &table);
     add_row(&table, "");  // the table ends there
 
-    const char *at = strstr(page.bytes, mark);
+    const char *at = strstr((const char *)page.bytes, mark);
     if (at == NULL) {
         fail_msg("no line '%s' in docs/threat_model.md", mark);
     }
     at += strlen(mark);
-    if (at[0] != '\n' || strncmp(at + 1, table.bytes, table.length) != 0) {
-        fprintf(stderr, "%s\n%s", mark, table.bytes);
+    if (at[0] != '\n' || strncmp(at + 1, (const char *)table.bytes, table.length) != 0) {
+        fprintf(stderr, "%s\n%.*s", mark, (int)table.length, (const char *)table.bytes);
         fail_msg("docs/threat_model.md does not say so");
     }
+    buffer_release(&table);
+    buffer_release(&page);
 }
 
 static void p10_the_page_lists_the_calls_of_the_leader(void **state)

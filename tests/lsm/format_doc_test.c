@@ -9,45 +9,20 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "base/hex.h"
 #include "crypto/crypto.h"
 #include "lsm/manifest.h"
 #include "lsm/table_builder.h"
 #include "lsm/table_index.h"
+#include "tests/support/page.h"
 
-enum { PAGE_BYTES_MAX = 64 * 1024 };
-
-/* The bytes of the hexadecimal block "```tag" of a page. */
-static struct buffer hex_of(const char *page_name, const char *tag)
+static struct buffer hex_of(const char *name, const char *tag)
 {
-    const char *source = getenv("PARANOID_SOURCE");
-    assert_non_null(source);
-    char path[4096], fence[64];
-    snprintf(path, sizeof path, "%s/docs/format/%s", source, page_name);
-    snprintf(fence, sizeof fence, "```%s\n", tag);
-    static char page[PAGE_BYTES_MAX];
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    size_t length = fread(page, 1, sizeof page - 1, file);
-    fclose(file);
-    page[length] = '\0';
-    const char *at = strstr(page, fence);
-    assert_non_null(at);
     struct buffer bytes = BUFFER_EMPTY;
-    for (at += strlen(fence); *at != '`'; at++) {
-        uint8_t byte;
-        if (*at != '\n') {
-            assert_true(hex_decode(&byte, 1, at, 2));
-            assert_int_equal(buffer_append(&bytes, &byte, 1), STATUS_OK);
-            at++;
-        }
-    }
+    page_hex(&bytes, name, tag);
     return bytes;
 }
 
@@ -72,7 +47,7 @@ static struct entry put(const char *key, const char *value, uint64_t lamport, ui
 /* Compare the body that waits with the page's, and list it as the page does. */
 static void assert_sealed(struct table_builder *builder, const char *tag, uint64_t sequence)
 {
-    struct buffer shown = hex_of("table.md", tag);
+    struct buffer shown = hex_of("format/table.md", tag);
     struct bytes body;
     assert_int_equal(table_builder_body(builder, &body), STATUS_OK);
     assert_true(bytes_equal(body, buffer_bytes(&shown)));
@@ -88,7 +63,7 @@ static void assert_sealed(struct table_builder *builder, const char *tag, uint64
 
 static void assert_manifest(const struct table *table)
 {
-    struct buffer shown = hex_of("manifest.md", "hex manifest"), made = BUFFER_EMPTY;
+    struct buffer shown = hex_of("format/manifest.md", "hex manifest"), made = BUFFER_EMPTY;
     const struct manifest none = {.floor = 0};
     const struct manifest_cover covers[] = {{writer(0xa1), 31}, {writer(0xb2), 4}};
     const struct manifest_change change = {
@@ -141,7 +116,7 @@ static void the_table_and_its_manifest_are_those_that_are_told(void **state)
     table.run = 300;
     assert_manifest(&table);
 
-    struct buffer shown = hex_of("table.md", "hex index");
+    struct buffer shown = hex_of("format/table.md", "hex index");
     struct table_index *index;
     assert_int_equal(table_index_decode(&index, &table, buffer_bytes(&shown)), STATUS_OK);
     assert_int_equal(table_index_seek(index, bytes_text("user/bz")), 0);

@@ -10,16 +10,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "base/hex.h"
 #include "scl/version.h"
+#include "tests/support/page.h"
 
-enum { TEXT_BYTES = 256, PAGE_BYTES_MAX = 16 * 1024 };
+enum { TEXT_BYTES = 256 };
 
 static const struct version example = {.capsule = {0x40, 0x41, 0x42, 0x43}, .term = 1, .epoch = 7};
 static const struct version_head of_leader = {.writer = {0x11, 0x11, 0x11, 0x11}, .sequence = 3};
@@ -37,37 +35,15 @@ static void write_example(char text[TEXT_BYTES])
     assert_int_equal(version_add(text, TEXT_BYTES, &of_worker), STATUS_OK);
 }
 
-/* The bytes behind "```hex version" on the page. */
-static size_t page_bytes(uint8_t bytes[TEXT_BYTES])
-{
-    static char page[PAGE_BYTES_MAX];
-    char path[4096];
-    const char *source = getenv("PARANOID_SOURCE");
-    assert_non_null(source);
-    snprintf(path, sizeof path, "%s/docs/format/version.md", source);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    page[fread(page, 1, sizeof page - 1, file)] = '\0';
-    fclose(file);
-    const char *at = strstr(page, "```hex version\n");
-    assert_non_null(at);
-    size_t count = 0;
-    for (at = strchr(at, '\n') + 1; *at != '`'; at += strspn(at, "\n")) {
-        assert_true(count < TEXT_BYTES && hex_decode(&bytes[count], 1, at, 2));
-        count++;
-        at += 2;
-    }
-    return count;
-}
-
 static void the_page_shows_what_is_written(void **state)
 {
     (void)state;
     char text[TEXT_BYTES];
-    uint8_t shown[TEXT_BYTES];
+    struct buffer shown = BUFFER_EMPTY;
     write_example(text);
-    assert_int_equal(page_bytes(shown), strlen(text));
-    assert_memory_equal(shown, text, strlen(text));
+    page_hex(&shown, "format/version.md", "hex version");
+    assert_true(bytes_equal(buffer_bytes(&shown), bytes_text(text)));
+    buffer_release(&shown);
 }
 
 static void what_is_written_is_read(void **state)

@@ -9,16 +9,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "base/hex.h"
 #include "store/segment.h"
+#include "tests/support/page.h"
 
-enum { FILE_BYTES = 256, PAGE_BYTES_MAX = 64 << 10 };
+enum { FILE_BYTES = 256 };
 
 static const struct segment_header header = {
     .number = 7,
@@ -145,41 +144,11 @@ static void a_mark_of_another_place_is_damage(void **state)
     buffer_release(&file);
 }
 
-/* The hexadecimal digits of the fenced block "```hex" of the page. */
-static void read_example(struct buffer *bytes)
-{
-    const char *source = getenv("PARANOID_SOURCE");
-    assert_non_null(source);
-    char path[4096];
-    snprintf(path, sizeof path, "%s/docs/format/segment.md", source);
-    char *page = calloc(1, PAGE_BYTES_MAX);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    assert_true(fread(page, 1, PAGE_BYTES_MAX - 1, file) > 0);
-    fclose(file);
-    char *at = strstr(page, "```hex\n");
-    assert_non_null(at);
-    at += strlen("```hex\n");
-    while (*at != '`') {
-        uint8_t byte;
-        if (*at == '#') {
-            at += strcspn(at, "\n");
-        } else if (*at == ' ' || *at == '\n') {
-            at++;
-        } else {
-            assert_true(hex_decode(&byte, 1, at, 2));
-            assert_int_equal(buffer_append(bytes, &byte, 1), STATUS_OK);
-            at += 2;
-        }
-    }
-    free(page);
-}
-
 static void parses_the_example_of_the_page(void **state)
 {
     (void)state;
     struct buffer file = BUFFER_EMPTY;
-    read_example(&file);
+    page_hex(&file, "format/segment.md", "hex segment");
     struct segment_reader reader;
     struct segment_entry entry;
     assert_int_equal(segment_reader_init(&reader, buffer_bytes(&file)), STATUS_OK);

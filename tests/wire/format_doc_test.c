@@ -16,50 +16,14 @@
 
 #include <cmocka.h>
 
-#include "base/hex.h"
 #include "crypto/crypto.h"
+#include "tests/support/page.h"
 #include "tests/wire/bodies.h"
 #include "wire/channel.h"
 #include "wire/frame.h"
 #include "wire/join.h"
 #include "wire/message.h"
 #include "wire/vouch.h"
-
-enum { PAGE_BYTES_MAX = 64 * 1024 };
-
-/* The caller frees it. */
-static char *page_read(const char *name)
-{
-    const char *source = getenv("PARANOID_SOURCE");
-    assert_non_null(source);
-    char path[4096];
-    snprintf(path, sizeof path, "%s/docs/format/%s.md", source, name);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    char *page = calloc(1, PAGE_BYTES_MAX);
-    assert_non_null(page);
-    assert_true(fread(page, 1, PAGE_BYTES_MAX - 1, file) < PAGE_BYTES_MAX - 1);
-    fclose(file);
-    return page;
-}
-
-/* The bytes of the block that starts with "```hex tag": pairs of digits between white space. */
-static void page_hex(struct buffer *bytes, const char *page, const char *tag)
-{
-    char fence[64];
-    snprintf(fence, sizeof fence, "```hex %s\n", tag);
-    const char *at = strstr(page, fence);
-    if (at == NULL) {
-        fail_msg("no block ```hex %s", tag);
-    }
-    at += strlen(fence);
-    for (at += strspn(at, " \n"); *at != '`'; at += strspn(at, " \n")) {
-        uint8_t byte;
-        assert_true(hex_decode(&byte, 1, at, 2));
-        assert_int_equal(buffer_append(bytes, &byte, 1), STATUS_OK);
-        at += 2;
-    }
-}
 
 /* What the pages call by name. */
 static struct writer_id example_writer(void)
@@ -523,37 +487,37 @@ static const struct example {
     void (*make)(struct buffer *target);
     enum status (*take)(struct bytes bytes);
 } examples[] = {
-    {"frame", "frame rts", make_frame_rts, take_frame},
-    {"frame", "frame fetch", make_frame_fetch, take_frame},
-    {"frame", "frame fetched", make_frame_fetched, take_frame},
-    {"frame", "frame recalled", make_frame_recalled, take_frame},
-    {"frame", "frame fence", make_frame_fence, take_frame},
-    {"frame", "frame refused", make_frame_refused, take_frame},
-    {"frame", "frame start", make_frame_start, take_frame},
-    {"frame", "frame hello", make_frame_hello, take_frame},
-    {"frame", "frame stream", make_frame_stream, take_frame},
-    {"channel", "channel", make_channel, take_channel},
-    {"join", "join apply", make_join_apply, take_join},
-    {"join", "join answer", make_join_answer, take_join},
-    {"join", "join prove", make_join_prove, take_join},
-    {"join", "join report data", make_join_report_data, take_report_data},
-    {"join", "join refused", make_join_refused, take_join},
-    {"message", "message grant", make_message_grant, take_message},
-    {"message", "message seed", make_message_seed, take_message},
-    {"message", "message deploy", make_message_deploy, take_message},
-    {"message", "message answer", make_message_answer, take_message},
-    {"message", "message renew", make_message_renew, take_message},
-    {"message", "message key", make_message_key, take_message},
-    {"message", "message rotate", make_message_rotate, take_message},
-    {"message", "message revoke", make_message_revoke, take_message},
-    {"message", "message policy", make_message_policy, take_message},
-    {"message", "message lock ask", make_message_lock_ask, take_message},
-    {"message", "message lock grant", make_message_lock_grant, take_message},
-    {"message", "message lock release", make_message_lock_release, take_message},
-    {"message", "message lock answer", make_message_lock_answer, take_message},
-    {"message", "message vouch ask", make_message_vouch_ask, take_message},
-    {"message", "message vouch", make_message_vouch, take_message},
-    {"vouch", "vouch", make_vouch, take_vouch},
+    {"format/frame.md", "hex frame rts", make_frame_rts, take_frame},
+    {"format/frame.md", "hex frame fetch", make_frame_fetch, take_frame},
+    {"format/frame.md", "hex frame fetched", make_frame_fetched, take_frame},
+    {"format/frame.md", "hex frame recalled", make_frame_recalled, take_frame},
+    {"format/frame.md", "hex frame fence", make_frame_fence, take_frame},
+    {"format/frame.md", "hex frame refused", make_frame_refused, take_frame},
+    {"format/frame.md", "hex frame start", make_frame_start, take_frame},
+    {"format/frame.md", "hex frame hello", make_frame_hello, take_frame},
+    {"format/frame.md", "hex frame stream", make_frame_stream, take_frame},
+    {"format/channel.md", "hex channel", make_channel, take_channel},
+    {"format/join.md", "hex join apply", make_join_apply, take_join},
+    {"format/join.md", "hex join answer", make_join_answer, take_join},
+    {"format/join.md", "hex join prove", make_join_prove, take_join},
+    {"format/join.md", "hex join report data", make_join_report_data, take_report_data},
+    {"format/join.md", "hex join refused", make_join_refused, take_join},
+    {"format/message.md", "hex message grant", make_message_grant, take_message},
+    {"format/message.md", "hex message seed", make_message_seed, take_message},
+    {"format/message.md", "hex message deploy", make_message_deploy, take_message},
+    {"format/message.md", "hex message answer", make_message_answer, take_message},
+    {"format/message.md", "hex message renew", make_message_renew, take_message},
+    {"format/message.md", "hex message key", make_message_key, take_message},
+    {"format/message.md", "hex message rotate", make_message_rotate, take_message},
+    {"format/message.md", "hex message revoke", make_message_revoke, take_message},
+    {"format/message.md", "hex message policy", make_message_policy, take_message},
+    {"format/message.md", "hex message lock ask", make_message_lock_ask, take_message},
+    {"format/message.md", "hex message lock grant", make_message_lock_grant, take_message},
+    {"format/message.md", "hex message lock release", make_message_lock_release, take_message},
+    {"format/message.md", "hex message lock answer", make_message_lock_answer, take_message},
+    {"format/message.md", "hex message vouch ask", make_message_vouch_ask, take_message},
+    {"format/message.md", "hex message vouch", make_message_vouch, take_message},
+    {"format/vouch.md", "hex vouch", make_vouch, take_vouch},
 };
 enum { EXAMPLE_COUNT = sizeof examples / sizeof *examples };
 
@@ -561,31 +525,33 @@ static void every_example_is_what_the_code_makes_and_takes(void **state)
 {
     (void)state;
     for (size_t i = 0; i < EXAMPLE_COUNT; i++) {
-        print_message("%s.md: %s\n", examples[i].page, examples[i].tag);
-        char *page = page_read(examples[i].page);
+        print_message("%s: %s\n", examples[i].page, examples[i].tag);
         struct buffer written = BUFFER_EMPTY;
         struct buffer made = BUFFER_EMPTY;
-        page_hex(&written, page, examples[i].tag);
+        page_hex(&written, examples[i].page, examples[i].tag);
         examples[i].make(&made);
         bodies_assert_equal(buffer_bytes(&written), buffer_bytes(&made));
         assert_int_equal(examples[i].take(buffer_bytes(&written)), STATUS_OK);
         buffer_release(&written);
         buffer_release(&made);
-        free(page);
     }
 }
 
 static void every_block_of_the_pages_is_an_example_here(void **state)
 {
     (void)state;
-    const char *const pages[] = {"frame", "channel", "join", "message", "vouch"};
+    const char *const pages[] = {"format/frame.md", "format/channel.md", "format/join.md",
+                                 "format/message.md", "format/vouch.md"};
     size_t block_count = 0;
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-        char *page = page_read(pages[i]);
-        for (const char *at = page; (at = strstr(at, "```hex ")) != NULL; at++) {
+        struct buffer page = BUFFER_EMPTY;
+        page_read(&page, pages[i]);
+        const char *at = (const char *)page.bytes;
+        while ((at = strstr(at, "```hex ")) != NULL) {
             block_count++;
+            at++;
         }
-        free(page);
+        buffer_release(&page);
     }
     assert_int_equal(block_count, EXAMPLE_COUNT);
 }
