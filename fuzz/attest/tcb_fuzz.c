@@ -6,37 +6,16 @@
  */
 #include "attest/tcb.h"
 
-#include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "attest/signature.h"
 #include "base/buffer.h"
 #include "base/check.h"
 #include "crypto/crypto.h"
+#include "tests/support/forge.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
-
-/* r ‖ s as hexadecimal digits. */
-static void sign(EVP_PKEY *key, struct bytes message, char digits[129])
-{
-    uint8_t der[128], raw[64];
-    size_t length = sizeof der;
-    EVP_MD_CTX *digests = EVP_MD_CTX_new();
-    CHECK(EVP_DigestSignInit(digests, NULL, EVP_sha256(), NULL, key) == 1);
-    CHECK(EVP_DigestSign(digests, der, &length, message.at, message.length) == 1);
-    EVP_MD_CTX_free(digests);
-    const uint8_t *at = der;
-    ECDSA_SIG *numbers = d2i_ECDSA_SIG(NULL, &at, (long)length);
-    CHECK(BN_bn2binpad(ECDSA_SIG_get0_r(numbers), raw, 32) == 32);
-    CHECK(BN_bn2binpad(ECDSA_SIG_get0_s(numbers), raw + 32, 32) == 32);
-    ECDSA_SIG_free(numbers);
-    for (size_t i = 0; i < sizeof raw; i++) {
-        snprintf(digits + 2 * i, 3, "%02x", raw[i]);
-    }
-}
 
 static void judge(struct bytes text, EVP_PKEY *key)
 {
@@ -69,16 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         CHECK(key != NULL);
     }
     judge(bytes_of(bytes, length), key);
-    char digits[129];
-    sign(key, bytes_of(bytes, length), digits);
     for (size_t i = 0; i < 2; i++) {
         struct buffer text = BUFFER_EMPTY;
-        char head[64], tail[160];
-        snprintf(head, sizeof head, "{\"%s\":", names[i]);
-        snprintf(tail, sizeof tail, ",\"signature\":\"%s\"}", digits);
-        CHECK(buffer_append(&text, head, strlen(head)) == STATUS_OK);
-        CHECK(buffer_append(&text, bytes, length) == STATUS_OK);
-        CHECK(buffer_append(&text, tail, strlen(tail)) == STATUS_OK);
+        forge_statement(&text, key, names[i], bytes_of(bytes, length));
         judge(buffer_bytes(&text), key);
         buffer_release(&text);
     }

@@ -6,7 +6,6 @@
  * Method: statements of our own, signed by a key of our own, and each part one step lower at a
  * time.
  */
-#include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <setjmp.h>
@@ -20,8 +19,8 @@
 
 #include "attest/tcb.h"
 #include "base/buffer.h"
-#include "base/hex.h"
 #include "crypto/crypto.h"
+#include "tests/support/forge.h"
 
 enum { TEXT_BYTES = 16 * 1024, PART_BYTES = 4096 };
 
@@ -45,27 +44,6 @@ static int teardown(void **state)
     (void)state;
     EVP_PKEY_free(key);
     return 0;
-}
-
-/* {"name":content,"signature":"…"} */
-static void sign(char text[TEXT_BYTES], const char *name, const char *content)
-{
-    uint8_t der[128], raw[64];
-    char digits[2 * sizeof raw + 1];
-    size_t length = sizeof der;
-    EVP_MD_CTX *digests = EVP_MD_CTX_new();
-    assert_int_equal(EVP_DigestSignInit(digests, NULL, EVP_sha256(), NULL, key), 1);
-    assert_int_equal(
-        EVP_DigestSign(digests, der, &length, (const uint8_t *)content, strlen(content)), 1);
-    EVP_MD_CTX_free(digests);
-    const uint8_t *at = der;
-    ECDSA_SIG *numbers = d2i_ECDSA_SIG(NULL, &at, (long)length);
-    assert_non_null(numbers);
-    assert_int_equal(BN_bn2binpad(ECDSA_SIG_get0_r(numbers), raw, 32), 32);
-    assert_int_equal(BN_bn2binpad(ECDSA_SIG_get0_s(numbers), raw + 32, 32), 32);
-    ECDSA_SIG_free(numbers);
-    hex_encode(digits, raw, sizeof raw);
-    snprintf(text, TEXT_BYTES, "{\"%s\":%s,\"signature\":\"%s\"}", name, content, digits);
 }
 
 // ---- a platform, and its TCB info ----
@@ -117,7 +95,7 @@ static void components(char *text, size_t size, const char *name, int first, int
 }
 
 /* Reached with components of 7, PCESVN 13 and TDX components of 5; and with 5, 11 and 3. */
-static void info_text(char text[TEXT_BYTES], const struct info *info)
+static void info_text(struct buffer *text, const struct info *info)
 {
     char content[TEXT_BYTES], sgx[2][PART_BYTES / 2], tdx[2][PART_BYTES / 2];
     for (int i = 0; i < 2; i++) {
@@ -141,7 +119,7 @@ static void info_text(char text[TEXT_BYTES], const struct info *info)
              info->id, info->version, info->fmspc, info->pceid, info->type, info->module_signer,
              info->module_attributes, info->module_mask, info->module_id, info->module_signer,
              info->module_attributes, info->module_mask, sgx[0], tdx[0], sgx[1], tdx[1]);
-    sign(text, "tcbInfo", content);
+    forge_statement(text, key, "tcbInfo", bytes_text(content));
 }
 
 static struct tcb_platform platform(void)
@@ -163,13 +141,14 @@ static struct tcb_module module(uint8_t version)
 static enum reason judge(const struct info *info, const struct tcb_platform *platform,
                          const struct tcb_module *module, enum tcb_status *status)
 {
-    char text[TEXT_BYTES];
+    struct buffer text = BUFFER_EMPTY;
     struct verdict verdict = verdict_at(NOW_S);
-    info_text(text, info);
+    info_text(&text, info);
     *status = TCB_UNKNOWN;
-    return tcb_judge_platform(&verdict, status, bytes_text(text), key, platform, module)
-               ? REASON_NONE
-               : verdict.reason;
+    bool is_judged =
+        tcb_judge_platform(&verdict, status, buffer_bytes(&text), key, platform, module);
+    buffer_release(&text);
+    return is_judged ? REASON_NONE : verdict.reason;
 }
 
 static void assert_status(const struct info *info, const struct tcb_platform *platform,
@@ -366,27 +345,28 @@ static void a_tcb_info_speaks_of_one_kind_of_platform(void **state)
 static void advisories_are_those_of_the_level_reached(void **state)
 {
     (void)state;
-    char text[TEXT_BYTES];
+    struct buffer text = BUFFER_EMPTY;
     const struct info tdx = info_of(true);
     struct tcb_platform it = platform();
     struct tcb_module modules = module(1);
     enum tcb_status status;
     struct verdict verdict = verdict_at(NOW_S);
-    info_text(text, &tdx);
-    assert_true(tcb_judge_platform(&verdict, &status, bytes_text(text), key, &it, &modules));
+    info_text(&text, &tdx);
+    assert_true(tcb_judge_platform(&verdict, &status, buffer_bytes(&text), key, &it, &modules));
     assert_string_equal(verdict.advisories, "A,B,");
     it.pcesvn = 11;
     modules.svn[0] = 2;
     verdict = verdict_at(NOW_S);
-    assert_true(tcb_judge_platform(&verdict, &status, bytes_text(text), key, &it, &modules));
+    assert_true(tcb_judge_platform(&verdict, &status, buffer_bytes(&text), key, &it, &modules));
     assert_string_equal(verdict.advisories, "M,A,C,");
     assert_int_equal(status, TCB_OUT_OF_DATE_CONFIGURATION_NEEDED);
+    buffer_release(&text);
 }
 
 static void a_statement_is_in_force_from_its_first_to_its_last_second(void **state)
 {
     (void)state;
-    char text[TEXT_BYTES];
+    struct buffer text = BUFFER_EMPTY;
     static const uint64_t FIRST_S = 1767225600, LAST_S = 1772323199;
     const struct {
         uint64_t now_s;
@@ -395,14 +375,15 @@ static void a_statement_is_in_force_from_its_first_to_its_last_second(void **sta
                  {LAST_S, true}, {LAST_S + 1, false},  {UINT64_MAX, false}};
     const struct info sgx = info_of(false);
     const struct tcb_platform it = platform();
-    info_text(text, &sgx);
+    info_text(&text, &sgx);
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         enum tcb_status status;
         struct verdict verdict = verdict_at(times[i].now_s);
-        bool is_judged = tcb_judge_platform(&verdict, &status, bytes_text(text), key, &it, NULL);
+        bool is_judged = tcb_judge_platform(&verdict, &status, buffer_bytes(&text), key, &it, NULL);
         assert_int_equal(is_judged, times[i].is_in_force);
         assert_true(is_judged || verdict.reason == REASON_COLLATERAL_EXPIRED);
     }
+    buffer_release(&text);
 }
 
 // ---- a quoting enclave, and its identity ----
@@ -444,7 +425,8 @@ static struct tcb_enclave enclave(uint16_t version)
 static enum reason judge_enclave(const struct identity *identity, const struct tcb_enclave *enclave,
                                  bool is_tdx, enum tcb_status *status)
 {
-    char text[TEXT_BYTES], content[PART_BYTES], signer[65];
+    char content[PART_BYTES], signer[65];
+    struct buffer text = BUFFER_EMPTY;
     struct verdict verdict = verdict_at(NOW_S);
     memset(signer, 'B', 64);
     signer[64] = '\0';
@@ -458,11 +440,11 @@ static enum reason judge_enclave(const struct identity *identity, const struct t
              "{\"tcb\":{\"isvsvn\":1},\"tcbStatus\":\"Revoked\"}]}",
              identity->id, identity->version, identity->misc_select, identity->misc_mask,
              identity->attributes, identity->mask, signer, identity->product);
-    sign(text, "enclaveIdentity", content);
+    forge_statement(&text, key, "enclaveIdentity", bytes_text(content));
     *status = TCB_UNKNOWN;
-    return tcb_judge_enclave(&verdict, status, bytes_text(text), key, enclave, is_tdx)
-               ? REASON_NONE
-               : verdict.reason;
+    bool is_judged = tcb_judge_enclave(&verdict, status, buffer_bytes(&text), key, enclave, is_tdx);
+    buffer_release(&text);
+    return is_judged ? REASON_NONE : verdict.reason;
 }
 
 static void a_quoting_enclave_has_the_status_of_its_version(void **state)

@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/date.h"
 #include "base/encoder.h"
+#include "base/hex.h"
 #include "crypto/crypto.h"
 #include "crypto/hash.h"
 
@@ -148,6 +149,11 @@ static void sign_raw(EVP_PKEY *key, struct bytes message, uint8_t *target, size_
 static void append(struct buffer *target, const void *bytes, size_t length)
 {
     CHECK(buffer_append(target, bytes, length) == STATUS_OK);
+}
+
+static void append_text(struct buffer *target, const char *text)
+{
+    append(target, text, strlen(text));
 }
 
 // ---- certificates ----
@@ -443,19 +449,20 @@ static void signer_chain(struct forge *forge, const struct forge_order *order, s
     intel_root(forge, order, pem);
 }
 
-/* {"name":content,"signature":"…"} */
-static void add_statement(EVP_PKEY *signer, const char *name, const char *content,
-                          struct buffer *target)
+void forge_statement(struct buffer *target, EVP_PKEY *signer, const char *name,
+                     struct bytes content)
 {
-    char text[TEXT_BYTES + 256];
     uint8_t signature[64];
-    sign_raw(signer, bytes_text(content), signature, 32);
-    int length = snprintf(text, sizeof text, "{\"%s\":%s,\"signature\":\"", name, content);
-    for (size_t i = 0; i < sizeof signature; i++) {
-        length += snprintf(text + length, 3, "%02x", signature[i]);
-    }
-    length += snprintf(text + length, 3, "\"}");
-    append(target, text, (size_t)length);
+    char digits[2 * sizeof signature + 1];
+    sign_raw(signer, content, signature, sizeof signature / 2);
+    hex_encode(digits, signature, sizeof signature);
+    append_text(target, "{\"");
+    append_text(target, name);
+    append_text(target, "\":");
+    append(target, content.at, content.length);
+    append_text(target, ",\"signature\":\"");
+    append_text(target, digits);
+    append_text(target, "\"}");
 }
 
 static void dates_text(char text[128], uint64_t from_s, uint64_t until_s)
@@ -545,7 +552,7 @@ static void tcb_info(struct forge *forge, const struct forge_order *order, struc
                             : "\"id\":\"SGX\",",
              order->is_flat ? 2 : 3, dates,
              order->flaw == FORGE_TCB_INFO_OF_ANOTHER_PLATFORM ? 1 : 0, modules, levels);
-    add_statement(forge->signer, "tcbInfo", text, target);
+    forge_statement(target, forge->signer, "tcbInfo", bytes_text(text));
 }
 
 static void qe_identity(struct forge *forge, const struct forge_order *order, struct buffer *target)
@@ -566,8 +573,9 @@ static void qe_identity(struct forge *forge, const struct forge_order *order, st
              "\"mrsigner\":\"%s\",\"isvprodid\":1,"
              "\"tcbLevels\":[{\"tcb\":{\"isvsvn\":%d},\"tcbStatus\":\"UpToDate\"}%s]}",
              order->tee == TEE_TDX ? "TD_QE" : "QE", dates, signer, QE_VERSION + 1, level);
-    add_statement(order->flaw == FORGE_QE_IDENTITY_OF_ANOTHER_KEY ? forge->intel_ca : forge->signer,
-                  "enclaveIdentity", text, target);
+    forge_statement(
+        target, order->flaw == FORGE_QE_IDENTITY_OF_ANOTHER_KEY ? forge->intel_ca : forge->signer,
+        "enclaveIdentity", bytes_text(text));
 }
 
 static void encode_zeroes(struct encoder *out, size_t count)

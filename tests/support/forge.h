@@ -2,6 +2,7 @@
 #ifndef TESTS_SUPPORT_FORGE_H
 #define TESTS_SUPPORT_FORGE_H
 
+#include <openssl/types.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -121,5 +122,9 @@ void forge_make(struct forge *forge, const struct forge_order *order, struct buf
 
 /* Append both in a container of evidence. */
 void forge_evidence(struct forge *forge, const struct forge_order *order, struct buffer *evidence);
+
+/* Append a statement as Intel serves it, {"name":content,"signature":"…"}, of this P-256 key. */
+void forge_statement(struct buffer *target, EVP_PKEY *signer, const char *name,
+                     struct bytes content);
 
 #endif
