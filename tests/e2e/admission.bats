@@ -27,7 +27,7 @@ refused_up() {
     until_true 30 host_log_says 'member refused.*measurement'
     # It says so to whoever looks, too.
     until_true 5 grep -q '^worker 0 ' <(enclaves)
-    ! enclaves | grep '^worker' | grep ready
+    ! enclaves | grep '^worker' | grep ready || false
     [ "$(host_page /healthz)" != ok ]
     run curl -sS --noproxy '*' --max-time 3 --cacert "$app/tls-root.pem" "$(worker_url 0 /healthz)"
     [ "$status" != 0 ]

@@ -189,7 +189,7 @@ END
         [ "$(wc -l <"/proc/$pid/mountinfo")" = 1 ]
         [ "$(readlink "/proc/$pid/cwd")" = / ]
         [ "$(sed -n '3,$s/^ *\([^:]*\):.*/\1/p' "/proc/$pid/net/dev")" = lo ]
-        ! grep -q '[^[:space:]]' <(tail -n +2 "/proc/$pid/net/route")
+        ! grep -q '[^[:space:]]' <(tail -n +2 "/proc/$pid/net/route") || false
         for namespace in user mnt pid ipc uts net; do
             [ "$(readlink "/proc/$pid/ns/$namespace")" != "$(readlink "/proc/$$/ns/$namespace")" ]
         done

@@ -166,8 +166,8 @@ print(json.load(sys.stdin)["stores"][1]["pid"])')
     "$PARANOID_BIN/paranoid" recover --app "$app" >"$app.recover" 2>&1 3>&- &
     recovering=$!
     until_true 20 grep -q 'takes over: ' "$app.recover"
-    ! is_gone "$recovering"
-    ! grep -q ' leads' "$app.recover"
+    ! is_gone "$recovering" || false
+    ! grep -q ' leads' "$app.recover" || false
     kill -CONT "$stopped"
     wait "$recovering"
     grep ' leads' "$app.recover"

@@ -66,12 +66,12 @@ told() { [ "$(request "$1" "/function/tell?name=$2")" = "$3" ]; }
     [ "$(request_status 0 /function/secret%3Aapi-key -d x)" -ge 400 ]
 
     # All that the host has, and says.
-    ! grep -raq 'tell-nobody\|Av3s' "$app/host" "$up_log"
-    ! host_page /metrics | grep -q 'tell-nobody\|Av3s'
-    ! host_page /status | grep -q 'tell-nobody\|Av3s'
+    ! grep -raq 'tell-nobody\|Av3s' "$app/host" "$up_log" || false
+    ! host_page /metrics | grep -q 'tell-nobody\|Av3s' || false
+    ! host_page /status | grep -q 'tell-nobody\|Av3s' || false
     # What lists things, with the owner's keys and without.
-    ! request 0 '/kv?prefix=' | grep -q 'tell-nobody\|Av3s'
-    ! request 0 /logs | grep -q 'tell-nobody\|Av3s'
+    ! request 0 '/kv?prefix=' | grep -q 'tell-nobody\|Av3s' || false
+    ! request 0 /logs | grep -q 'tell-nobody\|Av3s' || false
     for words in functions logs 'kv list' 'capsule log' 'capsule info' 'capsule log --keys'; do
         # shellcheck disable=SC2086
         run paranoid $words --app "$app"

@@ -221,9 +221,9 @@ names_full_disk() { grep -q "the disk of '$app/host/capsule' is full: make room 
     is_gone $family
     grep -q "cannot write '$app/owner/[a-z.]*': No space left on device; make room there" "$up_log"
     [ "$(tail -n 1 "$up_log")" = stopping ]
-    ! grep -q 'the host ended' "$up_log"
+    ! grep -q 'the host ended' "$up_log" || false
     grep -q 'host ended status=ok' "$app/host/host.log"
-    ! ls "$app/owner" | grep -q '\.new$'
+    ! ls "$app/owner" | grep -q '\.new$' || false
 
     run paranoid up --app "$app"  # full as it is: the term cannot be kept, so none is given
     echo "$output"
