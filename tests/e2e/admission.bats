@@ -14,7 +14,7 @@ no_worker_was_ready() {
 
 # Run `up` to its end, which is a refusal.
 refused_up() {
-    run timeout 60 "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 "$@"
+    run timeout "$patience_s" "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 "$@"
     echo "$output"
     [ "$status" = 1 ]
     no_worker_was_ready
@@ -24,9 +24,9 @@ refused_up() {
     cp "$PARANOID_BIN/paranoid-enclave-js" "$BATS_TEST_TMPDIR/other-worker"
     printf '\0' >>"$BATS_TEST_TMPDIR/other-worker"
     launch_app --workers 1 --worker-program "$BATS_TEST_TMPDIR/other-worker"
-    until_true 30 host_log_says 'member refused.*measurement'
+    until_true host_log_says 'member refused.*measurement'
     # It says so to whoever looks, too.
-    until_true 5 grep -q '^worker 0 ' <(enclaves)
+    until_true grep -q '^worker 0 ' <(enclaves)
     ! enclaves | grep '^worker' | grep ready || false
     [ "$(host_page /healthz)" != ok ]
     run curl -sS --noproxy '*' --max-time 3 --cacert "$app/tls-root.pem" "$(worker_url 0 /healthz)"
@@ -69,7 +69,7 @@ END
 
 @test "p3 a policy with a field that nobody knows is refused" {
     sed -i '0,/{/s//{"allow_all": true, /' "$app/policy.json"
-    run timeout 60 "$PARANOID_BIN/paranoid" up --app "$app" --port 0
+    run timeout "$patience_s" "$PARANOID_BIN/paranoid" up --app "$app" --port 0
     echo "$output"
     [ "$status" = 3 ] || [ "$status" = 1 ]
     [[ $output == *policy* ]]

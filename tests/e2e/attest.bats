@@ -121,7 +121,7 @@ sys.exit(list(json.loads(sys.argv[1])) != wanted.split())' "$output"
     for name in tcb_info.json quote.bin; do
         rm "$copy/$name"
         mkfifo "$copy/$name"
-        run timeout 20 "$paranoid" attest verify "$copy" --at 2026-06-08T13:24:22Z
+        run timeout "$patience_s" "$paranoid" attest verify "$copy" --at 2026-06-08T13:24:22Z
         echo "$output"
         [ "$status" -eq 3 ]
         [[ $output == *"$name': it is no file"* ]]

@@ -37,7 +37,7 @@ LOCKED_KEYS = 2
 LOCKED = ("add", "cas")  # what needs a lock, and a function
 PATIENCE_S = 15       # of a client; an answer that waits for receipts waits 10 s
 RECOVERY_S = 20       # until the next fault comes, whatever the last one has done
-SETTLE_S = 90         # until all is well once faults have ended
+SETTLE_S = 120        # until all is well once faults have ended
 ROOMY_BYTES = 2 << 30
 FUNCTION = """
 exports.handler = (event, ctx) => {
@@ -382,6 +382,17 @@ def settle(federation, faults):
     return None
 
 
+def ask_until_told(connection, path):
+    """An answer of a worker that is well again; what is refused for now is asked again."""
+    answers = []
+
+    def is_told():
+        answers.append(connection.ask("GET", path))
+        return answers[-1].status != 503
+    client.wait_until(is_told)
+    return answers[-1]
+
+
 def read_all(federation, recorder, keys):
     """Each worker says what it has, once it has what any of them has."""
     app = federation.app
@@ -395,13 +406,13 @@ def read_all(federation, recorder, keys):
         for version in versions:
             def reach():
                 return connection.ask("GET", "/kv/none", headers={"X-Paranoid-After": version})
-            if not client.wait_until(lambda: reach().status == 404, 30):
+            if not client.wait_until(lambda: reach().status == 404):
                 answer = reach()
                 wrong.append(f"P5: worker {number} does not reach {version}: {answer.status} "
                              f"{answer.body!r}")
         for key in keys:
             recorder.write(process, "invoke", "final", key=key)
-            answer = connection.ask("GET", f"/kv/{key}")
+            answer = ask_until_told(connection, f"/kv/{key}")
             if answer.status not in (200, 404):
                 wrong.append(f"P9: worker {number} does not say {key}: {answer.status} "
                              f"{answer.body!r}")
@@ -411,7 +422,7 @@ def read_all(federation, recorder, keys):
                            worker=answer.headers["x-paranoid-worker"],
                            value=read_of(answer))
         recorder.write(process, "invoke", "final-list")
-        listed = json.loads(connection.ask("GET", "/kv?limit=1000").body)
+        listed = json.loads(ask_until_told(connection, "/kv?limit=1000").body)
         recorder.write(process, "ok", "final-list", value=listed["keys"])
         connection.close()
     return wrong
@@ -428,7 +439,7 @@ def deploy(app):
 def judge(path):
     """None, or what was broken."""
     try:
-        promises.check(history.read(path), time.monotonic() + 120)
+        promises.check(history.read(path), time.monotonic() + 600)
     except promises.Broken as broken:
         return str(broken)
     return None
@@ -461,7 +472,7 @@ def run(options, federation, recorder, chance):
     faults.end()
     settled = settle(federation, faults)
     for each in clients:
-        each.join(2 * PATIENCE_S)
+        each.join(client.READY_S)
         wrong += each.strange
     print(f"{recorder.answered} answered, {recorder.unanswered} without an answer that says, "
           f"refused {recorder.refused}; longest silence {recorder.silence():.1f} s; "

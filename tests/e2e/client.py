@@ -24,9 +24,9 @@ import sys
 import threading
 import time
 
-READY_S = 60
+READY_S = 120  # no verdict is about time
 TIMEOUT_S = 30
-LOAD_S = 120  # and no longer, whatever happens
+LOAD_S = 300  # and no longer, whatever happens
 
 
 class App:

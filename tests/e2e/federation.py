@@ -55,9 +55,9 @@ class Federation:
             except ProcessLookupError:
                 pass  # followed its host
         self.process.wait()
-        if not client.wait_until(lambda: not any(map(client.is_running, family)), 5):
+        if not client.wait_until(lambda: not any(map(client.is_running, family))):
             raise SystemExit("federation: a process outlived kill -9")
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+        return self.process.wait(client.READY_S)

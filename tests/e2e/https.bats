@@ -169,7 +169,7 @@ raw() { python3 "$BATS_TEST_DIRNAME/raw_http.py" "$app" "$1"; }
     before=$(enclave_pid worker 0)
     kill -9 "$before"
     is_replaced() { enclaves | grep -q "^worker 0 ready" && [ "$(enclave_pid worker 0)" != "$before" ]; }
-    until_true 30 is_replaced
+    until_true is_replaced
     ask other.example "$(worker_port 0)"
     run ask paranoid.example "$(worker_port 0)"
     [ "$status" -ne 0 ]

@@ -48,6 +48,6 @@ teardown_file() { kill_app; }
 }
 
 @test "what is neither on nor off is refused" {
-    run timeout 60 "$PARANOID_BIN/paranoid" up --app "$BATS_FILE_TMPDIR/other" --jit=perhaps
+    run timeout "$patience_s" "$PARANOID_BIN/paranoid" up --app "$BATS_FILE_TMPDIR/other" --jit=perhaps
     [ "$status" != 0 ]
 }

@@ -108,7 +108,7 @@ same_worker() {
     run request 0 /function/sorts --data-binary x
     echo "$status $output"
     [ "$status" != 0 ]  # the process went, and the connection with it
-    until_true 20 serves_another_quietly
+    until_true serves_another_quietly
     echo "served again after $((SECONDS - start)) s"
     [ "$(enclave_pid worker 0)" != "$before" ]
     serves_another

@@ -47,7 +47,7 @@ start_middle() {  # [OPTION]...
     python3 "$BATS_TEST_DIRNAME/tls_proxy.py" "$BATS_FILE_TMPDIR/middle.pem" "$BATS_FILE_TMPDIR/middle.key" \
         "$BATS_TEST_TMPDIR/port" "$(worker_port 0)" "$@" 3>&- >"$BATS_TEST_TMPDIR/middle.log" 2>&1 &
     middle=$!
-    until_true 10 test -s "$BATS_TEST_TMPDIR/port"
+    until_true test -s "$BATS_TEST_TMPDIR/port"
     url=https://localhost:$(cat "$BATS_TEST_TMPDIR/port")
 }
 
@@ -159,5 +159,5 @@ END
     kill -STOP "$(enclave_pid leader 0)"
     refuses leader "$(worker_url 0 '')"
     kill -CONT "$(enclave_pid leader 0)"
-    until_true 10 paranoid attest verify --url "$(worker_url 0 '')" --policy app.policy
+    until_true paranoid attest verify --url "$(worker_url 0 '')" --policy app.policy
 }

@@ -49,7 +49,7 @@ start_tracer() {  # PID
     rm -f "$BATS_TEST_TMPDIR/trace"
     strace -f -q -p "$1" -o "$BATS_TEST_TMPDIR/trace" 2>"$BATS_TEST_TMPDIR/strace" 3>&- &
     tracer=$!
-    until_true 20 test -s "$BATS_TEST_TMPDIR/trace"
+    until_true test -s "$BATS_TEST_TMPDIR/trace"
 }
 
 stop_tracer() {
@@ -126,8 +126,8 @@ assert_worker_makes_all_calls() {
     [ "$has_worked" = yes ]
     # The engine's idle threads end after ten seconds, and new ones come when there is work again.
     many=$(thread_count "$pid")
-    until_true 60 has_fewer_threads "$pid" "$many"
-    until_true 60 litter_in_new_thread
+    until_true has_fewer_threads "$pid" "$many"
+    until_true litter_in_new_thread
     stop_tracer
     made_only_what_is_allowed worker
     [ "$(allowed_calls worker trace | wc -l)" -ge 8 ]
@@ -152,7 +152,7 @@ assert_worker_makes_all_calls() {
     pid=$(enclave_pid leader 0)
     start_tracer "$pid"
     start_load
-    until_true 20 has_lines 200
+    until_true has_lines 200
     stop_load
     stop_tracer
     made_only_what_is_allowed leader

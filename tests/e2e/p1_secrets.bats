@@ -36,7 +36,7 @@ END
     client load --app "$app" --while "$BATS_TEST_TMPDIR/busy" --function echo --key "$key_marker-" --marker "$value_marker" \
         >"$BATS_TEST_TMPDIR/load" 2>&1 3>&- &
     local load=$!
-    until_true 20 is_busy
+    until_true is_busy
     local host=$(host_number pid) round
     for round in 1 2 3; do
         run search --pid "$host"

@@ -90,8 +90,10 @@ def read_back(federation, answered):
     for number, port in enumerate(ports):
         connection = app.connect(port)
         for version in versions:  # P6: from here on it knows what the others have answered
-            answer = connection.ask("GET", "/kv/none", headers={"X-Paranoid-After": version})
-            if answer.status != 404:
+            def reach():
+                return connection.ask("GET", "/kv/none", headers={"X-Paranoid-After": version})
+            if not client.wait_until(lambda: reach().status == 404):
+                answer = reach()
                 lost.append(f"worker {number} does not reach a version: {answer.status} "
                             f"{answer.body!r}")
         items = list(answered.items())
@@ -133,7 +135,7 @@ def main():
             # Instants: after so many answers, and a moment that is no multiple of anything.
             instants = sorted(chance.sample(range(1, options.keys * 9 // 10), options.kills))
             for instant in instants:
-                if not progress.reach(instant, 60):
+                if not progress.reach(instant, client.READY_S):
                     print(f"only {progress.count} puts were answered, {instant} expected")
                     return 1
                 time.sleep(chance.uniform(0, 0.02))
@@ -143,7 +145,7 @@ def main():
                 print(f"killed after {count} answers, answers again in {recovery:.2f} s",
                       flush=True)
             for putter in putters:
-                putter.join(90)
+                putter.join(client.READY_S)
             refused = [line for putter in putters for line in putter.refused]
             if refused or any(putter.is_alive() for putter in putters):
                 print(f"a client did not finish ({progress.count} answers): {refused}")

@@ -83,7 +83,7 @@ def by_lock(connection, counts):
     answer = connection.ask("POST", "/function/count")
     if answer.status == 200:
         counts.add(json.loads(answer.body)["value"])
-    elif answer.status in (409, 503) or (answer.status == 404 and answer.code == "no_function"):
+    elif answer.status in (409, 503) or answer.code in ("no_function", "time_limit"):
         counts.note(answer.code)
     else:
         counts.refused.append(f"{answer.status} {answer.body[:200]!r}")
@@ -109,7 +109,7 @@ def by_version(connection, counts):
 def worker_pids(federation):
     page = f"http://127.0.0.1:{federation.host['metrics_port']}/status"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    status = json.loads(opener.open(page, timeout=10).read())
+    status = json.loads(opener.open(page, timeout=client.TIMEOUT_S).read())
     return [e["pid"] for e in status["enclaves"] if e["role"] == "worker" and e["state"] == "ready"]
 
 
@@ -141,7 +141,8 @@ def judge(name, counts, values):
         print(f"{name}: {len(answered)} increments were answered, up to {answered[-1]}; "
               f"the counter says {values[0]}")
         is_right = False
-    undecided = counts.codes.get("lock_undecided", 0) + counts.codes.get("not_durable", 0)
+    undecided = sum(counts.codes.get(code, 0)
+                    for code in ("lock_undecided", "not_durable", "time_limit"))
     if values[0] > len(answered) + counts.cut_off + undecided:
         print(f"{name}: more was counted than was asked for")
         is_right = False
@@ -153,7 +154,9 @@ def ask_all(federation, key, after):
     for port in federation.host["worker_ports"]:
         connection = federation.app.connect(port)
         for version in after:
-            connection.ask("GET", "/kv/none", headers={"X-Paranoid-After": version})
+            def reach():
+                return connection.ask("GET", "/kv/none", headers={"X-Paranoid-After": version})
+            client.wait_until(lambda: reach().status == 404)
         values.append(int(connection.ask("GET", f"/kv/{key}").body))
         connection.close()
     return values
@@ -188,12 +191,12 @@ def main():
                 one.start()
             kills = kill_some(federation, counts, options.kills, chance)
             for one in clients:
-                one.join(120)
+                one.join(2 * client.READY_S)
             seconds = time.monotonic() - begun
             if any(one.is_alive() for one in clients):
                 print(f"a client did not finish: {[len(c.answered) for c in counts]}")
                 return 1
-            if not client.wait_until(lambda: len(worker_pids(federation)) == options.workers, 60):
+            if not client.wait_until(lambda: len(worker_pids(federation)) == options.workers):
                 print("the workers do not come back")
                 return 1
             if not client.wait_ready(federation.app, federation.process.pid):

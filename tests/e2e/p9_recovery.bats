@@ -25,7 +25,7 @@ await_news() {
     local before
     before=$(known_epoch)
     put 0 news "$RANDOM" >/dev/null
-    until_true 20 is_above "$before"
+    until_true is_above "$before"
 }
 is_above() { [ "$(known_epoch)" -gt "$1" ]; }
 
@@ -162,10 +162,10 @@ print(json.load(sys.stdin)["stores"][1]["pid"])')
     kill -STOP "$stopped"  # no SYNC is held by two
     ended=$(enclaves | sed -n 's/^leader 0 ready \([0-9]*\) .*/\1/p')
     kill -9 "$ended"
-    until_true 10 another_takes_over "$ended"
+    until_true another_takes_over "$ended"
     "$PARANOID_BIN/paranoid" recover --app "$app" >"$app.recover" 2>&1 3>&- &
     recovering=$!
-    until_true 20 grep -q 'takes over: ' "$app.recover"
+    until_true grep -q 'takes over: ' "$app.recover"
     ! is_gone "$recovering" || false
     ! grep -q ' leads' "$app.recover" || false
     kill -CONT "$stopped"
@@ -182,7 +182,7 @@ print(json.load(sys.stdin)["stores"][1]["pid"])')
         echo "$i" >>"$taken"
     done) 3>&- &
     load=$!
-    until_true 30 test -s "$taken"
+    until_true test -s "$taken"
     sleep 1
     kill -9 "$(host_number pid)"
     wait "$load" || true
@@ -232,21 +232,21 @@ put_for_ever() {
     start_host --workers 2
     start_keeper "$BATS_TEST_TMPDIR/keeper"
     keeper=$!
-    until_true 30 test -e "$app/host/host.json"
+    until_true test -e "$app/host/host.json"
     client ready --app "$app" --pid "$up"
     pauses=$BATS_TEST_TMPDIR/pauses
     : >"$pauses"
     put_for_ever 3>&- &
     load=$!
-    until_true 20 counts . "$pauses" 5
+    until_true counts . "$pauses" 5
     local round old worker
     for round in 2 3; do
         old=$(enclave_pid leader 0)
         worker=$(enclave_pid worker 0)
         kill -9 "$old"
         # No leader, and still answers, of the very same worker.
-        until_true 30 counts "leads term $round" "$BATS_TEST_TMPDIR/keeper.log" 1
-        until_true 30 counts . "$pauses" $((round * 20))
+        until_true counts "leads term $round" "$BATS_TEST_TMPDIR/keeper.log" 1
+        until_true counts . "$pauses" $((round * 20))
     done
     kill "$load"
     load=
@@ -279,7 +279,7 @@ put_for_ever() {
     [ "$(put 0 key value)" = 204 ]
     kill -9 "$(enclave_pid leader 0)"
     client ready --app "$app" --pid "$up"
-    until_true 30 says 0 key value
+    until_true says 0 key value
     [ "$(put 0 other value)" = 204 ]
     stop_app
     kill "$keeper" "$second"
@@ -297,7 +297,7 @@ put_for_ever() {
     start_host --workers 1
     start_keeper "$BATS_TEST_TMPDIR/keeper"
     keeper=$!
-    until_true 30 counts "may not give terms any more" "$BATS_TEST_TMPDIR/keeper.log" 1
+    until_true counts "may not give terms any more" "$BATS_TEST_TMPDIR/keeper.log" 1
     wait "$keeper" || [ "$?" = 1 ]
     keeper=
     run cat "$BATS_TEST_TMPDIR/keeper.log"

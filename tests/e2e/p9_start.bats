@@ -37,10 +37,10 @@ log() { cat "$app/host/host.log"; }
     # So does a leader, and it ends the branches of before where stores have signed.
     kill -9 "$(enclave_pid leader 0)"
     is_started() { log | grep 'role=leader' | grep 'start manifest=' | grep -q 'status="ok"'; }
-    until_true 30 is_started
+    until_true is_started
     log | grep 'role=leader' | grep -q 'loaded records='
     is_served() { [ "$(request_status 0 /kv/key-24)" = 200 ]; }
-    until_true 30 is_served
+    until_true is_served
 }
 
 @test "p9 one key that is written over and over makes tables, too: the next start reads no more for it" {
@@ -49,6 +49,6 @@ log() { cat "$app/host/host.log"; }
         [ "$(request_status 0 /kv/key -X PUT --data-binary "@$BATS_TEST_TMPDIR/value")" = 204 ]
     done
     is_manifest_in_effect() { log | grep -q 'role=worker.*manifest in effect'; }
-    until_true 30 is_manifest_in_effect
+    until_true is_manifest_in_effect
     [ "$(request_status 0 /kv/key)" = 200 ]
 }

@@ -164,9 +164,9 @@ END
 @test "a receipt whose worker or record the capsule does not know is refused" {
     # A worker that joined after the copy was made: unknown there, known to the newer one.
     kill -9 "$(enclave_pid worker 0)"
-    until_true 30 paranoid invoke order again --worker 0 --receipt late.receipt --app "$app"
+    until_true paranoid invoke order again --worker 0 --receipt late.receipt --app "$app"
     refused member late.receipt
-    until_true 10 paranoid receipt verify late.receipt --app "$app"
+    until_true paranoid receipt verify late.receipt --app "$app"
     # A record that was written after the copy was made.
     paranoid invoke order later --worker 1 --receipt later.receipt --app "$app"
     judge later.receipt
@@ -202,12 +202,12 @@ END
     local writer
     paranoid invoke order before --worker 1 --receipt thrown.receipt --app "$app"
     paranoid invoke order before --worker 0 --receipt kept.receipt --app "$app"
-    until_true 15 paranoid receipt verify thrown.receipt --app "$app"
+    until_true paranoid receipt verify thrown.receipt --app "$app"
     writer=$(paranoid receipt verify thrown.receipt --app "$app" --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["worker"])')
     paranoid member revoke "$writer" --app "$app"
     run paranoid receipt verify thrown.receipt --app "$app"
     echo "$output"
     [ "$status" = 1 ]
     echo "$output" | grep -q "^reason  *revoked:"
-    until_true 15 paranoid receipt verify kept.receipt --app "$app"
+    until_true paranoid receipt verify kept.receipt --app "$app"
 }

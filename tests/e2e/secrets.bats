@@ -31,22 +31,22 @@ told() { [ "$(request "$1" "/function/tell?name=$2")" = "$3" ]; }
     head -c 65536 /dev/zero | tr '\0' x >"$BATS_TEST_TMPDIR/long"
     paranoid secret set long "$BATS_TEST_TMPDIR/long" --app "$app"
     for worker in 0 1; do
-        until_true 10 told $worker api-key first-Vq8mTzKp
-        until_true 10 told $worker none undefined
+        until_true told $worker api-key first-Vq8mTzKp
+        until_true told $worker none undefined
         [ "$(request $worker /function/length)" = 65536 ]
     done
     printf %s 'second-Wr7nYxLq' | paranoid secret set api-key --app "$app"
-    for worker in 0 1; do until_true 10 told $worker api-key second-Wr7nYxLq; done
+    for worker in 0 1; do until_true told $worker api-key second-Wr7nYxLq; done
 
     paranoid keys rotate --app "$app"
     for worker in 0 1; do told $worker api-key second-Wr7nYxLq; done
     printf %s 'third-Xs6pZwMr' | paranoid secret set api-key --app "$app"
-    for worker in 0 1; do until_true 10 told $worker api-key third-Xs6pZwMr; done
+    for worker in 0 1; do until_true told $worker api-key third-Xs6pZwMr; done
 
     stop_app
     start_app --workers 2
     for worker in 0 1; do
-        until_true 10 told $worker api-key third-Xs6pZwMr
+        until_true told $worker api-key third-Xs6pZwMr
         [ "$(request $worker /function/length)" = 65536 ]
     done
 
@@ -54,14 +54,14 @@ told() { [ "$(request "$1" "/function/tell?name=$2")" = "$3" ]; }
     [ "$status" = 0 ]
     [ "$(echo "$output" | cut -d' ' -f1 | sort | tr '\n' ' ')" = "api-key long " ]
     paranoid secret delete api-key --app "$app"
-    for worker in 0 1; do until_true 10 told $worker api-key undefined; done
+    for worker in 0 1; do until_true told $worker api-key undefined; done
     [ "$(paranoid secret list --app "$app" --json | python3 -c 'import json,sys; print([s["name"] for s in json.load(sys.stdin)])')" = "['long']" ]
 }
 
 @test "p1 no secret and no name of one is seen outside of enclaves" {
     printf %s 'tell-nobody-Yt5qAvNs' | paranoid secret set api-key --app "$app"
     printf %s 'tell-nobody-Zu4rBuPt' | paranoid secret set other-name-Av3s --app "$app"
-    until_true 10 told 0 api-key tell-nobody-Yt5qAvNs
+    until_true told 0 api-key tell-nobody-Yt5qAvNs
     [ "$(request 0 /function/tricks)" = '["not_found ctx.call: there is no function of that name","not_found ctx.call: there is no function of that name","invalid","undefined","undefined","undefined"]' ]
     [ "$(request_status 0 /function/secret%3Aapi-key -d x)" -ge 400 ]
 
@@ -101,11 +101,11 @@ told() { [ "$(request "$1" "/function/tell?name=$2")" = "$3" ]; }
 @test "p11 after a member was thrown out, the others read what is set anew" {
     local writer
     printf %s before | paranoid secret set api-key --app "$app"
-    for worker in 0 1; do until_true 10 told $worker api-key before; done
+    for worker in 0 1; do until_true told $worker api-key before; done
     request_status 1 /function/length >/dev/null
     writer=$(header x-paranoid-worker)
     paranoid member revoke "$writer" --app "$app"
-    until_true 10 told 0 api-key before
+    until_true told 0 api-key before
     printf %s anew | paranoid secret set api-key --app "$app"
-    until_true 10 told 0 api-key anew
+    until_true told 0 api-key anew
 }

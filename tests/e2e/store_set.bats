@@ -50,24 +50,24 @@ is_not_run() { [ -z "$(store_pid "$1")" ]; }
     [[ $output == *"store 'store-4' counts: 4 stores, 3 have to hold a write"* ]]
     paranoid store list --app "$app" | grep '^store-4 .*counts'
     [ "$(store_pid store-2)" = "$second" ]  # nobody else was started again
-    until_true 20 puts 0 after-add yes
+    until_true puts 0 after-add yes
 
     # One of the old ones dies for good: key, disk and all.
     kill -9 "$(store_pid store-1)"
     rm -rf "$app/host/capsule"
-    until_true 20 puts 1 without-first yes
+    until_true puts 1 without-first yes
     for i in 1 2 3 4 5 6 7 8; do
-        until_true 10 says $((i % 2)) "key-$i" "value-$i"
+        until_true says $((i % 2)) "key-$i" "value-$i"
     done
 
     run paranoid store remove store-1 --app "$app"
     echo "$output"
     [ "$status" = 0 ]
-    until_true 10 is_not_run store-1
+    until_true is_not_run store-1
     rm -rf "$app/host/capsule" "$app/host/store.key"
-    until_true 20 puts 0 after-remove yes
+    until_true puts 0 after-remove yes
     for i in 1 2 3 4 5 6 7 8; do
-        until_true 10 says $((i % 2)) "key-$i" "value-$i"
+        until_true says $((i % 2)) "key-$i" "value-$i"
     done
     stop_app
 
@@ -84,7 +84,7 @@ assert (said["stores"], said["receipts"]) == (3, 2), said'
     mv "$app/host/capsule-2" "$BATS_TEST_TMPDIR/away"
     start_app --workers 2
     for i in 1 2 3 4 5 6 7 8; do
-        until_true 10 says $((i % 2)) "key-$i" "value-$i"
+        until_true says $((i % 2)) "key-$i" "value-$i"
     done
     says 0 after-remove yes
 }
@@ -101,7 +101,7 @@ assert (said["stores"], said["receipts"]) == (3, 2), said'
     [[ $output == *"not in force yet"* ]]
     paranoid store list --app "$app" | grep '^store-2 .*is to count'
     start_app --workers 1
-    until_true 10 says 0 key value
+    until_true says 0 key value
     puts 0 other value
     paranoid store list --app "$app" | grep '^store-2 .* counts'
     stop_app
@@ -123,7 +123,7 @@ signal_stores() {
 begin_to_add() {
     "$PARANOID_BIN/paranoid" store add "$1" --app "$app" 2>"$app.add" 3>&- &
     adding=$!
-    until_true 10 grep -q 'is filled by the others' "$app.add"
+    until_true grep -q 'is filled by the others' "$app.add"
 }
 
 @test "p9 a change that was interrupted is gone on with, and no other one begins before" {
@@ -142,7 +142,7 @@ begin_to_add() {
     [[ $output == *"a change of them is not in force yet"* ]]
     paranoid store add store-4 --app "$app"
     paranoid store list --app "$app" | grep '^store-4 .* counts'
-    until_true 10 says 0 key value
+    until_true says 0 key value
 
     # Ended with the host, and before that had heard of it: it is given the owner's word.
     cp "$app/host/stores" "$app.before"
@@ -152,7 +152,7 @@ begin_to_add() {
     kill_app
     cp "$app.before" "$app/host/stores"
     start_app --workers 1
-    until_true 10 says 0 key value
+    until_true says 0 key value
     paranoid store list --app "$app" | grep '^store-5 .* counts'
     [ -n "$(store_pid store-5)" ]
 }
@@ -171,7 +171,7 @@ begin_to_add() {
     [ "$(paranoid store list --app "$app" | grep -c ' counts')" = 4 ]
     [ "$(ls -d "$app"/host/capsule* | wc -l)" = 4 ]
     [ "$(ls "$app"/host/store*.key | wc -l)" = 4 ]
-    until_true 10 says 0 key value
+    until_true says 0 key value
 }
 
 # CHANGES_MANY=40 is the long run.
@@ -181,8 +181,8 @@ begin_to_add() {
         paranoid store add "store-x$i" --app "$app"
         paranoid store remove "store-x$i" --app "$app"
     done
-    until_true 10 says 0 key value
-    until_true 10 is_not_run "store-x$i"
+    until_true says 0 key value
+    until_true is_not_run "store-x$i"
     [ "$(host_page /status | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["stores"]))')" = 2 ]
     stop_app
     run paranoid capsule verify --app "$app"
@@ -195,7 +195,7 @@ begin_to_add() {
     rm -rf "$app/host/capsule"
     touch "$app/host/capsule"  # no disk there
     kill -9 "$(store_pid store-1)"
-    until_true 10 has_failed store-1
+    until_true has_failed store-1
     run paranoid store remove store-1 --app "$app"
     echo "$output"
     [ "$status" = 1 ]
@@ -213,15 +213,15 @@ begin_to_add() {
     touch "$app/host/capsule-2"  # no disk there
     signal_stores KILL store-2 || true  # it may have ended by itself
     signal_stores CONT store-1
-    until_true 20 has_failed store-2
+    until_true has_failed store-2
     puts 0 other value
-    until_true 20 grep -q "store 'store-2' has failed" "$app.add"
+    until_true grep -q "store 'store-2' has failed" "$app.add"
     paranoid store remove store-2 --app "$app"
     status=0
     wait "$adding" || status=$?
     [ "$status" = 1 ]
     grep -q 'another command has changed the stores' "$app.add"
-    until_true 10 says 0 other value
+    until_true says 0 other value
     [ "$(paranoid store list --app "$app" | grep -c ' counts')" = 1 ]
 }
 
@@ -238,7 +238,7 @@ begin_to_add() {
     echo "$output"
     [ "$status" = 0 ]
     start_app --workers 1
-    until_true 10 says 0 key value
+    until_true says 0 key value
     puts 0 other value
     [ "$(paranoid store list --app "$app" | grep -c ' counts')" = 1 ]
 }

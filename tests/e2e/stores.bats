@@ -39,7 +39,7 @@ sys.exit(str(store[sys.argv[2]]) != sys.argv[3])' "$@"
         [ "$(put $((i % 2)) "key-$i" "value-$i")" = 204 ]
     done
     for i in 0 1 2; do
-        until_true 20 store_says $i state open
+        until_true store_says $i state open
     done
     kill_app
     flip "$app/host/capsule-2/segment-00000001"
@@ -64,11 +64,11 @@ assert [held["reason"] is None for held in said["held"]] == [True, False, True],
 
     start_app --workers 2
     for i in 1 2 3 4 5 6 7 8; do
-        until_true 10 says $((i % 2)) "key-$i" "value-$i"
+        until_true says $((i % 2)) "key-$i" "value-$i"
     done
     [ "$(put 0 after damage)" = 204 ]
-    until_true 30 store_says 1 set_aside 1
-    until_true 30 store_says 1 state open
+    until_true store_says 1 set_aside 1
+    until_true store_says 1 state open
     grep 'store=2' "$app/host/host.log" | grep 'segment damaged file=segment-00000001 offset='
     grep 'store=2' "$app/host/host.log" | grep 'store set aside'
     paranoid status --app "$app" | grep 'damaged and set aside 1 times'

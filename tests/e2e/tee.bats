@@ -10,7 +10,7 @@ teardown() { kill_app; }
 # up_on TEE: run `up` on a machine of that kind to its end, which is a refusal.
 up_on() {
     run env LD_PRELOAD="$tools/fake_tee.so" PARANOID_FAKE_TEE="$1" \
-        timeout 60 "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 --tee hardware
+        timeout "$patience_s" "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 --tee hardware
     echo "$output"
     cat "$app/host/host.log"
 }
@@ -44,17 +44,17 @@ exec $PARANOID_BIN/paranoid-enclave-js
 END
     chmod +x "$BATS_TEST_TMPDIR/worker-in-gramine"
     launch_app --workers 1 --worker-program "$BATS_TEST_TMPDIR/worker-in-gramine"
-    until_true 30 host_log_says 'member refused.*tee=sgx.*reason=chain'
+    until_true host_log_says 'member refused.*tee=sgx.*reason=chain'
     no_worker_was_ready
     [ "$(host_page /healthz)" != ok ]
 }
 
 @test "a machine without a TEE is told so, and what to do" {
-    run timeout 60 "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 --tee hardware
+    run timeout "$patience_s" "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 --tee hardware
     echo "$output"
     [ "$status" = 3 ]
     [[ $output == *"cannot ask the TEE of this machine"* ]]
-    run timeout 60 "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --tee none
+    run timeout "$patience_s" "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --tee none
     [ "$status" != 0 ]
 }
 

@@ -59,7 +59,7 @@ stops_on() {  # SIGNAL
         "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 >"$log" 2>&1 </dev/null 3>&- &
         other=$!
         launch_app --workers 1
-        until_true 30 eval '! kill -0 $up 2>/dev/null || ! kill -0 $other 2>/dev/null'
+        until_true eval '! kill -0 $up 2>/dev/null || ! kill -0 $other 2>/dev/null'
         if kill -0 "$other" 2>/dev/null; then
             cp "$up_log" "$log.of_the_loser"
             status=0
@@ -86,7 +86,7 @@ stops_on() {  # SIGNAL
     kill -9 "$up"
     wait "$up" || true
     # shellcheck disable=SC2086
-    until_true 10 is_gone $family
+    until_true is_gone $family
 
     start_app --workers 1
     family=$(family_of "$up")
@@ -97,7 +97,7 @@ stops_on() {  # SIGNAL
     [ "$status" = 3 ]
     tail -n 1 "$up_log" | grep -q 'signal 9'
     # shellcheck disable=SC2086
-    until_true 5 is_gone $family
+    until_true is_gone $family
 }
 
 # What a restarted enclave has to show: another process, ready again.
@@ -115,13 +115,13 @@ is_replaced() {  # ROLE INDEX OLD_PID
     old=$(enclave_pid worker 0)
     kill -9 "$old"
     [ "$(put 1 three third)" = 204 ]
-    until_true 20 is_replaced worker 0 "$old"
+    until_true is_replaced worker 0 "$old"
     for key in one:first two:second three:third; do
-        until_true 10 says 0 "${key%:*}" "${key#*:}"
+        until_true says 0 "${key%:*}" "${key#*:}"
         says 1 "${key%:*}" "${key#*:}"
     done
     [ "$(put 0 four fourth)" = 204 ]
-    until_true 10 says 1 four fourth
+    until_true says 1 four fourth
 }
 
 @test "p9 a killed leader is followed by another term, and everything serves again" {
@@ -130,12 +130,12 @@ is_replaced() {  # ROLE INDEX OLD_PID
     local old
     old=$(enclave_pid leader 0)
     kill -9 "$old"
-    until_true 30 is_replaced leader 0 "$old"
+    until_true is_replaced leader 0 "$old"
     client ready --app "$app" --pid "$up"
-    until_true 10 says 0 one first
-    until_true 10 says 1 one first
+    until_true says 0 one first
+    until_true says 1 one first
     [ "$(put 1 two second)" = 204 ]
-    until_true 10 says 0 two second
+    until_true says 0 two second
     grep -q 'leads term 2' "$up_log"
     # Who is deployed now is taken by the new leader.
     deploy echo <<<"exports.handler = (event) => event.body;"
@@ -169,8 +169,8 @@ takes_writes() { [ "$(put "$1" after-the-flood yes)" = 204 ]; }  # WORKER
     kill -0 "$up"
 
     mount -o remount,size=400m "$app/host/capsule"
-    until_true 30 takes_writes 0
-    until_true 30 takes_writes 1
+    until_true takes_writes 0
+    until_true takes_writes 1
     stop_app
     run paranoid capsule verify --app "$app"
     echo "$output"
@@ -190,13 +190,13 @@ names_full_disk() { grep -q "the disk of '$app/host/capsule' is full: make room 
     stop_app
     cat /dev/zero >"$app/host/capsule/flood" || true
     launch_app --workers 1
-    until_true 30 names_full_disk
+    until_true names_full_disk
     run paranoid doctor --app "$app"
     echo "$output"
     [ "$status" = 1 ]
     [[ $output == *"disk of store-1"*"0 MiB free"* ]]
     kill -9 "$(enclave_pid leader 0)"
-    until_true 30 grep -q 'ended before it led' "$up_log"
+    until_true grep -q 'ended before it led' "$up_log"
     rm "$app/host/capsule/flood"
     client ready --app "$app" --pid "$up"
     stop_app

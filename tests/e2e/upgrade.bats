@@ -37,7 +37,7 @@ measurement_of() { sha256sum "$1" | cut -d' ' -f1; }
     [ "$(paranoid kv get key --app "$app")" = value ]
     stop_app
     launch_app --workers 1
-    until_true 30 grep -q "member refused.*measurement" "$app/host/host.log"
+    until_true grep -q "member refused.*measurement" "$app/host/host.log"
     kill_app
 
     # The statement is signed, and whoever holds the capsule has it.
@@ -57,7 +57,7 @@ replace_worker() {  # INDEX
     before=$(enclave_pid worker "$1")
     kill -9 "$before"
     is_replaced() { enclaves | grep -q "^worker $1 ready" && [ "$(enclave_pid worker "$1")" != "$before" ]; }
-    until_true 30 is_replaced "$1"
+    until_true is_replaced "$1"
 }
 
 # Load at worker INDEX alone, in the background, while FILE exists.
@@ -85,13 +85,13 @@ load_at() {  # INDEX FILE
     # The file is another one now: who is started from it is refused, until the owner says.
     mv "$next" "$program"
     kill -9 "$(enclave_pid worker 1)"
-    until_true 30 grep -q "member refused.*measurement" "$app/host/host.log"
+    until_true grep -q "member refused.*measurement" "$app/host/host.log"
     run paranoid policy succeed "$old" "$new" --app "$app"
     echo "$output"
     [ "$status" = 0 ]
     [[ $output == *"in force from now on"* ]]
     is_ready() { enclaves | grep -q "^worker $1 ready"; }
-    until_true 30 is_ready 1
+    until_true is_ready 1
     [ "$(measurement_of_worker 0)" = "$old" ]
     [ "$(measurement_of_worker 1)" = "$new" ]
 
@@ -121,8 +121,8 @@ load_at() {  # INDEX FILE
 
     # A leader that comes after has it from the capsule, and was told nothing else.
     kill -9 "$(enclave_pid leader 0)"
-    until_true 60 grep -q "leader leads term 2" "$up_log"
-    until_true 30 is_ready 0
+    until_true grep -q "leader leads term 2" "$up_log"
+    until_true is_ready 0
     stop_app
     paranoid capsule verify --app "$app"
     run paranoid policy publish --app "$app"
