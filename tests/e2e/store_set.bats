@@ -159,10 +159,14 @@ begin_to_add() {
 
 @test "p4 of two changes at once one counts, and the other one leaves nothing" {
     begin --stores 3 --receipts 2
+    # Neither is done before the other one has begun.
+    signal_stores STOP store-1 store-2 store-3
     paranoid store add store-4 --app "$app" &
     first=$!
     paranoid store add store-5 --app "$app" &
     second=$!
+    until_true eval 'is_gone $first || is_gone $second'
+    signal_stores CONT store-1 store-2 store-3
     first_status=0
     second_status=0
     wait "$first" || first_status=$?
