@@ -22,18 +22,29 @@ known_epoch() { cut -d' ' -f1 "$app/owner/sync"; }
 
 # Until the owner has been told of a SYNC that lists what was written before.
 await_news() {
-    local before
-    before=$(known_epoch)
-    put 0 news "$RANDOM" >/dev/null
-    until_true is_above "$before"
+    [ "$(put 0 news "$RANDOM")" = 204 ]
+    until_true is_known_to_owner
 }
-is_above() { [ "$(known_epoch)" -gt "$1" ]; }
+is_known_to_owner() {
+    local epoch
+    epoch=$(paranoid kv history news --app "$app" --json 2>/dev/null |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["versions"][0]["epoch"] or "")' 2>/dev/null)
+    [ -n "$epoch" ] && [ "$(known_epoch)" -ge "$epoch" ]
+}
 
-# $old: copies of the stores' directories.
+# $old: copies of the stores' directories, as a power cut at one moment would leave them.
 copy_stores() {
+    local running
+    running=$(host_page /status 2>/dev/null | python3 -c '
+import json, sys
+print(*[store["pid"] for store in json.load(sys.stdin)["stores"]])' 2>/dev/null) || true
     old=$BATS_TEST_TMPDIR/old
     mkdir "$old"
+    # shellcheck disable=SC2086  # a list
+    kill -STOP $running
     cp -r "$app"/host/capsule* "$old"
+    # shellcheck disable=SC2086
+    kill -CONT $running
 }
 put_back() {  # STORE...
     local store
@@ -130,8 +141,8 @@ assert [store["to_blame"] for store in proof["stores"]] == [True], proof' \
     start_app --workers 1
     [ "$(put 0 early first)" = 204 ]
     await_news
-    stop_app
     copy_stores
+    stop_app
     rm -rf "$app/host/capsule-2"
     run paranoid recover --app "$app"
     echo "$output"
@@ -178,13 +189,13 @@ print(json.load(sys.stdin)["stores"][1]["pid"])')
     start_app --workers 2
     local taken=$BATS_TEST_TMPDIR/taken i
     (for i in $(seq 400); do
-        [ "$(request $((i % 2)) "/kv/key-$i" -X PUT --data-binary "$i" -o /dev/null -w '%{http_code}' 2>/dev/null)" = 204 ] || exit 0
+        [ "$(request $((i % 2)) "/kv/key-$i" -X PUT --data-binary "$i" -o /dev/null -w '%{http_code}' 2>/dev/null)" = 204 ] || continue
         echo "$i" >>"$taken"
     done) 3>&- &
     load=$!
-    until_true test -s "$taken"
-    sleep 1
+    until_true counts . "$taken" 20
     kill -9 "$(host_number pid)"
+    kill "$load" || true
     wait "$load" || true
     load=
     wait "$up" || true
@@ -194,7 +205,6 @@ print(json.load(sys.stdin)["stores"][1]["pid"])')
     [ "$status" = 0 ]
     [[ $output == *"nothing acknowledged is lost"* ]]
     start_app --workers 1
-    [ "$(wc -l <"$taken")" -ge 5 ]
     while read -r i; do
         says 0 "key-$i" "$i"
     done <"$taken"
