@@ -56,9 +56,9 @@ stops_on() {  # SIGNAL
 @test "of two that are started at once one runs, and the other one is refused" {
     local round other log=$BATS_TEST_TMPDIR/other.log status
     for round in 1 2 3 4 5 6; do
+        launch_app --workers 1  # the first: it removes a host.json that is there
         "$PARANOID_BIN/paranoid" up --app "$app" --port 0 --workers 1 >"$log" 2>&1 </dev/null 3>&- &
         other=$!
-        launch_app --workers 1
         until_true eval '! kill -0 $up 2>/dev/null || ! kill -0 $other 2>/dev/null'
         if kill -0 "$other" 2>/dev/null; then
             cp "$up_log" "$log.of_the_loser"
@@ -118,7 +118,7 @@ is_replaced() {  # ROLE INDEX OLD_PID
     until_true is_replaced worker 0 "$old"
     for key in one:first two:second three:third; do
         until_true says 0 "${key%:*}" "${key#*:}"
-        says 1 "${key%:*}" "${key#*:}"
+        until_true says 1 "${key%:*}" "${key#*:}"
     done
     [ "$(put 0 four fourth)" = 204 ]
     until_true says 1 four fourth
@@ -147,6 +147,14 @@ is_replaced() {  # ROLE INDEX OLD_PID
 
 # ---- a full disk ----
 
+# What the store's newest segment has not been filled with: behind what is written it is zeroes.
+unused_bytes() {
+    python3 -c '
+import glob, sys
+segment = open(sorted(glob.glob(sys.argv[1] + "/segment-*"))[-1], "rb").read()
+print(len(segment) - len(segment.rstrip(b"\0")))' "$app/host/capsule"
+}
+
 takes_writes() { [ "$(put "$1" after-the-flood yes)" = 204 ]; }  # WORKER
 
 @test "p9 a full disk is an answer: 503 no_space, nothing damaged, and well again with space" {
@@ -157,12 +165,14 @@ takes_writes() { [ "$(put "$1" after-the-flood yes)" = 204 ]; }  # WORKER
     local taken
     taken=$(client fill --app "$app" --limit 400)
     echo "$taken values of 1 MiB taken"
-    [ "$taken" -ge 50 ]
+    # Nobody is refused what has room; how many had is the compactor's doing, too, which copies them.
+    [ "$(unused_bytes)" -lt $((2 << 20)) ]
+    [ "$taken" -ge 20 ]
     [ "$taken" -lt 100 ]
     [ "$(put 0 one-more value)" = 503 ]
     [ "$(error_code)" = no_space ]
     # Reads go on, and the other worker says the same of what does not fit.
-    client filled --app "$app" --limit "$taken" --worker 1
+    until_true client filled --app "$app" --limit "$taken" --worker 1
     head -c 1048576 /dev/zero >"$BATS_TEST_TMPDIR/large"
     [ "$(put 1 one-more "@$BATS_TEST_TMPDIR/large")" = 503 ]
     [ "$(error_code)" = no_space ]
@@ -210,9 +220,10 @@ names_full_disk() { grep -q "the disk of '$app/host/capsule' is full: make room 
     cp -a "$BATS_TEST_TMPDIR/owner/." "$app/owner"
     start_app --workers 1
     local family status=0
+    [ "$(put 0 key before-the-flood)" = 204 ]
     family=$(family_of "$up")
     cat /dev/zero >"$app/owner/flood" || true
-    [ "$(put 0 key before-the-flood)" = 204 ]  # the next SYNC lists it, and cannot be noted
+    put 0 other key || true  # the next SYNC, of this at the latest, cannot be noted
     wait "$up" || status=$?
     up=
     cat "$up_log"
