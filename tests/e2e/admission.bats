@@ -8,6 +8,8 @@ teardown() { kill_app; }
 
 host_log_says() { grep -q "$1" "$app/host/host.log"; }
 
+lists_worker() { enclaves | grep -q '^worker 0 '; }
+
 no_worker_was_ready() {
     ! grep -q 'enclave ready role=worker' "$app/host/host.log"
 }
@@ -26,7 +28,7 @@ refused_up() {
     launch_app --workers 1 --worker-program "$BATS_TEST_TMPDIR/other-worker"
     until_true host_log_says 'member refused.*measurement'
     # It says so to whoever looks, too.
-    until_true grep -q '^worker 0 ' <(enclaves)
+    until_true lists_worker
     ! enclaves | grep '^worker' | grep ready || false
     [ "$(host_page /healthz)" != ok ]
     run curl -sS --noproxy '*' --max-time 3 --cacert "$app/tls-root.pem" "$(worker_url 0 /healthz)"

@@ -26,6 +26,12 @@ until_true() {
     done
 }
 
+# copy_running FROM TO: of an app that runs; a file of its may go before it is copied.
+copy_running() {
+    rm -rf "$2"
+    cp -r "$1" "$2"
+}
+
 # ---- processes ----
 
 children_of() { cat /proc/"$1"/task/*/children 2>/dev/null || true; }

@@ -21,6 +21,7 @@ END
     for name in work endless greedy deep; do
         paranoid deploy "$BATS_FILE_TMPDIR/$name.js" --app "$app" >"$BATS_FILE_TMPDIR/$name.log" 2>&1
     done
+    wait_for_function deep
 }
 teardown_file() { kill_app; }
 

@@ -109,7 +109,7 @@ refuses() {  # REASON URL [OPTION]...
 @test "a program that the policy does not admit is refused, the worker's and the leader's" {
     local role
     for role in worker leader; do
-        cp -r "$app" "$BATS_TEST_TMPDIR/$role"
+        until_true copy_running "$app" "$BATS_TEST_TMPDIR/$role"
         python3 - "$BATS_TEST_TMPDIR/$role/policy.json" "$role" <<'END'
 import json, sys
 policy = json.load(open(sys.argv[1]))

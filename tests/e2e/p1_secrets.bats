@@ -80,6 +80,7 @@ is_busy() { [ "$(request 0 "/kv/$key_marker-0-5" -o /dev/null -w '%{http_code}')
     MARKER=$value_marker bash -c 'held="$MARKER$MARKER"; read -r _ <"$0"; echo "$held"' \
         "$BATS_TEST_TMPDIR/fifo" >/dev/null 3>&- &
     local control=$!
+    until_true grep -q fifo "/proc/$control/cmdline"  # it is that shell now
     run search --pid "$control"
     echo "$output"
     [ "$status" = 1 ]

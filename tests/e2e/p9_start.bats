@@ -11,6 +11,8 @@ setup() {
 
 teardown() { kill_app; }
 
+is_manifest_in_effect() { log | grep -q 'role=worker.*manifest in effect'; }
+is_ready_again() { [ "$(log | grep -c 'enclave ready role=worker')" -ge 2 ]; }
 log() { cat "$app/host/host.log"; }
 
 @test "p9 a worker begins from the MANIFEST and knows what the tables hold" {
@@ -18,18 +20,11 @@ log() { cat "$app/host/host.log"; }
     for i in $(seq 1 24); do
         [ "$(request_status 0 "/kv/key-$i" -X PUT --data-binary "@$BATS_TEST_TMPDIR/value")" = 204 ]
     done
-    for _ in $(seq 1 300); do
-        log | grep -q 'role=worker.*manifest in effect' && break
-        sleep 0.1
-    done
-    log | grep -q 'role=worker.*manifest in effect'
+    until_true is_manifest_in_effect
     local pid
     pid=$(log | grep 'enclave ready role=worker' | tail -n 1 | sed 's/.* pid=\([0-9]*\).*/\1/')
     kill -9 "$pid"
-    for _ in $(seq 1 300); do
-        [ "$(log | grep -c 'enclave ready role=worker')" -ge 2 ] && break
-        sleep 0.1
-    done
+    until_true is_ready_again
     log | grep 'start manifest=' | grep 'role=worker' | grep -q 'status="ok"'
     [ "$(request_status 0 /kv/key-1)" = 200 ]
     [ "$(request_status 0 /kv/key-24)" = 200 ]
@@ -38,7 +33,8 @@ log() { cat "$app/host/host.log"; }
     kill -9 "$(enclave_pid leader 0)"
     is_started() { log | grep 'role=leader' | grep 'start manifest=' | grep -q 'status="ok"'; }
     until_true is_started
-    log | grep 'role=leader' | grep -q 'loaded records='
+    has_loaded() { log | grep 'role=leader' | grep -q 'loaded records='; }
+    until_true has_loaded
     is_served() { [ "$(request_status 0 /kv/key-24)" = 200 ]; }
     until_true is_served
 }
@@ -48,7 +44,6 @@ log() { cat "$app/host/host.log"; }
     for _ in $(seq 1 40); do
         [ "$(request_status 0 /kv/key -X PUT --data-binary "@$BATS_TEST_TMPDIR/value")" = 204 ]
     done
-    is_manifest_in_effect() { log | grep -q 'role=worker.*manifest in effect'; }
     until_true is_manifest_in_effect
     [ "$(request_status 0 /kv/key)" = 200 ]
 }

@@ -24,15 +24,21 @@ setup_file() {
     printf '{"of":3}' >input
     paranoid invoke order @input --worker 0 --receipt order.receipt --app "$app" >output
     paranoid invoke swift fast --receipt swift.receipt --app "$app"
+    until_true is_ordered 1
     paranoid invoke read --worker 1 --receipt read.receipt --app "$app"
     paranoid invoke locked --receipt locked.receipt --app "$app"
     paranoid invoke many --receipt many.receipt --app "$app"
     paranoid invoke plain "just this" --receipt plain.receipt --app "$app"
     # The copy that the judge has. An epoch later all is in the history.
-    cp -r "$app/host/capsule" "$BATS_FILE_TMPDIR/copy"
+    for name in order swift read locked many plain; do
+        until_true paranoid receipt verify $name.receipt --app "$app"
+    done
+    until_true copy_running "$app/host/capsule" "$BATS_FILE_TMPDIR/copy"
     cp "$app/genesis" "$BATS_FILE_TMPDIR/genesis"
     export app up up_log
 }
+
+is_ordered() { [ "$(request "$1" /kv/order)" = '{"of":3}' ]; }  # WORKER
 
 teardown_file() {
     load helpers
@@ -150,7 +156,7 @@ END
     paranoid init "$BATS_TEST_TMPDIR/stranger" >/dev/null
     paranoid policy export stranger.policy --app "$BATS_TEST_TMPDIR/stranger"
     refused policy order.receipt --policy stranger.policy
-    cp -r "$app" "$BATS_TEST_TMPDIR/narrow"
+    until_true copy_running "$app" "$BATS_TEST_TMPDIR/narrow"
     python3 - "$BATS_TEST_TMPDIR/narrow/policy.json" "$app/policy.json" <<'END'
 import json, sys
 policy = json.load(open(sys.argv[2]))

@@ -23,6 +23,7 @@ setup() {
 
 teardown() { kill_app; }
 
+long_is_there() { [ "$(request "$1" /function/length)" = 65536 ]; }
 told() { [ "$(request "$1" "/function/tell?name=$2")" = "$3" ]; }
 
 @test "a secret is set, replaced and deleted at each worker, and survives rotation and restart" {
@@ -33,7 +34,7 @@ told() { [ "$(request "$1" "/function/tell?name=$2")" = "$3" ]; }
     for worker in 0 1; do
         until_true told $worker api-key first-Vq8mTzKp
         until_true told $worker none undefined
-        [ "$(request $worker /function/length)" = 65536 ]
+        until_true long_is_there $worker
     done
     printf %s 'second-Wr7nYxLq' | paranoid secret set api-key --app "$app"
     for worker in 0 1; do until_true told $worker api-key second-Wr7nYxLq; done
@@ -47,7 +48,7 @@ told() { [ "$(request "$1" "/function/tell?name=$2")" = "$3" ]; }
     start_app --workers 2
     for worker in 0 1; do
         until_true told $worker api-key third-Xs6pZwMr
-        [ "$(request $worker /function/length)" = 65536 ]
+        until_true long_is_there $worker
     done
 
     run paranoid secret list --app "$app"
