@@ -15,7 +15,8 @@
 
 enum {
     RECOVER_LINE_BYTES = 1024,
-    RECOVER_LISTEN_MS = 500,          // a host that runs says at once which leader is there
+    RECOVER_LISTEN_MS = 5 * 1000,     // a host that runs says at once which leader is there,
+    RECOVER_READY_MS = 500,           // and with it whether that one leads
     RECOVER_STEP_MS = 250,            // between two looks
     RECOVER_PATIENCE_MS = 60 * 1000,  // for a leader to start
     RECOVER_SHOW_MS = 2 * 1000,       // between two signs of life
@@ -31,8 +32,9 @@ struct recovery {
     unsigned step_count;
     bool is_held;  // the newest SYNC that is known is among what the stores hold
     bool has_leader;
-    bool is_leading;
+    bool is_ready;     // the host says that this leader leads
     bool is_anothers;  // another program has given the leader its term
+    bool is_leading;   // it is ready by another's term, or has taken ours
     struct writer_id leader;
     unsigned failures;
     int64_t shown_ms;
@@ -115,27 +117,34 @@ static void note_frame(struct recovery *it, const struct frame *frame)
     if (frame->kind == FRAME_HELLO) {
         it->leader = frame->peer;
         it->has_leader = true;
+        it->is_ready = false;
     } else if (frame->kind == FRAME_READY && it->has_leader &&
                writer_id_equal(&frame->peer, &it->leader)) {
-        it->is_leading = true;
+        it->is_ready = true;
     }
 }
 
-/* What a host that runs says of its leader. STATUS_CLOSED: it went away. */
+/*
+ * What a host that runs says of its leader. All that has come is read, however late this process
+ * gets to it. STATUS_CLOSED: the host went away.
+ */
 static enum status listen_to_host(struct recovery *it)
 {
     int64_t due_ms = clock_now_ms() + RECOVER_LISTEN_MS;
-    struct frame frame;
-    while (clock_now_ms() < due_ms) {
-        enum status status =
-            post_receive(&it->hosting.post, &frame, (int)(due_ms - clock_now_ms()));
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && !it->is_ready) {
+        struct frame frame;
+        int64_t left_ms = due_ms - clock_now_ms();
+        status = post_receive(&it->hosting.post, &frame, left_ms > 0 ? (int)left_ms : 0);
         if (status == STATUS_OK) {
             note_frame(it, &frame);
-        } else if (status != STATUS_TIMEOUT) {
-            return STATUS_CLOSED;
+        }
+        if (status == STATUS_OK && frame.kind == FRAME_HELLO) {
+            due_ms = clock_now_ms() + RECOVER_READY_MS;
         }
     }
-    return STATUS_OK;
+    it->is_leading = it->is_ready;
+    return status == STATUS_OK || status == STATUS_TIMEOUT ? STATUS_OK : STATUS_CLOSED;
 }
 
 static void show_waiting(struct recovery *it)
@@ -146,7 +155,7 @@ static void show_waiting(struct recovery *it)
     }
 }
 
-/* 'paranoid up' was faster: its leader says when it leads, or the next one says HELLO. */
+/* 'paranoid up' was faster: its leader has said that it leads, or will, or the next says HELLO. */
 static enum status take_others(struct recovery *it)
 {
     if (++it->failures == RECOVER_FAILURES_MAX) {
@@ -157,6 +166,7 @@ static enum status take_others(struct recovery *it)
         return STATUS_DENIED;
     }
     it->is_anothers = true;
+    it->is_leading = it->is_ready;
     report_note("another program has given the leader its term");
     return STATUS_OK;
 }
@@ -208,9 +218,8 @@ static enum status receive_frame(struct recovery *it, const struct frame *frame)
         return tenure_call(&it->tenure, &it->hosting.post);
     }
     if (frame->kind == FRAME_READY) {
-        if (it->is_anothers) {
-            note_frame(it, frame);
-        }
+        note_frame(it, frame);
+        it->is_leading = it->is_anothers && it->is_ready;
         return STATUS_OK;
     }
     return take_event(it, tenure_receive(&it->tenure, &it->hosting.post, frame));

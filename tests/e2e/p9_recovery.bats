@@ -184,6 +184,24 @@ print(json.load(sys.stdin)["stores"][1]["pid"])')
     grep ' leads' "$app.recover"
 }
 
+@test "p9 recover that hears late from the host hears that a leader leads" {
+    init_app
+    start_app --workers 1
+    stopped=$(host_number pid)
+    kill -STOP "$stopped"
+    "$PARANOID_BIN/paranoid" recover --app "$app" >"$app.recover" 2>&1 3>&- &
+    recovering=$!
+    until_true grep -q 'the app runs without a leader' "$app.recover"
+    kill -CONT "$stopped"
+    until_true is_gone "$recovering"
+    cat "$app.recover"
+    wait "$recovering"
+    grep ' leads' "$app.recover"
+    run paranoid recover --app "$app"
+    [[ $output == *"nothing to recover"* ]]
+    grep -c 'leads term' "$up_log" | grep -x 1  # nobody took its place
+}
+
 @test "p9 a host killed in mid-write: recover, and what was acknowledged is there" {
     init_app
     start_app --workers 2
