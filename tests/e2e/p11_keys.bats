@@ -118,7 +118,7 @@ append_with_stolen_key() {  # KEY VALUE
     paranoid capsule info --app "$app" --json | grep -q '"beyond":1[,}]'
     [ -z "$(paranoid kv history stolen --app "$app" | grep late)" ]
     launch_app --workers 2
-    until_true 30 grep -q "DATA $writer/$sequence: the branch was cut at $last" "$up_log"
+    until_true grep -q "DATA $writer/$sequence: the branch was cut at $last" "$up_log"
     wait "$up" && return 1
     up=
 

@@ -267,7 +267,7 @@ begin_to_add() {
 
     paranoid store remove store-1 --app "$app"
     start_app --workers 1
-    until_true 10 says 0 key value
+    until_true says 0 key value
     puts 0 other value
     [ "$(paranoid store list --app "$app" | grep -c ' counts')" = 2 ]
     stop_app
@@ -292,7 +292,7 @@ begin_to_add() {
 
     mv "$app.key" "$app/host/store.key"
     start_app --workers 1
-    until_true 10 says 0 key value
+    until_true says 0 key value
 }
 
 @test "p9 a simulated machine that is lost is made anew by the next start" {
@@ -300,5 +300,5 @@ begin_to_add() {
     stop_app
     rm "$app/host/platform" "$app/host/tcb"
     start_app --workers 1
-    until_true 10 says 0 key value
+    until_true says 0 key value
 }
