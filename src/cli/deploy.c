@@ -2,6 +2,7 @@
 #include "cli/deploy.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,16 +36,27 @@ static enum status next_version(const struct app *app, uint64_t *version)
     return status == STATUS_OK ? app_raise(app, DEPLOY_VERSION, *version) : status;
 }
 
+bool deploy_is_text(struct bytes code)
+{
+    json_t *text = json_stringn((const char *)code.at, code.length);
+    bool is_text = text != NULL && code.length > 0;
+    json_decref(text);
+    return is_text;
+}
+
 static int give_function(const struct app *app, const struct sign_key *owner,
                          const struct function_manifest *manifest, struct bytes function)
 {
-    char what[FUNCTION_NAME_BYTES_MAX + 16];
+    char what[FUNCTION_NAME_BYTES_MAX + 32];
     struct buffer plain = BUFFER_EMPTY;
     const struct message_deploy deploy = {.request = ORDER_REQUEST, .function = function};
     enum status status = message_deploy_encode(&plain, &deploy);
     CHECK(status == STATUS_OK);  // its size was checked when it was read
-    const char *verb = manifest->runtime == FUNCTION_SECRET ? "publish" : "deploy";
-    snprintf(what, sizeof what, "%s '%s'", manifest->is_removed ? "remove" : verb, manifest->name);
+    bool is_secret = manifest->runtime == FUNCTION_SECRET;
+    const char *verb = is_secret ? "set" : "deploy";
+    snprintf(what, sizeof what, "%s %s'%s'", manifest->is_removed ? "remove" : verb,
+             is_secret ? "secret " : "",
+             manifest->name + (is_secret ? strlen(FUNCTION_SECRET_PREFIX) : 0));
     int result = order_give(app, owner, what, buffer_bytes(&plain), DEPLOY_WAIT_MS);
     buffer_release(&plain);
     return result;
@@ -145,6 +157,9 @@ static int run(const struct command_line *line)
     enum status status = file_read(&code, path, FUNCTION_CODE_BYTES_MAX);
     if (status != STATUS_OK) {
         report_error("cannot read '%s': %s", path, file_reason(status));
+    } else if (!deploy_is_text(buffer_bytes(&code))) {
+        report_error("cannot deploy '%s': it is %s; a function is JavaScript in UTF-8", path,
+                     code.length == 0 ? "empty" : "no text");
     } else {
         result = deploy_publish(line, &manifest, buffer_bytes(&code));
     }

@@ -25,9 +25,7 @@ static bool take_name(struct function_manifest *manifest, const char *name)
 /* What it says stays unsaid: only that it does not fit. */
 static bool is_text(struct bytes secret)
 {
-    json_t *text = json_stringn((const char *)secret.at, secret.length);
-    bool is_good = text != NULL && secret.length > 0;
-    json_decref(text);
+    bool is_good = deploy_is_text(secret);
     if (!is_good) {
         report_error(
             "cannot set the secret: it is %s; functions get it as a string, so encode "
