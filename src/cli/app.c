@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/hex.h"
 #include "capsule/keys.h"
+#include "cli/keeper.h"
 #include "cli/report.h"
 #include "crypto/certificate.h"
 #include "host/home.h"
@@ -53,13 +54,41 @@ const struct genesis_store *app_store(const struct app *app, uint32_t index)
     return NULL;
 }
 
+/* What to do when one of the app's files cannot be read. */
+static const char *remedy_of(const char *name, enum status status)
+{
+    static const struct {
+        const char *name;
+        const char *remedy;
+    } copies[] = {
+        {APP_GENESIS,
+         "put it back: host/genesis is a copy; or, if 'paranoid init' ended half-way, remove the "
+         "directory and run it again"},
+        {APP_POLICY, "put it back: owner/policy.recorded is what was in force last"},
+        {APP_OWNER_KEY,
+         "put it back: nothing can take its place; a keeper's directory has none, and is for "
+         "'paranoid keeper' alone"},
+        {APP_SEED, "put it back: nothing can take its place"},
+        {APP_VENDOR_KEY, "put it back: nothing can take its place"},
+        {APP_TLS_ROOT, "the next 'paranoid up' makes it anew"},
+        {KEEPER_KEY, "'paranoid keeper grant DIR' makes a keeper's directory, which has one"},
+    };
+    for (size_t i = 0; status == STATUS_NOT_FOUND && i < sizeof copies / sizeof *copies; i++) {
+        if (strcmp(copies[i].name, name) == 0) {
+            return copies[i].remedy;
+        }
+    }
+    return status == STATUS_IO ? file_remedy(errno) : "put it back as it was";
+}
+
 enum status app_read(const struct app *app, const char *name, struct buffer *target)
 {
     char path[FILE_PATH_BYTES];
     app_path(app, name, path);
     enum status status = file_read(target, path, APP_FILE_BYTES_MAX);
     if (status != STATUS_OK) {
-        report_error("cannot read '%s': %s", path, file_reason(status));
+        report_error("cannot read '%s': %s; %s", path, file_reason(status),
+                     remedy_of(name, status));
     }
     return status;
 }
@@ -169,6 +198,15 @@ enum status app_open(struct app *app, const struct command_line *line)
         return STATUS_IO;
     }
     snprintf(app->directory, sizeof app->directory, "%s", directory);
+    char genesis[FILE_PATH_BYTES];
+    app_path(app, APP_GENESIS, genesis);
+    if (!is_app(directory) && access(genesis, F_OK) == 0) {
+        report_error(
+            "cannot use app '%s': its directory 'owner' is not there; put it back: "
+            "nothing can take its place",
+            directory);
+        return STATUS_NOT_FOUND;
+    }
     if (!is_app(directory)) {
         report_error(
             "cannot find an app in '%s': make one with 'paranoid init', or name it with "

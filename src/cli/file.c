@@ -146,8 +146,15 @@ const char *file_remedy(int cause)
     case EACCES:
     case EPERM:
         return "let its owner, or root, do this";
+    case EROFS:
+        return "that disk can only be read: name another place";
     case ENOENT:
-        return "its directory is gone: put it back";
+        return "its directory is not there: make it, or put it back";
+    case EEXIST:
+        return "name another, or remove that one";
+    case ENOTDIR:
+    case EISDIR:
+        return "name another";
     default:
         return "look at that disk ('dmesg' may say more)";
     }

@@ -230,7 +230,9 @@ enum status hosting_await_quiet(const struct app *app)
     // The lock is the host's own (host/home.h), and given back at once.
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        report_error("cannot open '%s': %s", path, strerror(errno));
+        report_error(
+            "cannot open '%s': %s; %s", path, strerror(errno),
+            errno == ENOENT ? "put it back, with the stores that lie in it" : file_remedy(errno));
         return STATUS_IO;
     }
     enum status status = await_lock(app, fd);

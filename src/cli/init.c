@@ -37,9 +37,10 @@ static uint64_t now_s(void)
 static enum status make_directory(const struct app *app, const char *name, mode_t mode)
 {
     char path[FILE_PATH_BYTES];
-    app_path(app, name, path);
+    snprintf(path, sizeof path, "%s%s%s", app->directory, name[0] == '\0' ? "" : "/", name);
     if (mkdir(path, mode) != 0 && errno != EEXIST) {
-        report_error("cannot make directory '%s': %s", path, strerror(errno));
+        report_error("cannot make directory '%s': %s; %s", path, strerror(errno),
+                     file_remedy(errno));
         return STATUS_IO;
     }
     return STATUS_OK;
@@ -209,11 +210,11 @@ static enum status write_policy(const struct app *app, const struct roots *roots
     return status == STATUS_OK ? app_raise(app, APP_POLICY_VERSION, 1) : status;
 }
 
-static enum status write_tls_root(const struct app *app, const struct roots *roots,
+static enum status write_tls_root(const struct app *app, const struct secret *seed,
                                   const struct hash *capsule)
 {
     struct buffer der = BUFFER_EMPTY, pem = BUFFER_EMPTY;
-    struct p256_key *key = keys_tls_root(roots->seed);
+    struct p256_key *key = keys_tls_root(seed);
     enum status status = certificate_root(&der, key, capsule);
     if (status == STATUS_OK) {
         status = certificate_to_pem(&pem, buffer_bytes(&der));
@@ -224,6 +225,22 @@ static enum status write_tls_root(const struct app *app, const struct roots *roo
     p256_key_free(key);
     buffer_release(&der);
     buffer_release(&pem);
+    return status;
+}
+
+enum status init_tls_root(const struct app *app)
+{
+    char path[FILE_PATH_BYTES];
+    struct secret *seed = NULL;
+    app_path(app, APP_TLS_ROOT, path);
+    if (access(path, F_OK) == 0) {
+        return STATUS_OK;
+    }
+    enum status status = app_seed(app, &seed);
+    if (status == STATUS_OK) {
+        status = write_tls_root(app, seed, &app->genesis.capsule);
+    }
+    secret_free(seed);
     return status;
 }
 
@@ -255,7 +272,7 @@ static enum status write_genesis(const struct app *app, const struct roots *root
     text[HASH_TEXT_BYTES - 1] = '\n';
     status = app_write(app, APP_CAPSULE_NAME, bytes_of(text, HASH_TEXT_BYTES), 0644);
     if (status == STATUS_OK) {
-        status = write_tls_root(app, roots, capsule);
+        status = write_tls_root(app, roots->seed, capsule);
     }
     if (status == STATUS_OK) {
         status = app_write(app, APP_HOST "/" HOST_FILE_GENESIS, buffer_bytes(&body), 0644);
@@ -410,6 +427,11 @@ static int run(const struct command_line *line)
         }
     }
     if (make_app(&app, &choice, &capsule) != STATUS_OK) {
+        app_path(&app, APP_OWNER_KEY, path);
+        if (stat(path, &stat_of) == 0) {
+            report_note("     '%s' is no app yet: remove its owner/ and host/ before you try again",
+                        directory);
+        }
         return COMMAND_COULD_NOT;
     }
     report_made(&app, &capsule, choice.name, command_has(line, "json"));

@@ -63,6 +63,9 @@ static enum status prepare(struct up *up)
     if (status == STATUS_OK) {
         status = init_simulated(&up->app);
     }
+    if (status == STATUS_OK) {
+        status = init_tls_root(&up->app);
+    }
     return status == STATUS_OK ? tenure_prepare_policy(&up->tenure) : status;
 }
 

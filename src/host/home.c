@@ -91,8 +91,9 @@ static enum status lock(struct home *home, const char *directory, char error[HOS
     home->lock_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (home->lock_fd < 0) {
         (void)snprintf(error, HOST_ERROR_BYTES_MAX,
-                       "cannot open directory '%s': %s; run 'paranoid init'", directory,
-                       strerror(errno));
+                       "cannot open directory '%s': %s; it is the host/ of an app, which 'paranoid "
+                       "init' makes",
+                       directory, strerror(errno));
         return errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO;
     }
     if (flock(home->lock_fd, LOCK_EX | LOCK_NB) != 0) {
