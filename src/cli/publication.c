@@ -126,7 +126,7 @@ done:
     return result;
 }
 
-int publication_finish(const struct app *app, const char *done, bool is_json)
+static int publish(const struct app *app, const char *done, bool is_json)
 {
     bool is_running = is_up(app);
     struct policy *policy = malloc(sizeof *policy);
@@ -134,18 +134,25 @@ int publication_finish(const struct app *app, const char *done, bool is_json)
     int result = app_policy(app, policy) != STATUS_OK ? COMMAND_COULD_NOT
                  : is_running                         ? send_to_leader(app, policy)
                                                       : COMMAND_OK;
-    if (result != COMMAND_OK) {
-        report_note(
-            "policy.json is written; 'paranoid policy publish' or the next 'paranoid up' "
-            "puts it in force");
-    } else if (is_json) {
+    if (result == COMMAND_OK && is_json) {
         printf("{\"in_force\":%s,\"version\":%u}\n", is_running ? "true" : "false",
                policy->version);
-    } else {
+    } else if (result == COMMAND_OK) {
         printf("policy %u %s; it is in force %s\n", policy->version, done,
                is_running ? "from now on" : "after the next 'paranoid up'");
     }
     free(policy);
+    return result;
+}
+
+int publication_finish(const struct app *app, const char *done, bool is_json)
+{
+    int result = publish(app, done, is_json);
+    if (result != COMMAND_OK) {
+        report_note(
+            "policy.json is written; 'paranoid policy publish' or the next 'paranoid up' "
+            "puts it in force");
+    }
     return result;
 }
 
@@ -154,7 +161,7 @@ static int run(const struct command_line *line)
     int result = COMMAND_COULD_NOT;
     struct app app;
     if (app_open(&app, line) == STATUS_OK) {
-        result = publication_finish(&app, "is what policy.json says", command_has(line, "json"));
+        result = publish(&app, "is what policy.json says", command_has(line, "json"));
     }
     app_release(&app);
     return result;
