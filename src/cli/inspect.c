@@ -121,7 +121,11 @@ static void show_progress(void *context, const struct survey *survey,
 static enum status export_record(void *context, struct bytes record)
 {
     struct inspection *it = context;
-    return fwrite(record.at, 1, record.length, it->target) == record.length ? STATUS_OK : STATUS_IO;
+    if (fwrite(record.at, 1, record.length, it->target) != record.length) {
+        it->target_cause = errno;
+        return STATUS_IO;
+    }
+    return STATUS_OK;
 }
 
 static void begin(void *context)
@@ -699,16 +703,20 @@ static int run_export(const struct command_line *line)
     }
     it.target = fopen(path, "wbx");
     if (it.target == NULL) {
-        report_error("cannot write '%s': %s", path, strerror(errno));
+        report_error("cannot write '%s': %s; %s", path, strerror(errno), file_remedy(errno));
         goto done;
     }
     enum status status = inspect_survey(&it);
-    bool is_written = fclose(it.target) == 0;
-    if (status != STATUS_OK || !is_written) {
+    if (fclose(it.target) != 0 && it.target_cause == 0) {
+        it.target_cause = errno;
+    }
+    if (status != STATUS_OK || it.target_cause != 0) {
         unlink(path);
-        result = status != STATUS_OK ? inspect_refuse(&it, status) : COMMAND_COULD_NOT;
-        if (!is_written) {
-            report_error("cannot write '%s': %s", path, strerror(errno));
+        if (it.target_cause == 0) {
+            result = inspect_refuse(&it, status);
+        } else {
+            report_error("cannot write '%s': %s; %s", path, strerror(it.target_cause),
+                         file_remedy(it.target_cause));
         }
         goto done;
     }

@@ -26,6 +26,7 @@ struct inspection {
     struct survey survey;
     const struct survey_visitor *visitor;  // borrowed; NULL: none
     FILE *target;                          // of export
+    int target_cause;                      // errno of a write to it; 0: none failed
     // Sees each FUNCTION, when the seed is there; NULL: nobody does. `context` is the inspection.
     void (*function)(void *context, const struct function_manifest *manifest, struct bytes code);
     int64_t started_ms;
