@@ -75,6 +75,9 @@ static int run(const struct command_line *line)
     size_t count = json_array_size(json_object_get(reader.service.ports, "worker_ports"));
     count = count > HOST_WORKER_COUNT_MAX ? HOST_WORKER_COUNT_MAX : count;
     int only = service_worker_of(line);
+    if (service_find_worker(&reader.service, only) != STATUS_OK) {
+        goto done;
+    }
     do {
         for (size_t i = 0; i < count; i++) {
             if (only != SERVICE_BALANCED && (size_t)only != i) {

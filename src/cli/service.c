@@ -86,6 +86,16 @@ static uint16_t port_of(const json_t *port)
     return number > 0 && number <= UINT16_MAX ? (uint16_t)number : 0;
 }
 
+enum status service_find_worker(const struct service *service, int worker)
+{
+    size_t count = json_array_size(json_object_get(service->ports, "worker_ports"));
+    if (worker == SERVICE_BALANCED || (size_t)worker < count) {
+        return STATUS_OK;
+    }
+    report_error("cannot reach worker %d: the app has workers 0 to %zu", worker, count - 1);
+    return STATUS_NOT_FOUND;
+}
+
 enum status service_connect(const struct service *service, int worker, struct client **client)
 {
     char error[CLIENT_ERROR_BYTES] = "";
@@ -98,12 +108,11 @@ enum status service_connect(const struct service *service, int worker, struct cl
         .timeout_ms = CLIENT_TIMEOUT_MS,
     };
     *client = NULL;
-    if (target.port == 0) {
-        report_error("cannot reach worker %d: the app has workers 0 to %zu", worker,
-                     json_array_size(workers) - 1);
-        return STATUS_NOT_FOUND;
+    enum status status = service_find_worker(service, worker);
+    if (status != STATUS_OK) {
+        return status;
     }
-    enum status status = client_open(client, &target, error);
+    status = client_open(client, &target, error);
     if (status == STATUS_FORGED) {
         report_error("refusing https://localhost:%u: its certificate is not this app's: %s",
                      target.port, error);

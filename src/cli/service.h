@@ -33,6 +33,9 @@ json_t *service_ports(const struct app *app);
 /* Which worker the line names with --worker, or SERVICE_BALANCED. */
 int service_worker_of(const struct command_line *line);
 
+/* STATUS_NOT_FOUND: the app has no such worker. */
+MUST_CHECK enum status service_find_worker(const struct service *service, int worker);
+
 /*
  * Open a connection to worker number `worker`, or to whichever the host chooses. With
  * client_close() by the caller.
