@@ -58,7 +58,10 @@ enum status dossier_read_quote(struct dossier *dossier, const char *directory)
     enum status report_status = read_file(&report, directory, "report.bin", QUOTE_BYTES_MAX);
     enum status status = quote_status != STATUS_NOT_FOUND ? quote_status : report_status;
     if (status == STATUS_NOT_FOUND) {
-        report_error("cannot judge '%s': it holds neither quote.bin nor report.bin", directory);
+        report_error(
+            "cannot judge '%s': it holds neither quote.bin nor report.bin; 'paranoid help attest "
+            "verify' says what has to be there",
+            directory);
     } else if (quote_status != STATUS_NOT_FOUND && report_status != STATUS_NOT_FOUND) {
         report_error("cannot judge '%s': it holds both quote.bin and report.bin", directory);
         status = STATUS_MALFORMED;

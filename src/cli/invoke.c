@@ -1,6 +1,7 @@
 /* src/cli/invoke.c */
 #include "cli/invoke.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,7 +60,7 @@ static bool save_receipt(const struct client_response *response, const char *pat
         status = file_replace(path, buffer_bytes(&bytes), 0644);
     }
     if (status != STATUS_OK) {
-        report_error("cannot write '%s': %s", path, file_reason(status));
+        report_error("cannot write '%s': %s; %s", path, file_reason(status), file_remedy(errno));
     }
     buffer_release(&bytes);
     return status == STATUS_OK;

@@ -38,7 +38,7 @@ static enum status make_directory(const char *directory, const char *name)
     char path[FILE_PATH_BYTES];
     snprintf(path, sizeof path, "%s%s%s", directory, name[0] == '\0' ? "" : "/", name);
     if (mkdir(path, 0700) != 0) {
-        report_error("cannot make '%s': %s", path, strerror(errno));
+        report_error("cannot make '%s': %s; %s", path, strerror(errno), file_remedy(errno));
         return STATUS_IO;
     }
     return STATUS_OK;
@@ -201,9 +201,15 @@ static int run_revoke(const struct command_line *line)
         return COMMAND_USAGE;
     }
     snprintf(name, sizeof name, "owner/keeper-%s", delegation.name);
+    char path[FILE_PATH_BYTES];
     enum status status = app_open(&app, line);
     if (status == STATUS_OK) {
-        status = app_read(&app, name, &body);
+        app_path(&app, name, path);
+        status = file_read(&body, path, KEEPER_WARRANT_BYTES_MAX);
+        if (status != STATUS_OK) {
+            report_error("cannot revoke keeper '%s': '%s': %s; there is one for each that was made",
+                         delegation.name, path, file_reason(status));
+        }
     }
     if (status == STATUS_OK) {
         status = delegation_decode(&delegation, buffer_bytes(&body), &app.genesis.owner,

@@ -1,5 +1,6 @@
 #include "cli/policy_file.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +112,7 @@ static int run(const struct command_line *line)
     if (path == NULL) {
         fwrite(text.bytes, 1, text.length, stdout);
     } else if ((status = file_replace(path, buffer_bytes(&text), 0644)) != STATUS_OK) {
-        report_error("cannot write '%s': %s", path, file_reason(status));
+        report_error("cannot write '%s': %s; %s", path, file_reason(status), file_remedy(errno));
         goto done;
     } else if (command_has(line, "json")) {
         json_t *result_json = json_pack("{s:s}", "file", path);

@@ -320,8 +320,9 @@ static bool names_loss(const struct recovery *it)
     uint64_t named = command_number(it->line, "accept-loss", 0);
     uint64_t known = it->tenure.known.sync.epoch;
     if (command_has(it->line, "accept-loss") && named != known) {
-        report_error("cannot give up SYNC %" PRIu64 ": the newest that is known is %" PRIu64, named,
-                     known);
+        report_error("cannot give up SYNC %" PRIu64 ": the newest that is known is %" PRIu64
+                     "; 'paranoid recover --explain' says whether anything is lost",
+                     named, known);
         return false;
     }
     return true;

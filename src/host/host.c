@@ -587,7 +587,7 @@ static enum status fail_to_listen(struct host *host, uint16_t port, int cause)
 {
     char what[64];
     (void)snprintf(what, sizeof what, "listen on 127.0.0.1:%u", port);
-    (void)snprintf(host->error, HOST_ERROR_BYTES_MAX, "cannot %s: %s; choose another base port",
+    (void)snprintf(host->error, HOST_ERROR_BYTES_MAX, "cannot %s: %s; choose another with --port",
                    what, uv_strerror(cause));
     return STATUS_IO;
 }

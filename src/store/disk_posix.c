@@ -280,8 +280,10 @@ enum status disk_posix_open(struct disk_posix **posix, struct disk *disk, const 
     }
     // On the directory itself, so that nothing has to be created, and gone with the process.
     if (flock((*posix)->directory, LOCK_EX | LOCK_NB) != 0) {
+        int cause = errno;
         disk_posix_close(*posix);
         *posix = NULL;
+        errno = cause;
         return STATUS_IO;
     }
     *disk = (struct disk){

@@ -143,7 +143,9 @@ static enum status begin(struct program *program, const char *directory, struct 
     status = disk_posix_open(&program->posix, &program->disk, directory);
     if (status != STATUS_OK) {
         log_event(&program->log, "store not opened cause=\"its directory: %s\"",
-                  status_text(status));
+                  status != STATUS_IO    ? status_text(status)
+                  : errno == EWOULDBLOCK ? "another process has it"
+                                         : strerror(errno));
         return status;
     }
     disk_posix_log(program->posix, &program->log);

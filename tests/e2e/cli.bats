@@ -174,5 +174,5 @@ all_refuse() {
     "$paranoid" init app
     run "$paranoid" capsule verify --app app
     [ "$status" = 3 ]
-    echo "$output" | grep -q 'no segment'
+    echo "$output" | grep -q 'holds no record'
 }
