@@ -304,7 +304,7 @@ static void a_directory_without_segments_is_not_found(void **state)
     struct fixture *f = *state;
     unlink(f->segment);
     assert_int_equal(survey(f, NULL), STATUS_NOT_FOUND);
-    assert_non_null(strstr(f->survey.reason, "no segment"));
+    assert_non_null(strstr(f->survey.reason, "holds no record"));
 }
 
 static enum status count_record(void *context, struct bytes record)
