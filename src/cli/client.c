@@ -33,7 +33,21 @@ static void say(char error[CLIENT_ERROR_BYTES], const char *text)
     snprintf(error, CLIENT_ERROR_BYTES, "%s", text);
 }
 
+/*
+ * Where a socket has a time limit, the kernel does not go on with a call that waited while the
+ * process was stopped and continued (signal(7)): each is made again, with its time anew.
+ */
+
 /* ---- the socket ---- */
+
+static bool is_connected(int fd, const struct addrinfo *to)
+{
+    int result;
+    do {
+        result = connect(fd, to->ai_addr, to->ai_addrlen);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
+}
 
 static bool set_timeouts(int fd, uint32_t timeout_ms)
 {
@@ -59,8 +73,7 @@ static enum status connect_to(struct client *client, const struct client_target 
     int cause = ECONNREFUSED;
     for (const struct addrinfo *at = found; at != NULL && client->fd < 0; at = at->ai_next) {
         int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd >= 0 && set_timeouts(fd, target->timeout_ms) &&
-            connect(fd, at->ai_addr, at->ai_addrlen) == 0) {
+        if (fd >= 0 && set_timeouts(fd, target->timeout_ms) && is_connected(fd, at)) {
             client->fd = fd;
         } else {
             cause = errno;
@@ -129,7 +142,12 @@ static enum status start_tls(struct client *client, const struct client_target *
         say(error, "OpenSSL has no memory");
         return STATUS_NO_MEMORY;
     }
-    if (SSL_connect(client->ssl) != 1) {
+    int connected;
+    do {
+        errno = 0;
+        connected = SSL_connect(client->ssl);
+    } while (connected != 1 && errno == EINTR);
+    if (connected != 1) {
         say_why_not(client, error);
         return SSL_get_verify_result(client->ssl) != X509_V_OK ? STATUS_FORGED : STATUS_CLOSED;
     }
@@ -192,15 +210,16 @@ static bool send_all(struct client *client, struct bytes bytes)
     while (bytes.length > 0) {
         size_t put = 0;
         if (client->ssl != NULL) {
-            if (SSL_write_ex(client->ssl, bytes.at, bytes.length, &put) != 1) {
+            errno = 0;
+            if (SSL_write_ex(client->ssl, bytes.at, bytes.length, &put) != 1 && errno != EINTR) {
                 return false;
             }
         } else {
             ssize_t sent = send(client->fd, bytes.at, bytes.length, MSG_NOSIGNAL);
-            if (sent < 0) {
+            if (sent < 0 && errno != EINTR) {
                 return false;
             }
-            put = (size_t)sent;
+            put = sent < 0 ? 0 : (size_t)sent;
         }
         bytes = bytes_of(bytes.at + put, bytes.length - put);
     }
@@ -216,9 +235,12 @@ static enum status receive_some(struct client *client, struct buffer *target)
     }
     uint8_t *at = target->bytes + target->length;
     size_t got = 0;
-    errno = 0;
     if (client->ssl != NULL) {
-        int read = SSL_read_ex(client->ssl, at, CLIENT_STEP_BYTES, &got);
+        int read;
+        do {
+            errno = 0;
+            read = SSL_read_ex(client->ssl, at, CLIENT_STEP_BYTES, &got);
+        } while (read != 1 && errno == EINTR);
         if (read != 1) {
             int cause = SSL_get_error(client->ssl, read);
             return cause == SSL_ERROR_ZERO_RETURN                    ? STATUS_EMPTY
@@ -226,7 +248,10 @@ static enum status receive_some(struct client *client, struct buffer *target)
                                                                      : STATUS_CLOSED;
         }
     } else {
-        ssize_t read = recv(client->fd, at, CLIENT_STEP_BYTES, 0);
+        ssize_t read;
+        do {
+            read = recv(client->fd, at, CLIENT_STEP_BYTES, 0);
+        } while (read < 0 && errno == EINTR);
         if (read <= 0) {
             return read == 0 ? STATUS_EMPTY : errno == EAGAIN ? STATUS_TIMEOUT : STATUS_CLOSED;
         }

@@ -3,12 +3,16 @@
 /*
  * Goal: a request goes out whole and its answer comes back, from whoever the root vouches for and
  * nobody else.
- * Method: a small TLS server in a thread, which answers one connection with canned bytes.
+ * Method: a small TLS server in a thread, which answers one connection with canned bytes; a client
+ * in a process that the server stops and continues while it waits.
  */
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +22,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +30,9 @@
 #include "cli/client.h"
 #include "crypto/certificate.h"
 #include "crypto/crypto.h"
+
+// No wait here is meant to end by time.
+enum { LOST_MS = 60000 };
 
 struct server {
     int listener;
@@ -34,6 +42,7 @@ struct server {
     size_t request_bytes;
     char request[4096];  // what was received, NUL-terminated
     pthread_t thread;
+    pid_t stopped;  // the client, stopped and continued in each of its waits; 0: it is not
 };
 
 struct fixture {
@@ -75,6 +84,30 @@ static int teardown(void **state)
     return 0;
 }
 
+static char state_of(pid_t process)
+{
+    char path[64], state = '?';
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*d %*s %c", &state), 1);
+    fclose(file);
+    return state;
+}
+
+/* Once it waits: nobody sends word of that, it is looked at. */
+static void stop_and_continue(pid_t client)
+{
+    int how;
+    while (state_of(client) != 'S') {
+        sched_yield();
+    }
+    assert_int_equal(kill(client, SIGSTOP), 0);
+    assert_int_equal(waitpid(client, &how, WUNTRACED), client);
+    assert_true(WIFSTOPPED(how));
+    assert_int_equal(kill(client, SIGCONT), 0);
+}
+
 /* The whole request: the head, and `request_bytes` in all. */
 static void receive(struct server *server, int fd, SSL *ssl)
 {
@@ -98,11 +131,17 @@ static void *serve(void *context)
     if (server->context != NULL) {
         ssl = SSL_new(server->context);
         SSL_set_fd(ssl, fd);
+        if (server->stopped != 0) {
+            stop_and_continue(server->stopped);
+        }
         if (SSL_accept(ssl) != 1) {
             goto done;
         }
     }
     receive(server, fd, ssl);
+    if (server->stopped != 0) {
+        stop_and_continue(server->stopped);
+    }
     if (ssl != NULL) {
         SSL_write(ssl, server->answer, (int)strlen(server->answer));
         SSL_shutdown(ssl);
@@ -116,7 +155,7 @@ done:
     return NULL;
 }
 
-static void start(struct fixture *f, bool is_tls, size_t request_bytes, const char *answer)
+static void listen_for(struct fixture *f, bool is_tls, size_t request_bytes, const char *answer)
 {
     struct server *server = &f->server;
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -136,14 +175,24 @@ static void start(struct fixture *f, bool is_tls, size_t request_bytes, const ch
     assert_int_equal(listen(server->listener, 1), 0);
     assert_int_equal(getsockname(server->listener, (struct sockaddr *)&address, &length), 0);
     server->port = ntohs(address.sin_port);
-    assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
+}
+
+static void start(struct fixture *f, bool is_tls, size_t request_bytes, const char *answer)
+{
+    listen_for(f, is_tls, request_bytes, answer);
+    assert_int_equal(pthread_create(&f->server.thread, NULL, serve, &f->server), 0);
+}
+
+static void close_server(struct fixture *f)
+{
+    SSL_CTX_free(f->server.context);
+    close(f->server.listener);
 }
 
 static void stop(struct fixture *f)
 {
     pthread_join(f->server.thread, NULL);
-    SSL_CTX_free(f->server.context);
-    close(f->server.listener);
+    close_server(f);
 }
 
 static struct client_target target_of(const struct fixture *f, const char *host, bool is_tls)
@@ -152,7 +201,7 @@ static struct client_target target_of(const struct fixture *f, const char *host,
         .host = host,
         .port = f->server.port,
         .root_pem = is_tls ? buffer_bytes(&f->root_pem) : bytes_of(NULL, 0),
-        .timeout_ms = 5000,
+        .timeout_ms = LOST_MS,
     };
 }
 
@@ -264,6 +313,39 @@ static void without_a_length_the_answer_lasts_to_the_end(void **state)
     stop(f);
 }
 
+/* In a process of its own: what client_ask() said. */
+static enum status ask(const struct fixture *f, bool is_tls)
+{
+    char error[CLIENT_ERROR_BYTES];
+    struct client *client;
+    struct client_response response;
+    const struct client_target target = target_of(f, "localhost", is_tls);
+    enum status status = client_open(&client, &target, error);
+    if (status == STATUS_OK) {
+        status = client_ask(client, &request, &response, error);
+    }
+    return status;
+}
+
+static void one_that_was_stopped_goes_on_waiting(void **state)
+{
+    struct fixture *f = *state;
+    for (int is_tls = 0; is_tls < 2; is_tls++) {
+        int how;
+        listen_for(f, is_tls, sizeof expected - 1, "HTTP/1.1 204 No Content\r\n\r\n");
+        f->server.stopped = fork();
+        assert_true(f->server.stopped >= 0);
+        if (f->server.stopped == 0) {
+            _exit((int)ask(f, is_tls));
+        }
+        serve(&f->server);
+        assert_int_equal(waitpid(f->server.stopped, &how, 0), f->server.stopped);
+        assert_true(WIFEXITED(how));
+        assert_int_equal(WEXITSTATUS(how), STATUS_OK);
+        close_server(f);
+    }
+}
+
 static void nobody_listens(void **state)
 {
     struct fixture *f = *state;
@@ -287,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_answer_that_ends_early_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_length_the_answer_lasts_to_the_end, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(one_that_was_stopped_goes_on_waiting, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_listens, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
