@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -176,6 +177,8 @@ void running_start(struct running *running)
     running->pid = fork();
     CHECK(running->pid >= 0);
     if (running->pid == 0) {
+        // A test that fails by a CHECK takes its host along.
+        CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
         char error[HOST_ERROR_BYTES_MAX] = "";
         enum status status = host_run(&running->config, error);
         if (status != STATUS_OK) {
@@ -265,25 +268,39 @@ size_t running_read(int fd, void *bytes, size_t length)
 
 // ---- HTTP ----
 
-char *running_get(const struct running *running, const char *path, int *code)
+enum { ANSWER_BYTES_MAX = 1 << 20 };
+
+/* The whole answer, however long it is. False: the connection ended before. */
+static bool get_once(const struct running *running, const char *path, char *answer)
 {
-    enum { ANSWER_BYTES_MAX = 1 << 20 };
     char request[256];
     int fd = running_connect(running->metrics_port);
     int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
     running_write(fd, request, (size_t)length);
-    char *answer = malloc(ANSWER_BYTES_MAX);
-    CHECK(answer != NULL);
     size_t got = running_read(fd, answer, ANSWER_BYTES_MAX - 1);
     answer[got] = '\0';
     close(fd);
+    const char *body = strstr(answer, "\r\n\r\n");
+    const char *body_bytes = strstr(answer, "Content-Length: ");
+    return body != NULL && body_bytes != NULL && body_bytes < body &&
+           strlen(body + 4) == strtoul(body_bytes + 16, NULL, 10);
+}
+
+char *running_get(const struct running *running, const char *path, int *code)
+{
+    struct patience patience = {0};
+    char *answer = malloc(ANSWER_BYTES_MAX);
+    CHECK(answer != NULL);
+    // Whoever stands still for some seconds is hung up on.
+    while (!get_once(running, path, answer)) {
+        wait_more(&patience);
+    }
     CHECK(strncmp(answer, "HTTP/1.1 ", 9) == 0);
     if (code != NULL) {
         *code = (int)strtol(answer + 9, NULL, 10);
     }
-    char *body = strstr(answer, "\r\n\r\n");
-    CHECK(body != NULL);
-    memmove(answer, body + 4, strlen(body + 4) + 1);
+    const char *body = strstr(answer, "\r\n\r\n") + 4;
+    memmove(answer, body, strlen(body) + 1);
     return answer;
 }
 

@@ -16,9 +16,9 @@
 /*
  * running: a host in a process of its own, over a state directory of its own, with fake
  * enclaves (tests/host/fake_enclave.h), and clients of its sockets that block. What goes wrong is a
- * CHECK. Waits end by a condition, or after half a minute by a CHECK.
+ * CHECK. Waits end by a condition, or after two minutes by a CHECK.
  */
-enum { RUNNING_WORKERS_MAX = 4, RUNNING_LOST_MS = 30000 };
+enum { RUNNING_WORKERS_MAX = 4, RUNNING_LOST_MS = 120000 };
 
 struct running {
     char directory[SCRATCH_PATH_BYTES];
