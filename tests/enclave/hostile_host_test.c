@@ -31,7 +31,10 @@ static const struct writer_id everyone;
 static const char *const key_path = "/kv/" HOSTILE_KEY;
 static const char *const value = HOSTILE_VALUE;
 
-enum { ANSWER_MS = 15000, QUIET_MS = 700, LOOP_MS = 4000 };
+// How long nothing must happen, and everything at once.
+enum { QUIET_MS = 700, LOOP_MS = 4000 };
+// How long a worker waits for receipts before it says that there are none.
+enum { DURABLE_MS = 10000 };
 
 static struct hostile_world world;
 
@@ -51,15 +54,37 @@ static int teardown(void **state)
 
 /* ---- what is right ---- */
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* The answer's status. What a worker needs from outside and does not get in seconds is a 503: a
+ * machine that stood still is asked again. */
+static unsigned ask(const char *method, const char *path, const char *body, struct buffer *answer)
+{
+    enum { TRY_COUNT_MAX = 5 };
+    unsigned status = 503;
+    for (unsigned i = 0; i < TRY_COUNT_MAX && status == 503; i++) {
+        if (answer != NULL) {
+            buffer_clear(answer);
+        }
+        status = hostile_http(&world, method, path, body, HOSTILE_LOST_MS, answer);
+    }
+    return status;
+}
+
 static void assert_put(void)
 {
-    assert_int_equal(hostile_http(&world, "PUT", key_path, value, ANSWER_MS, NULL), 204);
+    assert_int_equal(ask("PUT", key_path, value, NULL), 204);
 }
 
 static void assert_reads(void)
 {
     struct buffer body = BUFFER_EMPTY;
-    assert_int_equal(hostile_http(&world, "GET", key_path, "", ANSWER_MS, &body), 200);
+    assert_int_equal(ask("GET", key_path, "", &body), 200);
     assert_int_equal(body.length, strlen(value));
     assert_memory_equal(body.bytes, value, body.length);
     buffer_release(&body);
@@ -296,7 +321,7 @@ static void p2_an_honest_host_is_served(void **state)
     (void)state;
     begin();
     assert_unmoved();
-    assert_int_equal(hostile_http(&world, "GET", "/evidence?nonce=0011", "", ANSWER_MS, NULL), 200);
+    assert_int_equal(ask("GET", "/evidence?nonce=0011", "", NULL), 200);
     for (size_t guest = 0; guest < HOSTILE_GUESTS; guest++) {
         hostile_send(&world, guest, FRAME_STOP, 0, &everyone, bytes_of(NULL, 0));
         assert_true(hostile_wait_end(&world, guest));
@@ -393,6 +418,7 @@ static void p4_forged_receipts_release_no_answer(void **state)
     (void)state;
     begin();
     struct hostile_client client;
+    const uint64_t begun_ms = now_ms();
     world.filter = drop_receipts;
     hostile_ask(&world, &client, "PUT", "/kv/other", "value");
     for (unsigned i = 0; i < 200; i++) {
@@ -400,10 +426,18 @@ static void p4_forged_receipts_release_no_answer(void **state)
         send_forged_receipt((enum forgery)(i % FORGERY_COUNT), UINT64_MAX);
         replay(i % 2 == 0);
     }
-    assert_int_equal(hostile_answer(&world, &client, QUIET_MS, NULL), 0);
+    unsigned status = hostile_answer(&world, &client, QUIET_MS, NULL);
     world.filter = NULL;
-    assert_int_equal(hostile_answer(&world, &client, ANSWER_MS, NULL), 204);
+    if (status == 0) {
+        status = hostile_answer(&world, &client, HOSTILE_LOST_MS, NULL);
+        assert_true(status == 204 || status == 503);
+    } else {
+        assert_int_equal(status, 503);
+    }
+    // That nobody has signed is said late, and by a machine that stood still.
+    assert_true(status == 204 || now_ms() - begun_ms >= DURABLE_MS);
     hostile_client_release(&world, &client);
+    assert_int_equal(ask("PUT", "/kv/other", value, NULL), 204);
     assert_unmoved();
 }
 
@@ -417,7 +451,9 @@ static bool is_taken(struct hostile_world *unused, void *context)
 static void p4_writes_that_wait_for_receipts_keep_nobody_else_waiting(void **state)
 {
     (void)state;
-    enum { WRITE_COUNT = 75, WRITE_BYTES = 1000 * 1000 };  // room is for 67 of them
+    // Room is for 67 of them. Each is kept for ten seconds: behind those without room, one after
+    // the other, an answer would come after seven times that.
+    enum { WRITE_COUNT = 75, WRITE_BYTES = 1000 * 1000, BEHIND_MS = 60000 };
     static char large[WRITE_BYTES + 1];
     static struct hostile_client clients[WRITE_COUNT];
     begin();
@@ -427,9 +463,7 @@ static void p4_writes_that_wait_for_receipts_keep_nobody_else_waiting(void **sta
         hostile_ask(&world, &clients[i], "PUT", "/kv/large", large);
         assert_true(hostile_wait(&world, HOSTILE_LOST_MS, is_taken, &clients[i]));
     }
-    // Behind the writes without room, one after the other, it would come after seven times the ten
-    // seconds that each is kept: so it need not be soon, on whatever machine.
-    assert_int_equal(hostile_http(&world, "GET", "/healthz", "", HOSTILE_LOST_MS, NULL), 200);
+    assert_int_equal(hostile_http(&world, "GET", "/healthz", "", BEHIND_MS, NULL), 200);
     for (size_t i = 0; i < WRITE_COUNT; i++) {
         hostile_client_release(&world, &clients[i]);
     }
@@ -472,8 +506,7 @@ static void p2_a_join_survives_frames_that_come_early_twice_or_from_nowhere(void
     assert_true(hostile_wait_ready(&world, HOSTILE_WORKER));
     assert_put();
     struct buffer body = BUFFER_EMPTY;
-    assert_int_equal(hostile_http(&world, "GET", "/evidence?nonce=0011", "", ANSWER_MS, &body),
-                     200);
+    assert_int_equal(ask("GET", "/evidence?nonce=0011", "", &body), 200);
     assert_int_not_equal(body.length, evidence.length);
     buffer_release(&body);
     world.filter = NULL;
@@ -905,13 +938,6 @@ static void p10_a_scribbled_wall_ends_an_enclave_at_most(void **state)
 }
 
 /* ---- everything at once ---- */
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void attack(const struct sign_key *stranger)
 {

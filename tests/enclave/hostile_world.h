@@ -28,7 +28,8 @@
 enum { HOSTILE_LEADER, HOSTILE_WORKER, HOSTILE_GUESTS };
 #define HOSTILE_KEY "a-key-that-no-host-may-ever-see"
 #define HOSTILE_VALUE "a-value-that-no-host-may-ever-see"
-enum { HOSTILE_HEARD_MAX = 512, HOSTILE_LOST_MS = 30000 };
+// What must come may take its time.
+enum { HOSTILE_HEARD_MAX = 512, HOSTILE_LOST_MS = 120000 };
 
 struct hostile_waiting {
     struct hostile_waiting *next;
