@@ -393,13 +393,12 @@ def ask_until_told(connection, path):
     return answers[-1]
 
 
-def read_all(federation, recorder, keys):
+def read_all(federation, recorder, keys, wrong):
     """Each worker says what it has, once it has what any of them has."""
     app = federation.app
     ports = app.host()["worker_ports"]
     versions = [app.connect(port).ask("GET", "/healthz").headers["x-paranoid-version"]
                 for port in ports]
-    wrong = []
     for number, port in enumerate(ports):
         process = recorder.new_process()
         connection = app.connect(port)
@@ -425,7 +424,17 @@ def read_all(federation, recorder, keys):
         listed = json.loads(ask_until_told(connection, "/kv?limit=1000").body)
         recorder.write(process, "ok", "final-list", value=listed["keys"])
         connection.close()
-    return wrong
+
+
+def read_all_of_the_last(federation, faults, recorder, keys, wrong):
+    """A leader killed by the last fault has a successor, for whom all workers begin anew."""
+    begun = time.monotonic()
+    while True:
+        try:
+            return read_all(federation, recorder, keys, wrong)
+        except OSError:
+            if time.monotonic() > begun + SETTLE_S or settle(federation, faults) is None:
+                raise
 
 
 def deploy(app):
@@ -484,7 +493,7 @@ def run(options, federation, recorder, chance):
                   {f"hot-{number}" for number in range(HOT_KEYS)} |
                   {f"own-{number}-{key}" for number in range(options.clients)
                    for key in range(OWN_KEYS)})
-    wrong += read_all(federation, recorder, keys)
+    read_all_of_the_last(federation, faults, recorder, keys, wrong)
     status = federation.stop()
     if status != 0:
         wrong.append(f"paranoid up ended with status {status}")
