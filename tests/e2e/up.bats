@@ -19,12 +19,14 @@ put() { request_status "$1" "/kv/$2" -X PUT --data-binary "$3"; }
 # Whether the worker says that; not an error while it is down.
 says() { [ "$(request "$1" "/kv/$2" 2>/dev/null)" = "$3" ]; }
 
+has_family() { [ "$(family_of "$up" | wc -l)" = "$1" ]; }
+
 stops_on() {  # SIGNAL
     local family status=0
     start_app --workers 2
     [ "$(put 0 key "$1")" = 204 ]
+    until_true has_family 7  # up, host, store, leader, compactor, two workers
     family=$(family_of "$up")
-    [ "$(echo "$family" | wc -l)" = 7 ]  # up, host, store, leader, compactor, two workers
     kill "-$1" "$up"
     wait "$up" || status=$?
     up=
