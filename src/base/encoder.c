@@ -12,7 +12,8 @@ struct encoder encoder_over(void *start, size_t capacity)
 
 enum status encoder_begin(struct encoder *out, struct buffer *target, size_t length)
 {
-    enum status status = buffer_reserve(target, length);
+    // One byte at least: an empty buffer has no memory, and so no end to write behind.
+    enum status status = buffer_reserve(target, length > 0 ? length : 1);
     if (status == STATUS_OK) {
         *out = encoder_over(target->bytes + target->length, length);
     }

@@ -148,6 +148,14 @@ static void what_is_appended_belongs_to_the_buffer_once_it_is_whole(void **state
     assert_memory_equal(target.bytes, "abcde", 5);
 
     assert_int_equal(encoder_begin(&out, &target, SIZE_MAX), STATUS_NO_MEMORY);
+
+    // Nothing is written like something, also into nothing: sanitizers see where.
+    struct buffer empty = BUFFER_EMPTY;
+    assert_int_equal(encoder_begin(&out, &empty, 0), STATUS_OK);
+    encoder_bytes(&out, NULL, 0);
+    encoder_finish(&out, &empty);
+    assert_int_equal(empty.length, 0);
+    buffer_release(&empty);
     assert_int_equal(target.length, 5);
     buffer_release(&target);
 }
