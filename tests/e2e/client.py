@@ -161,9 +161,12 @@ def known(options):
     def is_known(port):
         # A method that no function is served by, so that nothing runs: 405 comes before 404 only
         # from the routes, so ask for the function itself with a body it does not mind.
-        connection = app.connect(port)
-        answer = connection.ask("POST", f"/function/{options.function}")
-        connection.close()
+        try:
+            connection = app.connect(port)
+            answer = connection.ask("POST", f"/function/{options.function}")
+            connection.close()
+        except OSError:  # another worker is about to take its place
+            return False
         return answer.status != 404 or answer.code != "no_function"
     return all(wait_until(lambda: is_known(port)) for port in app.host()["worker_ports"])
 

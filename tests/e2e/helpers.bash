@@ -125,6 +125,13 @@ enclave_pid() {  # ROLE INDEX
     enclaves | sed -n "s/^$1 $2 [a-z]* \([0-9]*\) .*/\1/p"
 }
 
+# What a restarted enclave has to show: another process, ready again.
+is_replaced() {  # ROLE INDEX OLD_PID
+    local line
+    line=$(enclaves 2>/dev/null | grep "^$1 $2 ready ") || return 1
+    [ "$(echo "$line" | cut -d' ' -f4)" != "$3" ]
+}
+
 # curl to a worker (or "base"), as anybody would; the token is in $app.auth.
 worker_url() {  # WORKER PATH
     local port

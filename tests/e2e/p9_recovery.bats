@@ -267,12 +267,11 @@ put_for_ever() {
     put_for_ever 3>&- &
     load=$!
     until_true counts . "$pauses" 5
-    local round old worker
+    local round old
     for round in 2 3; do
         old=$(enclave_pid leader 0)
-        worker=$(enclave_pid worker 0)
         kill -9 "$old"
-        # No leader, and still answers, of the very same worker.
+        # No leader, and still answers.
         until_true counts "leads term $round" "$BATS_TEST_TMPDIR/keeper.log" 1
         until_true counts . "$pauses" $((round * 20))
     done
@@ -282,7 +281,7 @@ put_for_ever() {
     sort -n "$pauses" | tail -n 3
     local last
     last=$(tail -n 1 "$pauses" | cut -d' ' -f2)
-    for i in $(seq "$last"); do says base "run-$i" "$i"; done
+    for i in $(seq "$last"); do until_true says base "run-$i" "$i"; done
     [ "$(sort -n "$pauses" | tail -n 1 | cut -d' ' -f1)" -lt 20000 ]
     kill "$keeper"
     wait "$keeper"
@@ -305,7 +304,9 @@ put_for_ever() {
     second=$!
     start_app --workers 1
     [ "$(put 0 key value)" = 204 ]
+    worker=$(enclave_pid worker 0)
     kill -9 "$(enclave_pid leader 0)"
+    until_true is_replaced worker 0 "$worker"  # the next leader has closed its branch
     client ready --app "$app" --pid "$up"
     until_true says 0 key value
     [ "$(put 0 other value)" = 204 ]
