@@ -33,7 +33,7 @@
 #include "ring/wall.h"
 
 // No wait in these tests is meant to end by time. One that does has lost its wake-up.
-enum { LOST_MS = 20000, SMALL_BYTES = 256, ROUND_COUNT = 20000 };
+enum { LOST_MS = 120000, SMALL_BYTES = 256, ROUND_COUNT = 20000 };
 
 struct fixture {
     void *memory;
