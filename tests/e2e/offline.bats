@@ -9,10 +9,14 @@ setup_file() {
     export up
     paranoid kv put greeting one --app "$app"
     next_epoch
+    until_true reads 1 one
     [ "$(paranoid kv put greeting two --app "$app" --worker 1 --json)" = '{"key":"greeting","put":true}' ]
     next_epoch
+    until_true reads 0 two
     [ "$(paranoid kv delete greeting --app "$app" --worker 0 --json)" = '{"deleted":true,"key":"greeting"}' ]
     next_epoch
+    until_true lacks 0
+    until_true lacks 1
     paranoid kv put greeting "$(printf 'three \033[31m')" --app "$app"
     stop_app
 }
@@ -20,6 +24,10 @@ setup_file() {
 setup() { app=$BATS_FILE_TMPDIR/app; }
 
 teardown_file() { kill_app; }
+
+# A worker's next version is above those that it has read: each has read the last one.
+reads() { [ "$(request "$1" /kv/greeting)" = "$2" ]; }  # WORKER VALUE
+lacks() { [ "$(request "$1" /kv/greeting -o /dev/null -w '%{http_code}')" = 404 ]; }  # WORKER
 
 # Until a SYNC covers what has been written last.
 is_covered() {
