@@ -256,7 +256,10 @@ static enum status read_secret(const struct app *app, const char *name,
             length--;
         }
         if (!hex_decode(secret, SECRET_BYTES, (const char *)text.bytes, length)) {
-            report_error("cannot use key file '%s': it does not hold 64 hexadecimal digits", path);
+            report_error(
+                "cannot use key file '%s': it does not hold 64 hexadecimal digits; put it back: "
+                "nothing can take its place",
+                path);
             status = STATUS_MALFORMED;
         }
     }
@@ -359,7 +362,8 @@ static enum status read_small(const struct app *app, const char *name, char *tex
     } else if (status == STATUS_NOT_FOUND) {
         status = STATUS_OK;
     } else {
-        report_error("cannot read '%s': %s", path, file_reason(status));
+        report_error("cannot read '%s': %s; put back the file as it was", path,
+                     file_reason(status));
     }
     buffer_release(&bytes);
     return status;

@@ -17,6 +17,7 @@
 #include "cli/doctor_tee.h"
 #include "cli/file.h"
 #include "cli/findings.h"
+#include "host/home.h"
 #include "store/aside.h"
 
 enum { DOCTOR_DISK_MIB_MIN = 256 };
@@ -65,6 +66,29 @@ static void look_at_secret(struct findings *findings, const struct app *app, con
     }
 }
 
+/* Where a store is, and that it can sign. A directory that is lost is made anew when it starts. */
+static void look_at_place(struct findings *findings, const struct app *app, const char *directory,
+                          const struct genesis_store *store)
+{
+    char suffix[GENESIS_NAME_BYTES_MAX + 1], name[FILE_PATH_BYTES], path[FILE_PATH_BYTES];
+    struct stat found;
+    home_store_suffix(suffix, &app->genesis, store);
+    snprintf(name, sizeof name, APP_HOST "/" HOST_FILE_STORE_KEY, suffix);
+    app_path(app, name, path);
+    if (stat(path, &found) != 0) {
+        findings_add(findings, FINDINGS_BAD, store->name,
+                     "put it back; 'paranoid up' says what is left to do without it",
+                     "its key '%.160s' cannot be read: %s", path, strerror(errno));
+    }
+    if (stat(directory, &found) == 0 && !S_ISDIR(found.st_mode)) {
+        findings_add(
+            findings, FINDINGS_BAD, store->name,
+            "remove that, and put the directory back; or, where there are others, let them "
+            "fill it again",
+            "'%.160s' is no directory", directory);
+    }
+}
+
 /* What a store found damaged and set aside (store/aside.h). */
 static void look_at_aside(struct findings *findings, const char *directory, const char *store)
 {
@@ -104,6 +128,7 @@ static void look_at_stores(struct findings *findings, const struct app *app)
     char directories[GENESIS_STORES_MAX][FILE_PATH_BYTES];
     uint32_t count = app_stores(app, directories);
     for (uint32_t i = 0; i < count; i++) {
+        look_at_place(findings, app, directories[i], app_store(app, i));
         look_at_aside(findings, directories[i], app_store(app, i)->name);
     }
     if (app->stores.has_former) {

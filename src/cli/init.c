@@ -20,6 +20,7 @@
 
 enum {
     INIT_SUFFIX_BYTES = 16,
+    INIT_PEM_BYTES_MAX = 64 << 10,
     DAY_S = 24 * 3600,
     TCB_LEVEL = 1,
     TCB_AGE_S_MAX = 20 * DAY_S,
@@ -232,8 +233,13 @@ enum status init_tls_root(const struct app *app)
 {
     char path[FILE_PATH_BYTES];
     struct secret *seed = NULL;
+    struct buffer pem = BUFFER_EMPTY, der = BUFFER_EMPTY;
     app_path(app, APP_TLS_ROOT, path);
-    if (access(path, F_OK) == 0) {
+    bool is_there = file_read(&pem, path, INIT_PEM_BYTES_MAX) == STATUS_OK &&
+                    certificate_from_pem(&der, buffer_bytes(&pem)) == STATUS_OK;
+    buffer_release(&pem);
+    buffer_release(&der);
+    if (is_there) {
         return STATUS_OK;
     }
     enum status status = app_seed(app, &seed);

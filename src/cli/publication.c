@@ -62,7 +62,8 @@ enum status publication_in_force(const struct app *app, struct policy *policy)
     if (status == STATUS_OK) {
         status = policy_parse(policy, buffer_bytes(&text), error);
         if (status != STATUS_OK) {
-            report_error("cannot use '%s': %s", APP_POLICY_RECORDED, error);
+            report_error("cannot use '%s/" APP_POLICY_RECORDED "': %s; put back the file as it was",
+                         app->directory, error);
         }
     }
     buffer_release(&text);

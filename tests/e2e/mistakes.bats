@@ -91,7 +91,23 @@ refuses() {
     mv "$app/owner" away
     up "its directory 'owner' is not there; put it back"
     mv away "$app/owner"
-    rm "$app/tls-root.pem"  # made anew, from the seed
+    for name in owner/owner.key owner/seed owner/vendor.key; do
+        cp -p "$app/$name" away
+        : >"$app/$name"
+        up 'it does not hold 64 hexadecimal digits; put it back: nothing can take its place'
+        cp -p away "$app/$name"
+    done
+    mv "$app/host/store.key" away
+    refuses 1 "cannot be read: No such file or directory" doctor --app "$app"
+    [[ $output == *"put it back; 'paranoid up' says what is left to do without it"* ]]
+    mv away "$app/host/store.key"
+    rmdir "$app/host/capsule"
+    touch "$app/host/capsule"
+    refuses 1 "/host/capsule' is no directory" doctor --app "$app"
+    up 'its directory: Not a directory'
+    rm "$app/host/capsule"
+    paranoid doctor --app "$app"
+    : >"$app/tls-root.pem"  # made anew, from the seed
     start_app --workers 1
     paranoid kv put key value --app "$app"
     [ "$(paranoid kv get key --app "$app")" = value ]
