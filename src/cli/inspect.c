@@ -38,6 +38,9 @@ enum status inspect_open(struct inspection *it, const struct command_line *line,
     const char *genesis = command_text(line, "genesis", NULL);
     bool needs_app = named_directory == NULL || genesis == NULL || command_has(line, "keys");
     enum status status = needs_app ? app_open(&it->app, line) : STATUS_OK;
+    if (status == STATUS_NOT_FOUND && named_directory != NULL) {
+        report_note("     'paranoid capsule verify --genesis FILE %s' needs none", named_directory);
+    }
     if (status != STATUS_OK) {
         return status;
     }

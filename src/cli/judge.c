@@ -114,6 +114,9 @@ static enum status load(struct judgement *it, const struct command_line *line, b
     if (status == STATUS_OK && it->has_app) {
         status = app_open(&it->app, line);
         it->has_owner = status == STATUS_OK;
+        if (status == STATUS_NOT_FOUND) {
+            report_note("     with --policy FILE none is needed");
+        }
     }
     if (status == STATUS_OK && it->has_app) {
         it->owner = it->app.genesis.owner;

@@ -820,7 +820,8 @@ static enum status walk_directory(struct survey *survey, struct survey_store *st
     status = store_walk(&disk, capsule_name(survey->capsule), visit, survey, &place);
     if (status == STATUS_NOT_FOUND && survey->reason[0] == '\0') {
         (void)refuse(survey, status,
-                     "'%s' holds no record: it is no store's directory, or the app has never run",
+                     "'%s' holds no record: it is no store's directory (an app's host/capsule is "
+                     "one), or the app has never run",
                      store->directory);
     } else if (status == STATUS_DAMAGED && survey->reason[0] == '\0') {
         describe_damage(survey, &disk, &place, store->held_count);

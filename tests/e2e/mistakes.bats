@@ -47,7 +47,7 @@ refuses() {
     done
     for words in 'capsule verify' 'kv history k' 'member list' 'capsule export out'; do
         # shellcheck disable=SC2086
-        refuses 3 "it is no store's directory, or the app has never run" $words --app "$app"
+        refuses 3 "it is no store's directory (an app's host/capsule is one), or the app has never run" $words --app "$app"
     done
     [ ! -e out ]
     refuses 1 'it is the only one; add another first' store remove store-1 --app "$app"
@@ -145,6 +145,9 @@ refuses() {
     refuses 3 "neither quote.bin nor report.bin; 'paranoid help attest verify' says what" \
         attest verify directory --app "$app"
     refuses 3 "it is no store's directory" capsule verify directory --app "$app"
+    refuses 3 "'paranoid capsule verify --genesis FILE directory' needs none" \
+        capsule verify directory
+    refuses 3 'with --policy FILE none is needed' attest verify --url https://localhost:7700
     refuses 3 "cannot read 'file': it is empty" capsule verify file --app "$app"
     refuses 1 "'file' is no proof" proof verify file --app "$app"
     refuses 3 'the app does not run here; start it, or name a worker with --url' \
