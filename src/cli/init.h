@@ -14,7 +14,10 @@
  */
 MUST_CHECK enum status init_simulated(const struct app *app);
 
-/* Write tls-root.pem when it is not there, or empty: the seed says what it says. Says why it failed. */
+/*
+ * Write tls-root.pem when it is not there, or no certificate: the seed says what it says. Says why
+ * it failed.
+ */
 MUST_CHECK enum status init_tls_root(const struct app *app);
 
 extern const struct command init_command;
