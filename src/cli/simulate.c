@@ -98,7 +98,7 @@ const struct command simulate_command = {
     .arguments = "",
     .summary = "Run a whole app in one process under faults and a seed, and check every promise.",
     .about =
-        "Leader, workers and store as they are, with a network, a disk and clocks that fail as\n"
+        "Leader, workers and stores as they are, with a network, a disk and clocks that fail as\n"
         "the seed has it. A seed that fails fails again; it is reduced to fewer faults, processes\n"
         "and steps, and the command that repeats it is printed.",
     .options = options,

@@ -271,7 +271,7 @@ done:
 const struct command up_command = {
     .name = "up",
     .arguments = "",
-    .summary = "Run an app here: host, leader, workers and a store. Ctrl-C stops it cleanly.",
+    .summary = "Run an app here: host, leader, workers and stores. Ctrl-C stops it cleanly.",
     .about =
         "The owner's key stays with this process; the host beside it gets host/ alone and writes\n"
         "host/host.log. An enclave that dies is started again; a leader gets a new term.",
