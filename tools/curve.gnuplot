@@ -6,4 +6,4 @@ set key left top
 set xlabel "workers"
 set ylabel "bytes of one epoch"
 plot "build/curve.txt" using 1:3 every ::1 with linespoints title "sent, multicast once", \
-     1400 * x with lines dashtype 2 title "linear"
+     1500 * x with lines dashtype 2 title "linear"
