@@ -154,8 +154,7 @@ static void write_one(struct scenario *s, struct client *client)
     const struct tuple tuple = {
         .kind = TUPLE_PUT, .key = bytes_text(key), .value = bytes_text(text)};
     CHECK(overlay_put(&written, &tuple) == STATUS_OK);
-    scl_lock_seal(federation_worker_scl(s->federation, client->worker), client->lock, &written,
-                  &client->dependency);
+    scl_lock_seal(client->lock, &written, &client->dependency);
     client->is_sealed = true;
     federation_worker_wake(s->federation, client->worker);
 }

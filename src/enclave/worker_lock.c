@@ -94,7 +94,7 @@ enum status worker_lock_release(struct worker_kv *kv, uint32_t hold,
     uint64_t due_us = enclave_now_us() + WORKER_DURABLE_US;
     enum status status;
     pthread_mutex_lock(&worker->lock);
-    scl_lock_seal(worker->scl, held->lock, &held->written, dependency);
+    scl_lock_seal(held->lock, &held->written, dependency);
     pthread_cond_signal(&worker->work);
     port_wake(&worker->enclave->wall.data);
     while ((status = scl_lock_fate(held->lock)) == STATUS_GAP) {

@@ -180,11 +180,10 @@ static void enter(struct scl_lock *lock, enum scl_lock_state state)
     lock->sent_us = 0;
 }
 
-void scl_lock_seal(struct scl *scl, struct scl_lock *lock, struct overlay *written,
+void scl_lock_seal(struct scl_lock *lock, struct overlay *written,
                    const struct dependency *dependency)
 {
     // It was ready when it was polled; since then another leader may have come, who voids it.
-    (void)scl;
     CHECK(lock->state == LOCK_GRANTED);
     lock->written = *written;
     *written = (struct overlay){.entries = NULL};

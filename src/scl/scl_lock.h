@@ -40,7 +40,7 @@ uint64_t scl_lock_fence(const struct scl_lock *lock);
  * Of one that is held: take what was written and begin to release it. `dependency` is what was read
  * on the way. Nothing written: it is released, and its fate is STATUS_OK.
  */
-void scl_lock_seal(struct scl *scl, struct scl_lock *lock, struct overlay *written,
+void scl_lock_seal(struct scl_lock *lock, struct overlay *written,
                    const struct dependency *dependency);
 
 /* STATUS_OK: it counts, and is in the map. STATUS_STALE: it never will. STATUS_GAP: undecided. */

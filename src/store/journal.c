@@ -100,12 +100,11 @@ static enum status segment_outline(struct outline *outline, struct bytes bytes,
     return STATUS_OK;
 }
 
-/* Visit the records between two offsets that an outline found whole. */
-static enum status visit_records(struct bytes bytes, uint32_t number, uint64_t from, uint64_t to,
+/* Visit the records up to an offset that an outline found whole. */
+static enum status visit_records(struct bytes bytes, uint32_t number, uint64_t to,
                                  journal_visit *visit, void *context, struct journal_place *place)
 {
-    for (uint64_t offset = from < SEGMENT_HEADER_BYTES ? SEGMENT_HEADER_BYTES : from;
-         offset < to;) {
+    for (uint64_t offset = SEGMENT_HEADER_BYTES; offset < to;) {
         struct segment_entry entry;
         enum status status =
             segment_entry_decode(&entry, bytes_of(bytes.at + offset, bytes.length - offset));
@@ -332,7 +331,7 @@ static enum status open_all(struct journal *journal, struct scan *scan, journal_
             (!outline.is_clean || outline.mark_end != outline.end || outline.end == 0)) {
             return damaged(journal, scan->number, outline.end, "not the end of a sealed segment");
         }
-        status = visit_records(file, scan->number, 0, outline.mark_end, visit, context, &place);
+        status = visit_records(file, scan->number, outline.mark_end, visit, context, &place);
         if (status != STATUS_OK) {
             return status == STATUS_DAMAGED
                        ? damaged(journal, place.segment, place.offset, "not a record that fits")
@@ -418,8 +417,7 @@ enum status journal_visit_sealed(const struct disk *disk, uint32_t segment, jour
     struct journal_place place;
     enum status status = sealed_load(disk, segment, &file, &outline);
     if (status == STATUS_OK) {
-        status =
-            visit_records(buffer_bytes(&file), segment, 0, outline.end, visit, context, &place);
+        status = visit_records(buffer_bytes(&file), segment, outline.end, visit, context, &place);
     }
     buffer_release(&file);
     return status == STATUS_OK && !outline.is_clean ? STATUS_DAMAGED : status;
@@ -478,8 +476,8 @@ enum status journal_rewrite(const struct disk *disk, uint32_t segment, journal_c
         status = disk->replace(disk->context, name, changed.bytes, changed.length);
     }
     if (status == STATUS_OK) {
-        status = visit_records(buffer_bytes(&changed), segment, 0, changed.length, visit, context,
-                               &place);
+        status =
+            visit_records(buffer_bytes(&changed), segment, changed.length, visit, context, &place);
     }
     buffer_release(&file);
     buffer_release(&changed);
@@ -707,7 +705,7 @@ static enum status walk_all(struct scan *scan, journal_visit *visit, void *conte
         header.number = scan->number;
         enum status outlined = segment_outline(&outline, file, &header);
         // What lies before the damage is whole: the damaged record is named by its own place.
-        status = visit_records(file, scan->number, 0, outline.end, visit, context, place);
+        status = visit_records(file, scan->number, outline.end, visit, context, place);
         if (status != STATUS_OK) {
             break;
         }

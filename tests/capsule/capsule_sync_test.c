@@ -45,16 +45,16 @@ static int teardown(void **state)
     return 0;
 }
 
-/* State all heads of the plan anew, by `count` stores from `first`. */
-static void restate(struct fixture *f, struct capsule_world_sync_plan *plan, uint32_t first,
-                    uint32_t count, enum receipt_kind kind, uint64_t term)
+/* State all heads of the plan anew, by the first `count` stores. */
+static void restate(struct fixture *f, struct capsule_world_sync_plan *plan, uint32_t count,
+                    enum receipt_kind kind, uint64_t term)
 {
     struct branch_head held[CAPSULE_WORLD_WRITERS_MAX];
     for (uint32_t i = 0; i < plan->body.head_count; i++) {
         held[i] = plan->heads[i].branch;
     }
     buffer_clear(&plan->receipts);
-    for (uint32_t i = first; i < first + count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         capsule_world_state(&f->world, &plan->receipts, i, kind, term, held, plan->body.head_count);
     }
 }
@@ -89,7 +89,7 @@ static void floor_above_lamport(struct fixture *f, struct capsule_world_sync_pla
 static void unknown_writer(struct fixture *f, struct capsule_world_sync_plan *plan)
 {
     plan->heads[0].branch.writer.bytes[0] ^= 1;
-    restate(f, plan, 0, 2, RECEIPT_DURABLE, 1);
+    restate(f, plan, 2, RECEIPT_DURABLE, 1);
 }
 
 static void one_listed_twice(struct fixture *f, struct capsule_world_sync_plan *plan)
@@ -112,12 +112,12 @@ static void open_listed_as_closed(struct fixture *f, struct capsule_world_sync_p
 
 static void receipts_of_too_few_stores(struct fixture *f, struct capsule_world_sync_plan *plan)
 {
-    restate(f, plan, 0, 1, RECEIPT_DURABLE, 1);
+    restate(f, plan, 1, RECEIPT_DURABLE, 1);
 }
 
 static void receipts_of_one_store_twice(struct fixture *f, struct capsule_world_sync_plan *plan)
 {
-    restate(f, plan, 0, 1, RECEIPT_DURABLE, 1);
+    restate(f, plan, 1, RECEIPT_DURABLE, 1);
     struct buffer twice = BUFFER_EMPTY;
     assert_int_equal(buffer_append(&twice, plan->receipts.bytes, plan->receipts.length), STATUS_OK);
     assert_int_equal(buffer_append(&plan->receipts, twice.bytes, twice.length), STATUS_OK);
@@ -126,19 +126,19 @@ static void receipts_of_one_store_twice(struct fixture *f, struct capsule_world_
 
 static void receipts_of_a_later_term(struct fixture *f, struct capsule_world_sync_plan *plan)
 {
-    restate(f, plan, 0, 2, RECEIPT_DURABLE, 2);
+    restate(f, plan, 2, RECEIPT_DURABLE, 2);
 }
 
 static void fences_for_receipts(struct fixture *f, struct capsule_world_sync_plan *plan)
 {
-    restate(f, plan, 0, 2, RECEIPT_FENCE, 1);
+    restate(f, plan, 2, RECEIPT_FENCE, 1);
 }
 
 static void receipts_of_what_came_before(struct fixture *f, struct capsule_world_sync_plan *plan)
 {
     struct head now = plan->heads[0].branch.head;
     plan->heads[0].branch.head.sequence--;
-    restate(f, plan, 0, 2, RECEIPT_DURABLE, 1);
+    restate(f, plan, 2, RECEIPT_DURABLE, 1);
     plan->heads[0].branch.head = now;
 }
 
@@ -146,7 +146,7 @@ static void receipts_of_another_record(struct fixture *f, struct capsule_world_s
 {
     struct head now = plan->heads[0].branch.head;
     plan->heads[0].branch.head.hash.bytes[0] ^= 1;
-    restate(f, plan, 0, 2, RECEIPT_DURABLE, 1);
+    restate(f, plan, 2, RECEIPT_DURABLE, 1);
     plan->heads[0].branch.head = now;
 }
 
@@ -161,7 +161,7 @@ static void the_leader_beyond_itself(struct fixture *f, struct capsule_world_syn
     struct branch_head itself = {.writer = f->world.leader->id, .head = f->world.leader->head};
     itself.head.sequence++;
     plan->heads[plan->body.head_count++] = (struct sync_head){.branch = itself};
-    restate(f, plan, 0, 2, RECEIPT_DURABLE, 1);
+    restate(f, plan, 2, RECEIPT_DURABLE, 1);
 }
 
 static void a_bent_sync_is_forged(void **state)
@@ -300,7 +300,7 @@ static void p9_a_sync_that_names_another_record_than_is_here_counts(void **state
     struct capsule_world_sync_plan plan;
     capsule_world_plan_sync(&f->world, &plan);
     plan.heads[0].branch.head = (struct head){.sequence = 2, .hash = other};
-    restate(f, &plan, 0, 2, RECEIPT_DURABLE, 1);
+    restate(f, &plan, 2, RECEIPT_DURABLE, 1);
     assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_OK);
     assert_true(capsule_is_overrun(f->world.capsule));
     const struct capsule_member *a = capsule_member_find(f->world.capsule, &f->a->id);
@@ -318,7 +318,7 @@ static void p4_a_sync_that_names_another_record_than_one_before_it_is_refused(vo
     struct capsule_world_sync_plan plan;
     capsule_world_plan_sync(&f->world, &plan);
     plan.heads[0].branch.head = (struct head){.sequence = 2, .hash = other};
-    restate(f, &plan, 0, 2, RECEIPT_DURABLE, 1);
+    restate(f, &plan, 2, RECEIPT_DURABLE, 1);
     assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_FORKED);
     assert_non_null(strstr(capsule_reason(f->world.capsule), "here it is"));
     assert_false(capsule_is_overrun(f->world.capsule));
@@ -511,7 +511,7 @@ static void a_closed_branch_is_listed_once_more_with_its_cut(void **state)
     assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_FORGED);
     capsule_world_plan_sync(&f->world, &plan);
     plan.heads[0].branch.head.sequence++;
-    restate(f, &plan, 0, 2, RECEIPT_DURABLE, 1);
+    restate(f, &plan, 2, RECEIPT_DURABLE, 1);
     assert_int_equal(capsule_world_try_sync(&f->world, &plan), STATUS_FORGED);
     capsule_world_sync(&f->world);
     f->a->is_listed_closed = false;

@@ -67,10 +67,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static enum status verify(const struct fixture *f, struct bytes leaf, struct bytes root,
-                          uint64_t now_s)
+static enum status verify(struct bytes leaf, struct bytes root, uint64_t now_s)
 {
-    (void)f;
     struct certificate_claims claims;
     struct p256_public key;
     return certificate_verify_leaf(&claims, &key, leaf, root, now_s);
@@ -99,10 +97,10 @@ static void p2_refuses_a_leaf_outside_its_dates(void **state)
     struct fixture *f = *state;
     struct bytes leaf = buffer_bytes(&f->leaf);
     struct bytes root = buffer_bytes(&f->root);
-    assert_int_equal(verify(f, leaf, root, NOW_S - 11), STATUS_FORGED);
-    assert_int_equal(verify(f, leaf, root, NOW_S - 10), STATUS_OK);
-    assert_int_equal(verify(f, leaf, root, NOW_S + 10), STATUS_OK);
-    assert_int_equal(verify(f, leaf, root, NOW_S + 11), STATUS_FORGED);
+    assert_int_equal(verify(leaf, root, NOW_S - 11), STATUS_FORGED);
+    assert_int_equal(verify(leaf, root, NOW_S - 10), STATUS_OK);
+    assert_int_equal(verify(leaf, root, NOW_S + 10), STATUS_OK);
+    assert_int_equal(verify(leaf, root, NOW_S + 11), STATUS_FORGED);
 }
 
 static void p2_refuses_every_changed_byte(void **state)
@@ -111,22 +109,22 @@ static void p2_refuses_every_changed_byte(void **state)
     struct bytes leaf = buffer_bytes(&f->leaf);
     for (size_t i = 0; i < f->leaf.length; i++) {
         f->leaf.bytes[i] ^= 1;
-        enum status status = verify(f, leaf, buffer_bytes(&f->root), NOW_S);
+        enum status status = verify(leaf, buffer_bytes(&f->root), NOW_S);
         assert_true(status == STATUS_FORGED || status == STATUS_MALFORMED);
         f->leaf.bytes[i] ^= 1;
     }
-    assert_int_equal(verify(f, leaf, buffer_bytes(&f->root), NOW_S), STATUS_OK);
+    assert_int_equal(verify(leaf, buffer_bytes(&f->root), NOW_S), STATUS_OK);
 }
 
 static void refuses_the_cut_and_the_lengthened(void **state)
 {
     struct fixture *f = *state;
     for (size_t length = 0; length < f->leaf.length; length++) {
-        assert_int_equal(verify(f, bytes_of(f->leaf.bytes, length), buffer_bytes(&f->root), NOW_S),
+        assert_int_equal(verify(bytes_of(f->leaf.bytes, length), buffer_bytes(&f->root), NOW_S),
                          STATUS_MALFORMED);
     }
     assert_int_equal(buffer_append(&f->leaf, "", 1), STATUS_OK);
-    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&f->root), NOW_S),
+    assert_int_equal(verify(buffer_bytes(&f->leaf), buffer_bytes(&f->root), NOW_S),
                      STATUS_MALFORMED);
 }
 
@@ -136,11 +134,10 @@ static void p2_refuses_another_root_and_a_root_as_leaf(void **state)
     struct p256_key *other_key = key_from_byte(2);
     struct buffer other = BUFFER_EMPTY;
     assert_int_equal(certificate_root(&other, other_key, &f->claims.capsule), STATUS_OK);
-    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&other), NOW_S), STATUS_FORGED);
-    assert_int_equal(verify(f, buffer_bytes(&f->root), buffer_bytes(&f->root), NOW_S),
+    assert_int_equal(verify(buffer_bytes(&f->leaf), buffer_bytes(&other), NOW_S), STATUS_FORGED);
+    assert_int_equal(verify(buffer_bytes(&f->root), buffer_bytes(&f->root), NOW_S),
                      STATUS_MALFORMED);
-    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&f->leaf), NOW_S),
-                     STATUS_FORGED);
+    assert_int_equal(verify(buffer_bytes(&f->leaf), buffer_bytes(&f->leaf), NOW_S), STATUS_FORGED);
     buffer_release(&other);
     p256_key_free(other_key);
 }
@@ -189,7 +186,7 @@ static enum status verify_with(const struct fixture *f, int nid, const char *tex
     X509 *leaf = parse(&f->leaf);
     extension_replace(leaf, nid, text);
     sign_again(f, leaf, EVP_sha256(), &bent);
-    enum status status = verify(f, buffer_bytes(&bent), buffer_bytes(&f->root), NOW_S);
+    enum status status = verify(buffer_bytes(&bent), buffer_bytes(&f->root), NOW_S);
     buffer_release(&bent);
     X509_free(leaf);
     return status;
@@ -244,7 +241,7 @@ static void p2_refuses_another_suite_of_signature_or_key(void **state)
     struct p256_public key;
     X509 *leaf = parse(&f->leaf);
     sign_again(f, leaf, EVP_sha384(), &bent);
-    assert_int_equal(verify(f, buffer_bytes(&bent), buffer_bytes(&f->root), NOW_S), STATUS_FORGED);
+    assert_int_equal(verify(buffer_bytes(&bent), buffer_bytes(&f->root), NOW_S), STATUS_FORGED);
 
     static const char *const curves[] = {"P-384", "secp256k1"};  // the second has 65 bytes, too
     for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
@@ -252,7 +249,7 @@ static void p2_refuses_another_suite_of_signature_or_key(void **state)
         assert_non_null(other);
         assert_int_equal(X509_set_pubkey(leaf, other), 1);
         sign_again(f, leaf, EVP_sha256(), &bent);
-        assert_int_equal(verify(f, buffer_bytes(&bent), buffer_bytes(&f->root), NOW_S),
+        assert_int_equal(verify(buffer_bytes(&bent), buffer_bytes(&f->root), NOW_S),
                          STATUS_MALFORMED);
         assert_int_equal(certificate_public(&key, buffer_bytes(&bent)), STATUS_MALFORMED);
         EVP_PKEY_free(other);
@@ -269,12 +266,12 @@ static void p2_refuses_a_root_that_is_no_authority_or_another_apps(void **state)
     assert_int_equal(X509_get_pathlen(root), 0);
     extension_replace(root, NID_basic_constraints, "critical,CA:FALSE");
     sign_again(f, root, EVP_sha256(), &bent);
-    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&bent), NOW_S), STATUS_FORGED);
+    assert_int_equal(verify(buffer_bytes(&f->leaf), buffer_bytes(&bent), NOW_S), STATUS_FORGED);
 
     // The same key under another app's name.
     struct hash other = {.bytes = {1}};
     assert_int_equal(certificate_root(&bent, f->root_key, &other), STATUS_OK);
-    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&bent), NOW_S), STATUS_FORGED);
+    assert_int_equal(verify(buffer_bytes(&f->leaf), buffer_bytes(&bent), NOW_S), STATUS_FORGED);
     X509_free(root);
     buffer_release(&bent);
 }
@@ -350,7 +347,7 @@ static void any_copy_of_the_root_anchors_every_leaf(void **state)
     struct fixture *f = *state;
     struct buffer again = BUFFER_EMPTY;
     assert_int_equal(certificate_root(&again, f->root_key, &f->claims.capsule), STATUS_OK);
-    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&again), NOW_S), STATUS_OK);
+    assert_int_equal(verify(buffer_bytes(&f->leaf), buffer_bytes(&again), NOW_S), STATUS_OK);
     buffer_release(&again);
 }
 
@@ -416,7 +413,7 @@ static void the_hosts_are_named_beside_localhost(void **state)
     f->claims.hosts = hosts;
     f->claims.host_count = CERTIFICATE_HOST_COUNT_MAX;
     assert_int_equal(certificate_leaf(&f->leaf, f->root_key, &key, &f->claims), STATUS_OK);
-    assert_int_equal(verify(f, buffer_bytes(&f->leaf), buffer_bytes(&f->root), NOW_S), STATUS_OK);
+    assert_int_equal(verify(buffer_bytes(&f->leaf), buffer_bytes(&f->root), NOW_S), STATUS_OK);
     const uint8_t *at = f->leaf.bytes;
     X509 *leaf = d2i_X509(NULL, &at, (long)f->leaf.length);
     assert_int_equal(X509_check_host(leaf, "localhost", 0, 0, NULL), 1);

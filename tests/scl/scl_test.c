@@ -2154,15 +2154,14 @@ static struct scl_lock *take_lock(struct fixture *f, uint64_t request, uint32_t 
     return lock;
 }
 
-static void write_under(struct fixture *f, struct scl_lock *lock, const char *key,
-                        const char *value)
+static void write_under(struct scl_lock *lock, const char *key, const char *value)
 {
     struct overlay written = {.count = 0};
     const struct dependency nothing = {0};
     const struct tuple tuple = {
         .kind = TUPLE_PUT, .key = bytes_text(key), .value = bytes_text(value)};
     CHECK(overlay_put(&written, &tuple) == STATUS_OK);
-    scl_lock_seal(f->scl, lock, &written, &nothing);
+    scl_lock_seal(lock, &written, &nothing);
 }
 
 static void p7_a_lock_is_entered_when_what_its_grant_names_is_applied(void **state)
@@ -2256,7 +2255,7 @@ static void p7_a_release_names_the_records_that_were_read(void **state)
     const struct tuple tuple = {
         .kind = TUPLE_PUT, .key = bytes_text("key"), .value = bytes_text("value")};
     CHECK(overlay_put(&written, &tuple) == STATUS_OK);
-    scl_lock_seal(f->scl, lock, &written, &dependency);
+    scl_lock_seal(lock, &written, &dependency);
     seal(f);
     receipt(f, 0, f->own, 1);
     receipt(f, 0, f->a, 2);
@@ -2302,7 +2301,7 @@ static void p4_what_is_put_beside_a_lock_knows_its_record(void **state)
     get_ready(f);
     const struct dependency before = put(f, "before", "1");
     struct scl_lock *lock = take_lock(f, 1, 1);
-    write_under(f, lock, "locked", "2");
+    write_under(lock, "locked", "2");
     // The batch leaves first; what is put from then on has its place behind the locked record.
     assert_int_equal(seal_begin(f), STATUS_OK);
     const struct dependency after = put(f, "after", "3");
@@ -2327,7 +2326,7 @@ static void p7_a_lock_is_released_when_stores_hold_what_was_written_under_it(voi
     struct message message;
     get_ready(f);
     struct scl_lock *lock = take_lock(f, 1, 1);
-    write_under(f, lock, "key", "1");
+    write_under(lock, "key", "1");
     const struct record record = seal(f);
     assert_int_equal(take_message(f, &plain, &message), STATUS_EMPTY);
     receipt(f, 0, f->own, record.sequence);
@@ -2359,7 +2358,7 @@ static void p7_a_lock_that_was_taken_over_is_lost(void **state)
     struct fixture *f = fixture_new(1, 1);
     get_ready(f);
     struct scl_lock *lock = take_lock(f, 1, 1);
-    write_under(f, lock, "key", "1");
+    write_under(lock, "key", "1");
     (void)seal(f);
     write_lock(f, 1, NULL);
     feed_rest(f);

@@ -43,8 +43,10 @@ static uint64_t seed_or(uint64_t otherwise)
     return seed == NULL ? otherwise : strtoull(seed, NULL, 10);
 }
 
-static void begin_seed(struct fixture *f, uint64_t seed, uint64_t delay_us, unsigned drop_percent)
+static void begin(struct fixture *f, uint64_t delay_us)
 {
+    uint64_t seed = seed_or(1);
+    print_message("seed %llu\n", (unsigned long long)seed);
     scratch_make(f->directory, "federation");
     assert_int_equal(disk_posix_open(&f->posix, &f->disk, f->directory), STATUS_OK);
     f->log = (struct log){.line = print_line};
@@ -54,16 +56,9 @@ static void begin_seed(struct fixture *f, uint64_t seed, uint64_t delay_us, unsi
         .store_count = 1,
         .receipt_count = 1,
         .log = &f->log,
-        .faults = {.delay_us = delay_us, .drop_percent = drop_percent},
+        .faults = {.delay_us = delay_us},
     };
     f->federation = federation_new(&config);
-}
-
-static void begin(struct fixture *f, uint64_t delay_us, unsigned drop_percent)
-{
-    uint64_t seed = seed_or(1);
-    print_message("seed %llu\n", (unsigned long long)seed);
-    begin_seed(f, seed, delay_us, drop_percent);
 }
 
 static void end(struct fixture *f)
@@ -117,7 +112,7 @@ static void p5_a_write_at_one_worker_is_seen_at_the_other(void **state)
 {
     (void)state;
     struct fixture f;
-    begin(&f, 500, 0);
+    begin(&f, 500);
     start_leader(&f);
     struct pair pair = {.a = start_worker(&f), .b = start_worker(&f)};
     put(&f, pair.a, "key", "one");
@@ -147,7 +142,7 @@ static void p5_epochs_follow_writes_and_an_idle_app_is_silent(void **state)
 {
     (void)state;
     struct fixture f;
-    begin(&f, 500, 0);
+    begin(&f, 500);
     start_leader(&f);
     size_t a = start_worker(&f), b = start_worker(&f);
     put(&f, a, "key", "value");
@@ -169,7 +164,7 @@ static void p4_everything_acknowledged_survives_the_end_of_every_process(void **
     (void)state;
     struct fixture f;
     char key[24], value[24];
-    begin(&f, 500, 0);
+    begin(&f, 500);
     for (int life = 0; life < 4; life++) {
         start_leader(&f);
         size_t a = start_worker(&f), b = start_worker(&f);
@@ -197,7 +192,7 @@ static void p9_a_worker_that_ends_is_closed_and_its_writes_stay(void **state)
 {
     (void)state;
     struct fixture f;
-    begin(&f, 500, 0);
+    begin(&f, 500);
     start_leader(&f);
     size_t a = start_worker(&f), b = start_worker(&f);
     put(&f, a, "key", "of the dead");
@@ -216,7 +211,7 @@ static void p9_workers_of_an_ended_term_end_too(void **state)
 {
     (void)state;
     struct fixture f;
-    begin(&f, 500, 0);
+    begin(&f, 500);
     start_leader(&f);
     size_t a = start_worker(&f);
     put(&f, a, "key", "value");
@@ -234,7 +229,7 @@ static void p5_lost_and_late_frames_are_made_good(void **state)
     (void)state;
     struct fixture f;
     char key[24], value[24];
-    begin(&f, 20000, 0);
+    begin(&f, 20000);
     start_leader(&f);
     struct pair pair = {.a = start_worker(&f), .b = start_worker(&f)};
     federation_disturb(f.federation,
