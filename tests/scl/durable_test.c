@@ -143,6 +143,19 @@ static void p4_a_claim_still_unverified_does_not_hide_a_verified_one(void **stat
     assert_true(covers(f, 5));
 }
 
+static void p4_a_false_claim_keeps_no_true_one_below_it_from_being_heard(void **state)
+{
+    struct fixture *f = *state;
+    receive(f, 0, 1);
+    receive(f, 1, 1);
+    for (uint32_t store = 0; store < RECEIPT_COUNT; store++) {
+        assert_int_equal(receive_bent(f, store, 8), STATUS_OK);
+        receive(f, store, 5);
+    }
+    assert_true(covers(f, 5));
+    assert_false(covers(f, 6));
+}
+
 static void p2_a_bent_receipt_counts_for_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -542,6 +555,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(p4_an_older_receipt_takes_nothing_back, setup, teardown),
         cmocka_unit_test_setup_teardown(p4_a_claim_still_unverified_does_not_hide_a_verified_one,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            p4_a_false_claim_keeps_no_true_one_below_it_from_being_heard, setup, teardown),
         cmocka_unit_test_setup_teardown(p2_a_bent_receipt_counts_for_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(p2_another_kind_and_another_capsule_count_for_nothing,
                                         setup, teardown),
