@@ -166,30 +166,32 @@ static void p2_refuses_a_simulated_tee_unless_the_policy_asks_for_it(void **stat
     join_and_be_refused(world, "reason=simulated_not_allowed");
 }
 
+/* What the vendor says of platforms. */
+static void join_with_tcb_and_be_refused(struct leader_world *world,
+                                         const struct simulated_tcb *tcb, const char *reason)
+{
+    struct buffer bytes = BUFFER_EMPTY;
+    begin_and_lead(world);
+    assert_int_equal(simulated_tcb_encode(tcb, world->vendor, &bytes), STATUS_OK);
+    world->evidence.tcb = buffer_bytes(&bytes);
+    join_and_be_refused(world, reason);
+    buffer_release(&bytes);
+}
+
 static void p2_refuses_a_tcb_level_that_the_policy_does_not_accept(void **state)
 {
     struct leader_world *world = *state;
-    struct buffer bytes = BUFFER_EMPTY;
     struct simulated_tcb tcb = good_tcb(world);
     tcb.levels[0].status = TCB_OUT_OF_DATE;
-    begin_and_lead(world);
-    assert_int_equal(simulated_tcb_encode(&tcb, world->vendor, &bytes), STATUS_OK);
-    world->evidence.tcb = buffer_bytes(&bytes);
-    join_and_be_refused(world, "reason=tcb_status");
-    buffer_release(&bytes);
+    join_with_tcb_and_be_refused(world, &tcb, "reason=tcb_status");
 }
 
 static void p2_refuses_a_platform_below_every_level(void **state)
 {
     struct leader_world *world = *state;
-    struct buffer bytes = BUFFER_EMPTY;
     struct simulated_tcb tcb = good_tcb(world);
     tcb.levels[0].tcb_level = 9;
-    begin_and_lead(world);
-    assert_int_equal(simulated_tcb_encode(&tcb, world->vendor, &bytes), STATUS_OK);
-    world->evidence.tcb = buffer_bytes(&bytes);
-    join_and_be_refused(world, "reason=collateral");
-    buffer_release(&bytes);
+    join_with_tcb_and_be_refused(world, &tcb, "reason=collateral");
 }
 
 static void p2_refuses_a_tcb_that_the_vendor_did_not_sign(void **state)
@@ -209,15 +211,10 @@ static void p2_refuses_a_tcb_that_the_vendor_did_not_sign(void **state)
 static void p2_refuses_a_revoked_platform(void **state)
 {
     struct leader_world *world = *state;
-    struct buffer bytes = BUFFER_EMPTY;
     struct simulated_tcb tcb = good_tcb(world);
     memcpy(tcb.revoked[0], simulated_platform_id(world->platform), SIMULATED_PLATFORM_ID_BYTES);
     tcb.revoked_count = 1;
-    begin_and_lead(world);
-    assert_int_equal(simulated_tcb_encode(&tcb, world->vendor, &bytes), STATUS_OK);
-    world->evidence.tcb = buffer_bytes(&bytes);
-    join_and_be_refused(world, "reason=revoked");
-    buffer_release(&bytes);
+    join_with_tcb_and_be_refused(world, &tcb, "reason=revoked");
 }
 
 static void p2_refuses_a_platform_of_another_vendor(void **state)

@@ -220,9 +220,9 @@ static void p2_what_the_policy_says_of_one_tee_counts_for_that_tee(void **state)
     assert_admitted(f, TEE_SGX);
 }
 
-static void p2_a_program_is_admitted_by_its_signer_from_a_version_on(void **state)
+/* The policy names the first measurement alone, and a signer of programs from that version on. */
+static void trust_signer(struct fixture *f, uint32_t min_security_version)
 {
-    struct fixture *f = *state;
     uint8_t signer[32];
     const uint8_t product[] = {1, 0};
     memset(signer, 0x51, sizeof signer);
@@ -232,10 +232,16 @@ static void p2_a_program_is_admitted_by_its_signer_from_a_version_on(void **stat
             .tee = TEE_SGX,
             .signer = verdict_value_of(bytes_of(signer, sizeof signer)),
             .product = verdict_value_of(bytes_of(product, sizeof product)),
-            .min_security_version = 1,
+            .min_security_version = min_security_version,
         }},
         .count = 1,
     };
+}
+
+static void p2_a_program_is_admitted_by_its_signer_from_a_version_on(void **state)
+{
+    struct fixture *f = *state;
+    trust_signer(f, 1);
     begin(f);
     assert_admitted(f, TEE_SGX);
     assert_refused(f, TEE_TDX, "reason=measurement");
@@ -244,19 +250,7 @@ static void p2_a_program_is_admitted_by_its_signer_from_a_version_on(void **stat
 static void p2_a_program_below_the_version_of_its_signer_is_refused(void **state)
 {
     struct fixture *f = *state;
-    uint8_t signer[32];
-    const uint8_t product[] = {1, 0};
-    memset(signer, 0x51, sizeof signer);
-    f->world.policy.measurements[POLICY_WORKER].count = 1;
-    f->world.policy.signers[POLICY_WORKER] = (struct policy_tee_signers){
-        .values = {{
-            .tee = TEE_SGX,
-            .signer = verdict_value_of(bytes_of(signer, sizeof signer)),
-            .product = verdict_value_of(bytes_of(product, sizeof product)),
-            .min_security_version = 2,
-        }},
-        .count = 1,
-    };
+    trust_signer(f, 2);
     begin(f);
     assert_refused(f, TEE_SGX, "reason=measurement");
 }
