@@ -82,12 +82,12 @@ void join_applicant_free(struct join_applicant *applicant);
 
 /*
  * Message 2 has come. For JOIN_PROVISION `owner` signed it, or a keeper whose delegation in it
- * `owner` signed; for JOIN_MEMBER the
- * leader named by the TERM body inside, which `owner` signed: `term` and
- * `leader` receive them (for JOIN_PROVISION 0 and the owner or keeper). On STATUS_OK
- * `report_data` is what the evidence has to carry. STATUS_MALFORMED,
- * STATUS_FORGED: the attempt is over. STATUS_STALE: an answer was taken or
- * refused before; drop this one, the attempt stands where it stood.
+ * `owner` signed; for JOIN_MEMBER the leader named by the TERM body inside, which `owner` signed:
+ * `term` and `leader` receive them (for JOIN_PROVISION 0 and the owner or keeper).
+ * On STATUS_OK `report_data` is what the evidence has to carry.
+ * STATUS_MALFORMED, STATUS_FORGED: the attempt is over.
+ * STATUS_STALE: an answer was taken or refused before; drop this one, the attempt stands where it
+ * stood.
  */
 MUST_CHECK enum status join_applicant_answer(struct join_applicant *applicant, struct bytes message,
                                              const struct verify_key *owner, uint64_t *term,

@@ -102,8 +102,8 @@ MUST_CHECK enum status message_deploy_encode(struct buffer *target,
  * ANSWER: `status` is an enum status; `text` for people; `sync` the newest SYNC (zero: none).
  * `statements`: what stores have signed. From a leader that leads, a warrant that W stores hold
  * that SYNC (capsule/proof.h), or nothing while too few have told the truth; from one that found a
- * rollback, fences. Request 0 is about the term
- * itself: first how taking over went, then, once it leads, newer SYNCs.
+ * rollback, fences.
+ * Request 0 is about the term itself: first how taking over went, then, once it leads, newer SYNCs.
  * `term`: the highest that this leader has heard of, even if only a host says so.
  */
 struct message_answer {
