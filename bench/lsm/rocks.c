@@ -117,7 +117,7 @@ void rocks_settle(struct rocks *rocks)
     rocksdb_flushoptions_destroy(options);
     while (property(rocks, "rocksdb.compaction-pending") > 0 ||
            property(rocks, "rocksdb.num-running-compactions") > 0) {
-        (void)usleep(SETTLE_POLL_US);
+        (void)usleep(SETTLE_POLL_US);  // its C interface sends no word of it
     }
 }
 

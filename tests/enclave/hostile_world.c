@@ -37,6 +37,7 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* Bells are among what a test may alter: nobody waits for one, the rings are looked at. */
 static void nap(void)
 {
     const struct timespec moment = {.tv_nsec = 200 * 1000};
