@@ -187,6 +187,29 @@ static bool is_app(const char *directory)
     return stat(path, &stat_of) == 0 && S_ISDIR(stat_of.st_mode);
 }
 
+/* It is no app's; or one whose owner/ is gone, or that is another user's. */
+static enum status refuse_directory(const struct app *app)
+{
+    char path[FILE_PATH_BYTES];
+    app_path(app, APP_GENESIS, path);
+    if (access(path, F_OK) == 0) {
+        report_error(
+            "cannot use app '%s': its directory 'owner' is not there; put it back: nothing can "
+            "take its place",
+            app->directory);
+        return STATUS_NOT_FOUND;
+    }
+    if (errno == EACCES) {
+        report_error("cannot look into '%s': %s; %s", app->directory, strerror(errno),
+                     file_remedy(errno));
+        return STATUS_IO;
+    }
+    report_error(
+        "cannot find an app in '%s': make one with 'paranoid init', or name it with --app DIR",
+        app->directory);
+    return STATUS_NOT_FOUND;
+}
+
 enum status app_open(struct app *app, const struct command_line *line)
 {
     *app = (struct app){.genesis_body = BUFFER_EMPTY};
@@ -198,21 +221,8 @@ enum status app_open(struct app *app, const struct command_line *line)
         return STATUS_IO;
     }
     snprintf(app->directory, sizeof app->directory, "%s", directory);
-    char genesis[FILE_PATH_BYTES];
-    app_path(app, APP_GENESIS, genesis);
-    if (!is_app(directory) && access(genesis, F_OK) == 0) {
-        report_error(
-            "cannot use app '%s': its directory 'owner' is not there; put it back: "
-            "nothing can take its place",
-            directory);
-        return STATUS_NOT_FOUND;
-    }
     if (!is_app(directory)) {
-        report_error(
-            "cannot find an app in '%s': make one with 'paranoid init', or name it with "
-            "--app DIR",
-            directory);
-        return STATUS_NOT_FOUND;
+        return refuse_directory(app);
     }
     enum status status = app_read(app, APP_GENESIS, &app->genesis_body);
     if (status != STATUS_OK) {
@@ -362,8 +372,8 @@ static enum status read_small(const struct app *app, const char *name, char *tex
     } else if (status == STATUS_NOT_FOUND) {
         status = STATUS_OK;
     } else {
-        report_error("cannot read '%s': %s; put back the file as it was", path,
-                     file_reason(status));
+        report_error("cannot read '%s': %s; %s", path, file_reason(status),
+                     remedy_of(name, status));
     }
     buffer_release(&bytes);
     return status;

@@ -55,7 +55,8 @@ static void look_at_secret(struct findings *findings, const struct app *app, con
     struct stat stat_of;
     app_path(app, name, path);
     if (stat(path, &stat_of) != 0) {
-        findings_add(findings, FINDINGS_BAD, name, "put it back", "cannot be read: %s",
+        findings_add(findings, FINDINGS_BAD, name,
+                     errno == ENOENT ? "put it back" : file_remedy(errno), "cannot be read: %s",
                      strerror(errno));
     } else if ((stat_of.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         char remedy[FILE_PATH_BYTES];
@@ -77,7 +78,9 @@ static void look_at_place(struct findings *findings, const struct app *app, cons
     app_path(app, name, path);
     if (stat(path, &found) != 0) {
         findings_add(findings, FINDINGS_BAD, store->name,
-                     "put it back; 'paranoid up' says what is left to do without it",
+                     errno == ENOENT
+                         ? "put it back; 'paranoid up' says what is left to do without it"
+                         : file_remedy(errno),
                      "its key '%.160s' cannot be read: %s", path, strerror(errno));
     }
     if (stat(directory, &found) == 0 && !S_ISDIR(found.st_mode)) {

@@ -86,7 +86,8 @@ static void try_simulated(struct way *way, struct findings *findings, const stru
     if (app_read(app, APP_HOST "/" HOST_FILE_PLATFORM, &bytes) != STATUS_OK ||
         app_read(app, APP_HOST "/" HOST_FILE_TCB, &tcb) != STATUS_OK ||
         simulated_platform_decode(&platform, buffer_bytes(&bytes)) != STATUS_OK) {
-        findings_add(findings, FINDINGS_BAD, "simulated platform", "restore it from a copy",
+        findings_add(findings, FINDINGS_BAD, "simulated platform",
+                     "remove what is left of both: 'paranoid up' makes them anew",
                      APP_HOST "/" HOST_FILE_PLATFORM " or " APP_HOST "/" HOST_FILE_TCB
                               " cannot be read");
     }

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "capsule/function.h"
 #include "cli/deploy.h"
@@ -43,6 +44,9 @@ static int run_set(const struct command_line *line)
     struct function_manifest manifest = {.is_removed = false};
     if (!take_name(&manifest, line->arguments[0])) {
         return COMMAND_USAGE;
+    }
+    if (strcmp(path, "-") == 0 && isatty(STDIN_FILENO) == 1) {
+        report_note("type the secret; Ctrl-D at the beginning of a line ends it");
     }
     enum status status = file_read(&secret, path, FUNCTION_SECRET_BYTES_MAX);
     if (status != STATUS_OK) {

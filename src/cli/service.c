@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/hex.h"
@@ -53,6 +54,13 @@ enum status service_open(struct service *service, const struct command_line *lin
     enum status status = app_open(&service->app, line);
     if (status != STATUS_OK) {
         return status;
+    }
+    char path[FILE_PATH_BYTES];
+    app_path(&service->app, APP_HOST "/" HOST_FILE_STATUS, path);
+    if (access(path, R_OK) != 0 && errno == EACCES) {
+        report_error("cannot reach app '%s': '%s': %s; %s", service->app.directory, path,
+                     strerror(errno), file_remedy(errno));
+        return STATUS_IO;
     }
     service->ports = service_ports(&service->app);
     if (service->ports == NULL) {

@@ -1,6 +1,7 @@
 /* src/cli/survey.c */
 #include "cli/survey.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -815,7 +816,7 @@ static enum status walk_directory(struct survey *survey, struct survey_store *st
     enum status status = disk_posix_open_readonly(&posix, &disk, store->directory);
     if (status != STATUS_OK) {
         return refuse(survey, status, "cannot read directory '%s': %s", store->directory,
-                      status_text(status));
+                      status == STATUS_IO ? strerror(errno) : status_text(status));
     }
     status = store_walk(&disk, capsule_name(survey->capsule), visit, survey, &place);
     if (status == STATUS_NOT_FOUND && survey->reason[0] == '\0') {

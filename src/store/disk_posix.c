@@ -264,8 +264,10 @@ static enum status posix_new(struct disk_posix **opened, const char *directory, 
     }
     posix->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (posix->directory < 0) {
+        int cause = errno;
         enum status status = status_of_errno();
         free(posix);
+        errno = cause;
         return status;
     }
     *opened = posix;

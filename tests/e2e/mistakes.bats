@@ -66,6 +66,15 @@ refuses() {
     refuses 3 'it is no text; a function is JavaScript in UTF-8' deploy program.js --app "$app"
     refuses 2 'a function is a .js file' deploy program --app "$app"
     refuses 2 'the secret: it is empty' secret set name --app "$app" </dev/null
+    python3 - <<'END'
+import os, pty, subprocess
+terminal, end = pty.openpty()
+command = subprocess.Popen([os.environ["PARANOID_BIN"] + "/paranoid", "secret", "set", "name"],
+                           stdin=end, stderr=subprocess.PIPE)
+assert b"type the secret; Ctrl-D" in command.stderr.readline()
+os.write(terminal, b"\x04")
+assert command.wait() == 2
+END
 }
 
 @test "what is lost of an app is had again as the message says" {
@@ -210,4 +219,36 @@ refuses() {
     paranoid init disk/other
     mount -o remount,ro disk
     refuses 3 'that disk can only be read: name another place' init disk/third
+}
+
+# barred WORD...: as `refuses 3`, without root's right to open what is closed to it.
+barred() {
+    run setpriv --bounding-set=-dac_override,-dac_read_search "$PARANOID_BIN/paranoid" "$@"
+    echo "paranoid $*: $output"
+    [ "$status" = 3 ]
+    [[ $output == *"Permission denied; let its owner, or root, do this"* ]]
+}
+
+@test "an app that is another user's" {
+    if ! setpriv --bounding-set=-dac_override,-dac_read_search true; then
+        skip 'cannot give up the rights of root'
+    fi
+    paranoid init "$app"
+    start_app --workers 1
+    chmod 000 "$app/host"
+    barred status --app "$app"
+    barred kv get key --app "$app"
+    chmod 700 "$app/host"
+    chmod 000 "$app/owner"
+    for words in 'capsule verify' token up recover 'deploy x.js'; do
+        echo 'exports.handler = () => 1' >x.js
+        # shellcheck disable=SC2086
+        barred $words --app "$app"
+    done
+    chmod 700 "$app/owner"
+    chmod 000 "$app"
+    barred status --app "$app"
+    barred capsule verify "$app/host/capsule" --app "$app"
+    chmod 700 "$app"
+    paranoid status --app "$app"
 }
