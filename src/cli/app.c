@@ -71,6 +71,8 @@ static const char *remedy_of(const char *name, enum status status)
         {APP_SEED, "put it back: nothing can take its place"},
         {APP_VENDOR_KEY, "put it back: nothing can take its place"},
         {APP_TLS_ROOT, "the next 'paranoid up' makes it anew"},
+        {APP_HOST "/" HOST_FILE_PLATFORM, "the next 'paranoid up' makes another"},
+        {APP_HOST "/" HOST_FILE_TCB, "the next 'paranoid up' makes it anew"},
         {KEEPER_KEY, "'paranoid keeper grant DIR' makes a keeper's directory, which has one"},
     };
     for (size_t i = 0; status == STATUS_NOT_FOUND && i < sizeof copies / sizeof *copies; i++) {

@@ -119,5 +119,5 @@ for f in json.load(open(sys.argv[1])):
     [ "$(grep -c '^bad .*, hardware: would be refused (chain).*| remedy' <<<"$output")" = 3 ]
     rm "$app/host/platform"
     run paranoid doctor --app "$app"
-    [[ $output == *"bad   simulated platform "*"restore it"* ]]
+    [[ $output == *"bad   simulated platform "*"'paranoid up' makes them anew"* ]]
 }
