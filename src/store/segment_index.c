@@ -11,6 +11,7 @@
 enum {
     MAGIC = 0x31494350,  // "PCI1"
     FIXED_BYTES = 64,
+    COUNTS_OFFSET = 48,  // of record_count and branch_count
     SUM_BYTES = 4,
     BRANCH_BYTES = 32,
     ITEM_BYTES = 8,
@@ -200,7 +201,7 @@ enum status segment_index_load(struct segment_index *index, const struct disk *d
     if (status != STATUS_OK) {
         return status;
     }
-    struct cursor in = cursor_over(fixed + 48, 8);
+    struct cursor in = cursor_over(fixed + COUNTS_OFFSET, 2 * sizeof(uint32_t));
     uint32_t record_count = cursor_u32(&in);
     uint32_t branch_count = cursor_u32(&in);
     if (record_count > RECORDS_MAX || branch_count > record_count ||
