@@ -68,16 +68,25 @@ static bool write_all(int fd, struct bytes bytes)
     return true;
 }
 
+static void directory_of(const char *path, char directory[FILE_PATH_BYTES])
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
+    snprintf(directory, FILE_PATH_BYTES, "%.*s", (int)length, slash == NULL ? "." : path);
+}
+
+enum status file_try_replace(const char *path)
+{
+    char directory[FILE_PATH_BYTES];
+    directory_of(path, directory);
+    return access(directory, W_OK | X_OK) == 0 ? STATUS_OK : STATUS_IO;
+}
+
 static bool sync_directory_of(const char *path)
 {
     char directory[FILE_PATH_BYTES];
-    const char *slash = strrchr(path, '/');
-    size_t length = slash == NULL ? 0 : (size_t)(slash - path);
-    if (slash == path) {
-        length = 1;
-    }
-    snprintf(directory, sizeof directory, "%.*s", (int)length, length == 0 ? "." : path);
-    int fd = open(length == 0 ? "." : directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    directory_of(path, directory);
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return false;
     }

@@ -25,6 +25,12 @@ MUST_CHECK enum status file_read(struct buffer *target, const char *path, size_t
  */
 MUST_CHECK enum status file_replace(const char *path, struct bytes bytes, mode_t mode);
 
+/*
+ * Whether a file could be put there, as far as its directory says, and without making one.
+ * STATUS_IO: errno says why not.
+ */
+MUST_CHECK enum status file_try_replace(const char *path);
+
 /* Why the last call gave this status: the words of errno for STATUS_IO. */
 const char *file_reason(enum status status);
 

@@ -91,6 +91,11 @@ static int run(const struct command_line *line)
         return COMMAND_USAGE;
     }
     const char *receipt = command_text(line, "receipt", NULL);
+    // What a function has done is done, whether or not its receipt can be kept.
+    if (receipt != NULL && file_try_replace(receipt) != STATUS_OK) {
+        report_error("cannot write '%s': %s; %s", receipt, strerror(errno), file_remedy(errno));
+        return COMMAND_COULD_NOT;
+    }
     if (receipt != NULL && buffer_append(&headers, INVOKE_RECEIPT_HEADER,
                                          strlen(INVOKE_RECEIPT_HEADER)) != STATUS_OK) {
         return COMMAND_COULD_NOT;

@@ -193,6 +193,15 @@ END
     refuses 3 'File exists; name another, or remove that one' capsule export records --app "$app"
     refuses 3 'No such file or directory; its directory is not there: make it' \
         policy export no/where --app "$app"
+    deploy count <<<"exports.handler = (event, ctx) => { ctx.kv.put(event.body || 'none', '1'); }"
+    wait_for_function count
+    refuses 3 'its directory is not there: make it' \
+        invoke count called --receipt no/where --app "$app"
+    refuses 1 'no such key' kv get called --app "$app"
+    mkdir no
+    paranoid invoke count called --receipt no/where --app "$app"
+    paranoid kv get called --app "$app"
+    paranoid receipt verify no/where --app "$app"
     head -c 2000000 /dev/zero >long
     refuses 1 'a value has at most 1 MiB' kv put key @long --app "$app"
 }
