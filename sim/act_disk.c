@@ -1,7 +1,9 @@
 /* sim/act_disk.c */
 
-/* The power goes off in the middle of a write; the disk is full for a while, or gives back what was
- * never written there. */
+/*
+ * The power goes off in the middle of a write; the disk is full for a while, or gives back what was
+ * never written there.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -32,11 +32,14 @@ struct disk disk_fake_disk(struct disk_fake *fake);
 /* Operations that change something (create, write, sync, replace) so far. */
 uint64_t disk_fake_operations(const struct disk_fake *fake);
 
-/* The `nth` such operation from now (1: the next) fails with `status`, having done a part; those
- * after it succeed. 0: none. */
+/*
+ * The `nth` such operation from now (1: the next) fails with `status`, having done a part; those
+ * after it succeed. 0: none.
+ */
 void disk_fake_fail(struct disk_fake *fake, uint64_t nth, enum status status);
 
-/* The power goes off in the `nth` operation from now: it and all that follow fail, until a crash.
+/*
+ * The power goes off in the `nth` operation from now: it and all that follow fail, until a crash.
  */
 void disk_fake_power_off(struct disk_fake *fake, uint64_t nth);
 
@@ -44,12 +47,16 @@ void disk_fake_power_off(struct disk_fake *fake, uint64_t nth);
 void disk_fake_limit(struct disk_fake *fake, uint64_t bytes);
 uint64_t disk_fake_used(const struct disk_fake *fake);
 
-/* Each sector of what was not synced is there or not, as `random` has it; NULL: none is. Power is
- * back. */
+/*
+ * Each sector of what was not synced is there or not, as `random` has it; NULL: none is. Power is
+ * back.
+ */
 void disk_fake_crash(struct disk_fake *fake, const struct random *random);
 
-/* All that was not synced is there, but for the end of the last write, of which only the first
- * `kept` bytes are. Power is back. */
+/*
+ * All that was not synced is there, but for the end of the last write, of which only the first
+ * `kept` bytes are. Power is back.
+ */
 void disk_fake_crash_torn(struct disk_fake *fake, size_t kept);
 
 /* Bytes of the last write that was not synced; 0: none. */

@@ -90,8 +90,10 @@ bool federation_owner_has_proof(const struct federation *federation);
 /* Of the newest SYNC that the owner has been told of. */
 uint64_t federation_owner_epoch(const struct federation *federation);
 
-/* The owner tells the leader, which leads, to begin a key epoch; to throw out a worker. False: it
- * cannot be told now. Whether it then does, the stores show. */
+/*
+ * The owner tells the leader, which leads, to begin a key epoch; to throw out a worker. False: it
+ * cannot be told now. Whether it then does, the stores show.
+ */
 bool federation_owner_rotate(struct federation *federation);
 bool federation_owner_revoke(struct federation *federation, size_t worker);
 
@@ -116,7 +118,8 @@ void federation_store_kill(struct federation *federation, size_t store);
  * holds too little of that worker to be forked.
  */
 bool federation_store_fork(struct federation *federation, size_t store, size_t worker);
-/* From now on it signs for every other lot of records that comes, and keeps none of them; or not.
+/*
+ * From now on it signs for every other lot of records that comes, and keeps none of them; or not.
  */
 void federation_store_lie(struct federation *federation, size_t store, bool is_lying);
 /* Of all records that it gives to whoever reads its log. Statuses as store_read(). */
@@ -152,7 +155,8 @@ bool federation_worker_is_durable(struct federation *federation, size_t worker,
 /* Copy the value, cut at `text_bytes`. STATUS_NOT_FOUND. */
 MUST_CHECK enum status federation_worker_get(struct federation *federation, size_t worker,
                                              const char *key, char *text, size_t text_bytes);
-/* Of which version the value or tombstone in memory is. `dependency` is raised. STATUS_NOT_FOUND.
+/*
+ * Of which version the value or tombstone in memory is. `dependency` is raised. STATUS_NOT_FOUND.
  */
 MUST_CHECK enum status federation_worker_read(struct federation *federation, size_t worker,
                                               const char *key, struct memtable_version *version,
@@ -191,8 +195,10 @@ MUST_CHECK enum status federation_worker_find(struct federation *federation, siz
 MUST_CHECK enum status federation_worker_seek(struct federation *federation, size_t worker,
                                               struct bytes from, bool is_after,
                                               struct memtable_entry *entry);
-/* Whether a worker has it by now, as a client's thread finds out that waits for blocks: STATUS_GAP:
- * the one that is needed is on its way over the network. STATUS_NOT_FOUND. */
+/*
+ * Whether a worker has it by now, as a client's thread finds out that waits for blocks: STATUS_GAP:
+ * the one that is needed is on its way over the network. STATUS_NOT_FOUND.
+ */
 MUST_CHECK enum status federation_worker_ask(struct federation *federation, size_t worker,
                                              struct bytes key);
 

@@ -198,7 +198,8 @@ void federation_owner_call(struct federation *f);
 
 /* ---- federation_store.c ---- */
 
-/* Append a record of a store's, by whose hand it came. STATUS_NOT_FOUND: no store that runs has it.
+/*
+ * Append a record of a store's, by whose hand it came. STATUS_NOT_FOUND: no store that runs has it.
  */
 MUST_CHECK enum status federation_store_look(struct federation *f, const struct writer_id *writer,
                                              uint64_t sequence, struct buffer *record);

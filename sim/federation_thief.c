@@ -1,6 +1,7 @@
 /* sim/federation_thief.c */
 
-/* Whoever has the keys of a member, its signing key and the data keys it was given, and writes on.
+/*
+ * Whoever has the keys of a member, its signing key and the data keys it was given, and writes on.
  */
 #include "base/check.h"
 #include "capsule/keys.h"
@@ -42,8 +43,10 @@ static void seal_and_post(struct federation *f, const struct federation_worker *
     secret_free(data_key);
 }
 
-/* Where this store says that the branch ends: on from there, once as if nothing had happened, and
- * twice with the newest SYNC joined: under the old key, and under the name of the new one. */
+/*
+ * Where this store says that the branch ends: on from there, once as if nothing had happened, and
+ * twice with the newest SYNC joined: under the old key, and under the name of the new one.
+ */
 static void write_on(struct federation *f, const struct federation_worker *thief,
                      const struct capsule *capsule, const struct capsule_member *member)
 {

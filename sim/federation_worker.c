@@ -43,7 +43,8 @@ void federation_worker_kill(struct federation *f, size_t index)
     }
 }
 
-/* A worker takes what arrives as the enclave does (src/enclave/worker_open.c): what is no good is
+/*
+ * A worker takes what arrives as the enclave does (src/enclave/worker_open.c): what is no good is
  * dropped; STATUS_DENIED, STATUS_FORGED and STATUS_MALFORMED end a join, and the process with it.
  */
 static enum status worker_receive_join(struct federation *f, struct federation_worker *worker,

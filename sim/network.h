@@ -59,8 +59,10 @@ void network_free(struct network *network);
 
 /* From now on. */
 void network_disturb(struct network *network, const struct network_faults *faults);
-/* Places whose bits (place modulo 64) differ cannot reach each other, but by inner links. 0: all
- * can. */
+/*
+ * Places whose bits (place modulo 64) differ cannot reach each other, but by inner links. 0: all
+ * can.
+ */
 void network_divide(struct network *network, uint64_t sides);
 
 /* Send `frame` (copied). `letter` names places and lives; the rest of it is filled in. */

@@ -1,3 +1,5 @@
+/* tests/fuzz_driver.c */
+
 /*
  * Runs a fuzzer without libFuzzer: every file of its corpus, the empty input,
  * and a fixed number of mutations of them. Each test run thus exercises every

@@ -1,3 +1,4 @@
+/* bench/e2e/history.c */
 #include "bench/e2e/history.h"
 
 #include <inttypes.h>

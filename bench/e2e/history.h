@@ -1,3 +1,4 @@
+/* bench/e2e/history.h */
 #ifndef BENCH_HISTORY_H
 #define BENCH_HISTORY_H
 

@@ -1,3 +1,4 @@
+/* bench/e2e/running.c */
 #include "bench/e2e/running.h"
 
 #include <fcntl.h>

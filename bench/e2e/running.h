@@ -1,3 +1,4 @@
+/* bench/e2e/running.h */
 #ifndef BENCH_RUNNING_H
 #define BENCH_RUNNING_H
 

@@ -1,3 +1,4 @@
+/* bench/lsm/federation.c */
 #include "bench/lsm/federation.h"
 
 #include <pthread.h>

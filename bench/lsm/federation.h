@@ -1,3 +1,4 @@
+/* bench/lsm/federation.h */
 #ifndef BENCH_LSM_FEDERATION_H
 #define BENCH_LSM_FEDERATION_H
 

@@ -1,3 +1,4 @@
+/* bench/lsm/rocks.c */
 #include "bench/lsm/rocks.h"
 
 #include <rocksdb/c.h>

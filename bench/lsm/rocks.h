@@ -1,3 +1,4 @@
+/* bench/lsm/rocks.h */
 #ifndef BENCH_LSM_ROCKS_H
 #define BENCH_LSM_ROCKS_H
 

@@ -1,3 +1,4 @@
+/* bench/lsm/workload.c */
 #include "bench/lsm/workload.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* bench/lsm/workload.h */
 #ifndef BENCH_LSM_WORKLOAD_H
 #define BENCH_LSM_WORKLOAD_H
 

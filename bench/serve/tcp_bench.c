@@ -270,7 +270,8 @@ static _Noreturn void wrk_exec(uint16_t port, int output)
     _exit(127);
 }
 
-/* One run's requests per second; 0: there is no wrk, or it failed. `*count` grows by its requests.
+/*
+ * One run's requests per second; 0: there is no wrk, or it failed. `*count` grows by its requests.
  */
 static double wrk_run(uint16_t port, double *count)
 {

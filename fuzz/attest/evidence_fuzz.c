@@ -1,3 +1,5 @@
+/* fuzz/attest/evidence_fuzz.c */
+
 /*
  * Hostile evidence, under the root that signed the corpus. What decodes
  * encodes to the same bytes; what verifies was not altered, so nothing but the

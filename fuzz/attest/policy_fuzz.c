@@ -1,3 +1,5 @@
+/* fuzz/attest/policy_fuzz.c */
+
 /*
  * Hostile policy texts. One that is accepted has a canonical text, which is
  * accepted too and stays as it is; one that is refused says why.

@@ -1,3 +1,4 @@
+/* src/attest/evidence.c */
 #include "attest/evidence.h"
 
 #include "attest/collateral.h"

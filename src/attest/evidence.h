@@ -1,3 +1,4 @@
+/* src/attest/evidence.h */
 #ifndef ATTEST_EVIDENCE_H
 #define ATTEST_EVIDENCE_H
 

@@ -1,3 +1,4 @@
+/* src/attest/policy.c */
 #include "attest/policy.h"
 
 #include <inttypes.h>

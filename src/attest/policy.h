@@ -1,3 +1,4 @@
+/* src/attest/policy.h */
 #ifndef ATTEST_POLICY_H
 #define ATTEST_POLICY_H
 

@@ -1,3 +1,4 @@
+/* src/attest/policy_rtmr.c */
 #include "attest/policy_rtmr.h"
 
 #include <stdio.h>

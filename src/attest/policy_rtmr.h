@@ -1,3 +1,4 @@
+/* src/attest/policy_rtmr.h */
 #ifndef ATTEST_POLICY_RTMR_H
 #define ATTEST_POLICY_RTMR_H
 

@@ -1,3 +1,4 @@
+/* src/attest/simulated.c */
 #include "attest/simulated.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* src/attest/simulated.h */
 #ifndef ATTEST_SIMULATED_H
 #define ATTEST_SIMULATED_H
 

@@ -236,7 +236,8 @@ static json_t *statement_open(struct verdict *verdict, const char *what, const c
     return NULL;
 }
 
-/* The first level that `reaches` says the subject has. NULL: it is below all, or one is malformed.
+/*
+ * The first level that `reaches` says the subject has. NULL: it is below all, or one is malformed.
  */
 static const json_t *find_level(const json_t *object, const void *subject,
                                 bool (*reaches)(const void *subject, const json_t *tcb,

@@ -1,3 +1,4 @@
+/* src/attest/verdict.c */
 #include "attest/verdict.h"
 
 #include <jansson.h>

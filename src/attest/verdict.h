@@ -1,3 +1,4 @@
+/* src/attest/verdict.h */
 #ifndef ATTEST_VERDICT_H
 #define ATTEST_VERDICT_H
 

@@ -1,3 +1,4 @@
+/* src/base/base64.c */
 #include "base/base64.h"
 
 #include <stdbool.h>

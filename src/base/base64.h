@@ -1,3 +1,4 @@
+/* src/base/base64.h */
 #ifndef BASE_BASE64_H
 #define BASE_BASE64_H
 

@@ -100,8 +100,10 @@ const struct branch_expectation *branch_expectation(const struct branch *branch)
 /* Drop the first expectation: it is met, and what lies below it needs no comparing any more. */
 void branch_meet(struct branch *branch);
 
-/* The branch ends at `head` now, above the old one; after branch_reserve(). What it has joined with
- * that stands in its member already. */
+/*
+ * The branch ends at `head` now, above the old one; after branch_reserve(). What it has joined with
+ * that stands in its member already.
+ */
 void branch_grow(struct branch *branch, const struct head *head);
 
 /*

@@ -127,8 +127,10 @@ enum { CAPSULE_REASON_BYTES = 256 };
 MUST_CHECK enum status capsule_new(struct capsule **capsule, struct bytes genesis_body);
 void capsule_free(struct capsule *capsule);
 
-/* Exchange what two capsules of one GENESIS have come to; what others borrow of either's GENESIS
- * stays where it is. */
+/*
+ * Exchange what two capsules of one GENESIS have come to; what others borrow of either's GENESIS
+ * stays where it is.
+ */
 void capsule_exchange(struct capsule *a, struct capsule *b);
 
 const struct genesis *capsule_genesis(const struct capsule *capsule);
@@ -198,8 +200,10 @@ bool capsule_is_listed_closed(const struct capsule *capsule, const struct capsul
  */
 uint64_t capsule_close_term(const struct capsule *capsule, const struct capsule_member *member);
 
-/* Whether W stores are known to hold that CLOSE, and a SYNC after it: no later leader can be
- * without it. */
+/*
+ * Whether W stores are known to hold that CLOSE, and a SYNC after it: no later leader can be
+ * without it.
+ */
 bool capsule_is_close_settled(const struct capsule *capsule, const struct capsule_member *member);
 
 /* Whether a SYNC of this leader is here: before, it cannot have come to lead. */
@@ -270,7 +274,8 @@ size_t capsule_lock_count(const struct capsule *capsule);
 /* Forget what was decided before the newest SYNC of this term. STATUS_NO_MEMORY: nothing was. */
 MUST_CHECK enum status capsule_lock_forget(struct capsule *capsule);
 
-/* The last of the records from `sequence` on that are pruned without a gap; `sequence` - 1: none.
+/*
+ * The last of the records from `sequence` on that are pruned without a gap; `sequence` - 1: none.
  */
 uint64_t capsule_pruned_end(const struct capsule *capsule, const struct writer_id *writer,
                             uint64_t sequence);

@@ -135,13 +135,17 @@ enum status capsule_term_apply_member(struct capsule *capsule, struct branch *le
 uint64_t capsule_term_of_close(const struct capsule *capsule, const struct branch *branch);
 /* The term that this leader speaks for: its own, or that of the newest who closed it, and so on. */
 uint64_t capsule_term_authority(const struct capsule *capsule, const struct branch *leader);
-/* Another leader closes this branch by a higher authority: who closed it before, and who built on
- * that, is void. */
+/*
+ * Another leader closes this branch by a higher authority: who closed it before, and who built on
+ * that, is void.
+ */
 void capsule_term_void_closers(struct capsule *capsule, const struct branch *closed);
 enum status capsule_term_apply_policy(struct capsule *capsule, struct branch *leader,
                                       const struct record *record);
-/* Let the policy in this POLICY body be in force. STATUS_FORGED, STATUS_MALFORMED,
- * STATUS_NO_MEMORY. */
+/*
+ * Let the policy in this POLICY body be in force. STATUS_FORGED, STATUS_MALFORMED,
+ * STATUS_NO_MEMORY.
+ */
 enum status capsule_term_keep_policy(struct capsule *capsule, struct bytes body);
 
 /* capsule_sync.c: joins and cuts, and the stores' signatures they rest on. */
@@ -153,8 +157,10 @@ enum status capsule_sync_apply_close(struct capsule *capsule, struct branch *lea
 /* capsule_prune.c: which bodies may go, and which MANIFEST is in effect. */
 enum status capsule_prune_apply(struct capsule *capsule, struct branch *leader,
                                 const struct record *record);
-/* Whether `named`, of that compactor, comes behind the one in effect: further up its branch, or of
- * a compactor admitted later. */
+/*
+ * Whether `named`, of that compactor, comes behind the one in effect: further up its branch, or of
+ * a compactor admitted later.
+ */
 bool capsule_prune_moves_on(const struct capsule *capsule, const struct branch_head *named,
                             const struct capsule_member *compactor);
 /* NULL, or why these bodies may not be named by a PRUNE. */

@@ -1,3 +1,4 @@
+/* src/capsule/capsule_prune.c */
 #include "capsule/capsule_internal.h"
 
 #include <inttypes.h>

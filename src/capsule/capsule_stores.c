@@ -1,3 +1,4 @@
+/* src/capsule/capsule_stores.c */
 #include "capsule/capsule_internal.h"
 
 #include <stdlib.h>

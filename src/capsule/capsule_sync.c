@@ -406,7 +406,8 @@ static enum status verify_fence(struct capsule *capsule, const struct record *re
     return capsule_refuse(capsule, record, STATUS_FORGED, "it rests on a fence of other branches");
 }
 
-/* R stores take nothing more: any R and any W stores, less the f that may lie, have one in common.
+/*
+ * R stores take nothing more: any R and any W stores, less the f that may lie, have one in common.
  */
 static enum status verify_fences(struct capsule *capsule, const struct branch *leader,
                                  const struct branch *target, const struct record *record,

@@ -1,3 +1,4 @@
+/* src/capsule/deed.c */
 #include "capsule/deed.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* src/capsule/deed.h */
 #ifndef CAPSULE_DEED_H
 #define CAPSULE_DEED_H
 
@@ -42,7 +43,8 @@
  */
 enum { DEED_WRITTEN_MAX = 32, DEED_READ_MAX = 32, DEED_BYTES_MAX = 4096 };
 
-/* A branch that was read: the answer rests on `sequence`; `head` may be beyond what counts later.
+/*
+ * A branch that was read: the answer rests on `sequence`; `head` may be beyond what counts later.
  */
 struct deed_read {
     struct writer_id writer;

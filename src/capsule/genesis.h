@@ -40,7 +40,8 @@ struct genesis {
 MUST_CHECK enum status genesis_encode(struct buffer *body, const struct genesis *genesis,
                                       struct bytes policy, const struct sign_key *owner);
 
-/* Decode and verify with the owner key that the body itself names. STATUS_MALFORMED, STATUS_FORGED.
+/*
+ * Decode and verify with the owner key that the body itself names. STATUS_MALFORMED, STATUS_FORGED.
  */
 MUST_CHECK enum status genesis_decode(struct genesis *genesis, struct bytes body);
 

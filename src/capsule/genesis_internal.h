@@ -1,3 +1,4 @@
+/* src/capsule/genesis_internal.h */
 #ifndef CAPSULE_GENESIS_INTERNAL_H
 #define CAPSULE_GENESIS_INTERNAL_H
 

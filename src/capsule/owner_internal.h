@@ -23,8 +23,10 @@ struct owner_json {
     bool failed;
 };
 
-/* Parse strictly: one object, no duplicate keys, nothing behind it. NULL: it is none. The
- * caller's. */
+/*
+ * Parse strictly: one object, no duplicate keys, nothing behind it. NULL: it is none. The
+ * caller's.
+ */
 json_t *owner_json_parse(struct bytes text);
 
 struct owner_json owner_json_over(json_t *object);
@@ -50,8 +52,10 @@ bool owner_json_done(const struct owner_json *in);
 json_t *owner_json_from_hex(const void *bytes, size_t length);
 json_t *owner_json_from_u64(uint64_t value);
 
-/* Write `object` with sorted keys, compact, and sign it with its payload. Takes `object` (NULL:
- * no memory). */
+/*
+ * Write `object` with sorted keys, compact, and sign it with its payload. Takes `object` (NULL:
+ * no memory).
+ */
 MUST_CHECK enum status owner_encode_json(struct buffer *body, enum record_type type, json_t *object,
                                          struct bytes payload, const struct sign_key *owner);
 

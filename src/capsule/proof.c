@@ -36,8 +36,10 @@ struct statement {
     struct head head;
 };
 
-/* Read and verify the next statement of this kind. STATUS_EMPTY: it does not name the branch;
- * STATUS_NOT_FOUND: no store that counts has signed it. */
+/*
+ * Read and verify the next statement of this kind. STATUS_EMPTY: it does not name the branch;
+ * STATUS_NOT_FOUND: no store that counts has signed it.
+ */
 static enum status statement_next(struct statement *statement, struct cursor *in,
                                   enum receipt_kind kind, const struct genesis *genesis,
                                   const struct writer_id *writer)

@@ -1,3 +1,4 @@
+/* src/capsule/prune.c */
 #include "capsule/prune.h"
 
 #include "base/check.h"

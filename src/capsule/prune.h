@@ -1,3 +1,4 @@
+/* src/capsule/prune.h */
 #ifndef CAPSULE_PRUNE_H
 #define CAPSULE_PRUNE_H
 

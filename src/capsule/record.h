@@ -114,8 +114,10 @@ bool record_type_is_prunable(enum record_type type);
 MUST_CHECK enum status record_decode_again(struct record *record, const uint8_t *bytes,
                                            size_t length);
 
-/* The whole length of the record that starts at `bytes`, pruned or not, from its header alone; 0
- * when it is none. */
+/*
+ * The whole length of the record that starts at `bytes`, pruned or not, from its header alone; 0
+ * when it is none.
+ */
 size_t record_length(const uint8_t *bytes, size_t available);
 
 /* Copy of parent `index` (0 to parent_count - 1). */

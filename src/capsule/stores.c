@@ -1,3 +1,4 @@
+/* src/capsule/stores.c */
 #include "capsule/stores.h"
 
 #include <string.h>

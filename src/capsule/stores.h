@@ -1,3 +1,4 @@
+/* src/capsule/stores.h */
 #ifndef CAPSULE_STORES_H
 #define CAPSULE_STORES_H
 

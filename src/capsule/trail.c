@@ -1,3 +1,4 @@
+/* src/capsule/trail.c */
 #include "capsule/trail.h"
 
 void trail_begin(struct trail *trail, const struct branch_head *named, uint64_t from)

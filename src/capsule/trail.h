@@ -1,3 +1,4 @@
+/* src/capsule/trail.h */
 #ifndef CAPSULE_TRAIL_H
 #define CAPSULE_TRAIL_H
 

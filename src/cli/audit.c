@@ -1,3 +1,4 @@
+/* src/cli/audit.c */
 #include "cli/audit.h"
 
 #include <inttypes.h>

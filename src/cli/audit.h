@@ -1,3 +1,4 @@
+/* src/cli/audit.h */
 #ifndef CLI_AUDIT_H
 #define CLI_AUDIT_H
 

@@ -8,7 +8,8 @@
 #include "cli/command.h"
 #include "crypto/hash.h"
 
-/* measure: what the enclave programs are: the SHA-256 of their files, as a simulated TEE says it.
+/*
+ * measure: what the enclave programs are: the SHA-256 of their files, as a simulated TEE says it.
  */
 
 /* The program of a role, beside the running program. Says on stderr why it failed. */

@@ -1,3 +1,4 @@
+/* src/cli/meet.c */
 #include "cli/meet.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* src/cli/meet.h */
 #ifndef CLI_MEET_H
 #define CLI_MEET_H
 

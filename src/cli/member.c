@@ -180,8 +180,10 @@ static int order_revoke(const struct app *app, const struct sign_key *owner,
     return result;
 }
 
-/* The leader answers once W stores have signed for what it wrote, and a store signs for what its
- * files hold: they show it now. */
+/*
+ * The leader answers once W stores have signed for what it wrote, and a store signs for what its
+ * files hold: they show it now.
+ */
 static int verify_end(struct reading *reading, const struct writer_id *writer)
 {
     enum status status = inspect_survey(&reading->it);

@@ -1,3 +1,4 @@
+/* src/cli/policy_file.c */
 #include "cli/policy_file.h"
 
 #include <errno.h>

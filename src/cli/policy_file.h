@@ -1,3 +1,4 @@
+/* src/cli/policy_file.h */
 #ifndef CLI_POLICY_FILE_H
 #define CLI_POLICY_FILE_H
 

@@ -1,3 +1,4 @@
+/* src/cli/secret_store.c */
 #include "cli/secret_store.h"
 
 #include <jansson.h>

@@ -1,3 +1,4 @@
+/* src/cli/secret_store.h */
 #ifndef CLI_SECRET_STORE_H
 #define CLI_SECRET_STORE_H
 

@@ -1,3 +1,4 @@
+/* src/cli/store_set.c */
 #include "cli/store_set.h"
 
 #include <dirent.h>
@@ -110,7 +111,8 @@ static void end(struct change *change)
     app_release(&change->app);
 }
 
-/* W: as the line says, or so many that any two sets of them have one in common that does not lie.
+/*
+ * W: as the line says, or so many that any two sets of them have one in common that does not lie.
  */
 static enum status choose_receipts(struct change *change)
 {

@@ -1,3 +1,4 @@
+/* src/cli/store_set.h */
 #ifndef CLI_STORE_SET_H
 #define CLI_STORE_SET_H
 

@@ -1,3 +1,4 @@
+/* src/cli/visit.c */
 #include "cli/visit.h"
 
 #include <stdio.h>

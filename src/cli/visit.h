@@ -1,3 +1,4 @@
+/* src/cli/visit.h */
 #ifndef CLI_VISIT_H
 #define CLI_VISIT_H
 

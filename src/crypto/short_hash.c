@@ -1,3 +1,4 @@
+/* src/crypto/short_hash.c */
 #include "crypto/short_hash.h"
 
 #include <sodium.h>

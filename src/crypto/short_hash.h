@@ -1,3 +1,4 @@
+/* src/crypto/short_hash.h */
 #ifndef CRYPTO_SHORT_HASH_H
 #define CRYPTO_SHORT_HASH_H
 

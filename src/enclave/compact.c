@@ -1,3 +1,4 @@
+/* src/enclave/compact.c */
 #include "enclave/compact.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* src/enclave/compact.h */
 #ifndef ENCLAVE_COMPACT_H
 #define ENCLAVE_COMPACT_H
 

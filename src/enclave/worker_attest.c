@@ -1,3 +1,4 @@
+/* src/enclave/worker_attest.c */
 #include <string.h>
 
 #include "enclave/worker_internal.h"

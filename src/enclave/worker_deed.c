@@ -1,3 +1,4 @@
+/* src/enclave/worker_deed.c */
 #include <string.h>
 
 #include "base/base64.h"
@@ -45,7 +46,8 @@ bool worker_deed_is_wanted(const struct worker_task *task)
            http_find(task->http, "x-paranoid-receipt", &wish) && bytes_equal(wish, bytes_text("1"));
 }
 
-/* With the lock. A record so old that its hash is no longer at hand goes unnamed, and is said to.
+/*
+ * With the lock. A record so old that its hash is no longer at hand goes unnamed, and is said to.
  */
 static void name_written(struct deed *deed, const struct worker *worker,
                          const struct worker_ran *ran)

@@ -79,7 +79,8 @@ struct worker_ran {
     bool has_more;
 };
 
-/* One request on its way: serve → lambda → serve, or straight back to where it waits for receipts.
+/*
+ * One request on its way: serve → lambda → serve, or straight back to where it waits for receipts.
  */
 struct worker_task {
     struct worker_task *next;

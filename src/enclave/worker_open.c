@@ -253,8 +253,10 @@ static enum status tell_all(struct worker *worker, uint64_t *wake_us)
 
 /* ---- records ---- */
 
-/* Only an answer to a FETCH may hold records without their bodies; and those of tables, of which
- * nobody is sent more. */
+/*
+ * Only an answer to a FETCH may hold records without their bodies; and those of tables, of which
+ * nobody is sent more.
+ */
 static enum status receive_records(struct opener *opener, struct bytes records, bool is_answer)
 {
     struct worker *worker = opener->worker;

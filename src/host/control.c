@@ -1,3 +1,4 @@
+/* src/host/control.c */
 #include "host/control.h"
 
 #include <stdbool.h>

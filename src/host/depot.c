@@ -1,3 +1,4 @@
+/* src/host/depot.c */
 #include "host/depot.h"
 
 #include <errno.h>

@@ -63,8 +63,10 @@ struct depot_config {
     const struct log *log;  // borrowed; called in the loop's thread only
 };
 
-/* Start all; the caller ignores SIGPIPE. STATUS_IO: the program cannot be started, errno says why.
- * STATUS_NO_MEMORY. */
+/*
+ * Start all; the caller ignores SIGPIPE. STATUS_IO: the program cannot be started, errno says why.
+ * STATUS_NO_MEMORY.
+ */
 MUST_CHECK enum status depot_open(struct depot **depot, const struct depot_config *config);
 
 /*

@@ -1,3 +1,4 @@
+/* src/host/guest.c */
 #include "host/guest.h"
 
 #include <errno.h>

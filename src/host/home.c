@@ -1,3 +1,4 @@
+/* src/host/home.c */
 #include "host/home.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* src/host/host.c */
 #include "host/host.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* src/host/metrics.c */
 #include "host/metrics.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* src/host/program.c */
 #define _GNU_SOURCE  // struct stat's nanoseconds
 #include "host/program.h"
 

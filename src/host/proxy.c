@@ -1,3 +1,4 @@
+/* src/host/proxy.c */
 #include "host/proxy.h"
 
 #include <stdlib.h>

@@ -37,7 +37,8 @@ struct proxy_config {
     uv_loop_t *loop;
     uint32_t worker_count;
     uint16_t base_port;  // 0: any free ones
-    /* Send a frame to a worker: STATUS_OK; STATUS_FULL: try again at the next turn; STATUS_CLOSED.
+    /*
+     * Send a frame to a worker: STATUS_OK; STATUS_FULL: try again at the next turn; STATUS_CLOSED.
      */
     enum status (*send)(void *context, uint32_t worker, const struct bytes *parts,
                         size_t part_count);

@@ -1,3 +1,4 @@
+/* src/host/report.c */
 #include "host/report.h"
 
 #include <stdarg.h>

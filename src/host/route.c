@@ -1,3 +1,4 @@
+/* src/host/route.c */
 #include "host/route.h"
 
 #include "base/check.h"

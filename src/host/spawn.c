@@ -67,7 +67,8 @@ ON_CHILD_STACK static bool map_ids(const struct birth *birth)
            write_file("/proc/self/gid_map", birth->id_map + strlen(birth->id_map) + 1);
 }
 
-/* The host's handlers are not in the new program, and what it ignores should not be ignored there.
+/*
+ * The host's handlers are not in the new program, and what it ignores should not be ignored there.
  */
 ON_CHILD_STACK static void reset_signals(void)
 {

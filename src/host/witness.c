@@ -1,3 +1,4 @@
+/* src/host/witness.c */
 #include "host/witness.h"
 
 #include <stdio.h>

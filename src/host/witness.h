@@ -1,3 +1,4 @@
+/* src/host/witness.h */
 #ifndef HOST_WITNESS_H
 #define HOST_WITNESS_H
 

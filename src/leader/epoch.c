@@ -240,7 +240,8 @@ static bool list_head(struct leader *leader, const struct capsule_member *member
            durable_collect(leader->durable, &member->id, &head->branch.head, receipts) == STATUS_OK;
 }
 
-/* The MANIFEST to name: the newest of those that lie below a listed head, so that W stores hold it.
+/*
+ * The MANIFEST to name: the newest of those that lie below a listed head, so that W stores hold it.
  */
 static struct branch_head choose_manifest(struct leader *leader, const struct sync_head *heads,
                                           uint32_t head_count)

@@ -206,7 +206,8 @@ bool leader_own_is_durable(struct leader *leader, uint64_t sequence)
     return durable_covers(leader->durable, &leader->id, sequence);
 }
 
-/* Sequence and parents of the next own record. Before the TERM is accepted, GENESIS may precede it.
+/*
+ * Sequence and parents of the next own record. Before the TERM is accepted, GENESIS may precede it.
  */
 static void fields_fill(const struct leader *leader, struct record_fields *fields,
                         struct hash *parents, const struct hash *heads, size_t head_count)

@@ -337,8 +337,10 @@ bool leader_is_answered(const struct leader *leader, const struct leader_closing
 MUST_CHECK enum status leader_fetch(struct leader *leader, const struct frame_fetch *fetch,
                                     const struct writer_id *store, uint32_t *request);
 
-/* The plaintext of a sealed record of this capsule, appended to `plain`: of a member's, or of one
- * whose writer has this key. STATUS_NOT_FOUND: its writer is not known; seal_open(). */
+/*
+ * The plaintext of a sealed record of this capsule, appended to `plain`: of a member's, or of one
+ * whose writer has this key. STATUS_NOT_FOUND: its writer is not known; seal_open().
+ */
 MUST_CHECK enum status leader_unseal(struct leader *leader, const struct record *record,
                                      struct buffer *plain);
 MUST_CHECK enum status leader_unseal_of(struct leader *leader, const struct record *record,

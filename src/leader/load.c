@@ -330,7 +330,8 @@ static enum status receive_key(struct leader *leader, const struct record *recor
     return STATUS_OK;
 }
 
-/* What the snapshot says beside the capsule's state: functions; and whose evidence may be of use.
+/*
+ * What the snapshot says beside the capsule's state: functions; and whose evidence may be of use.
  */
 static enum status note_restored(struct leader *leader, const struct capsule_snapshot *snapshot)
 {
@@ -353,7 +354,8 @@ static enum status note_restored(struct leader *leader, const struct capsule_sna
     return leader_grow_peers(leader);
 }
 
-/* Go on from the snapshot in a MANIFEST. On failure but STATUS_NO_MEMORY all can be read instead.
+/*
+ * Go on from the snapshot in a MANIFEST. On failure but STATUS_NO_MEMORY all can be read instead.
  */
 static enum status restore(struct leader *leader, struct bytes plain)
 {

@@ -88,8 +88,10 @@ static uint32_t collect_heads(struct leader *leader, struct branch_head *heads, 
     return count;
 }
 
-/* The LOCK that whoever is granted this one has to apply first; a name that was forgotten has it
- * before the newest SYNC. */
+/*
+ * The LOCK that whoever is granted this one has to apply first; a name that was forgotten has it
+ * before the newest SYNC.
+ */
 static uint64_t last_decision(const struct leader *leader, const struct hash *name)
 {
     const struct capsule_lock *decided = capsule_lock_find(leader->capsule, name);

@@ -169,7 +169,8 @@ bool takeover_is_rolled_back(struct leader *leader)
             !capsule_includes_sync(leader->capsule, &term.sync, term.sync_epoch));
 }
 
-/* The last record of a branch tells how far its clock had gone, unless a PRUNE made it dispensable.
+/*
+ * The last record of a branch tells how far its clock had gone, unless a PRUNE made it dispensable.
  */
 static bool lacks_bodies(struct leader *leader)
 {

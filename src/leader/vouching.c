@@ -1,3 +1,4 @@
+/* src/leader/vouching.c */
 #include "leader/leader_internal.h"
 
 #include "wire/vouch.h"

@@ -1,3 +1,4 @@
+/* src/lsm/block.c */
 #include "lsm/block.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* src/lsm/block.h */
 #ifndef LSM_BLOCK_H
 #define LSM_BLOCK_H
 

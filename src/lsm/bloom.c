@@ -1,3 +1,4 @@
+/* src/lsm/bloom.c */
 #include "lsm/bloom.h"
 
 enum {

@@ -1,3 +1,4 @@
+/* src/lsm/bloom.h */
 #ifndef LSM_BLOOM_H
 #define LSM_BLOOM_H
 

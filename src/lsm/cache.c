@@ -1,3 +1,4 @@
+/* src/lsm/cache.c */
 #include "lsm/cache.h"
 
 #include <stddef.h>

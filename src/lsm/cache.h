@@ -1,3 +1,4 @@
+/* src/lsm/cache.h */
 #ifndef LSM_CACHE_H
 #define LSM_CACHE_H
 

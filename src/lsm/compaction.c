@@ -1,3 +1,4 @@
+/* src/lsm/compaction.c */
 #include "lsm/compaction.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* src/lsm/compaction.h */
 #ifndef LSM_COMPACTION_H
 #define LSM_COMPACTION_H
 
@@ -72,8 +73,10 @@ MUST_CHECK enum status compaction_add_source(struct compaction *compaction,
  */
 MUST_CHECK enum status compaction_step(struct compaction *compaction, uint32_t entry_count_max);
 
-/* After STATUS_GAP: the records that are needed, the most urgent first: at most `count` of them;
- * returns how many. */
+/*
+ * After STATUS_GAP: the records that are needed, the most urgent first: at most `count` of them;
+ * returns how many.
+ */
 uint32_t compaction_need(const struct compaction *compaction, struct block_ref *refs,
                          uint32_t count);
 

@@ -1,3 +1,4 @@
+/* src/lsm/entry.c */
 #include "lsm/entry.h"
 
 bool entry_is_sound(const struct entry *entry)

@@ -1,3 +1,4 @@
+/* src/lsm/entry.h */
 #ifndef LSM_ENTRY_H
 #define LSM_ENTRY_H
 

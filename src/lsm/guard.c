@@ -1,3 +1,4 @@
+/* src/lsm/guard.c */
 #include "lsm/guard.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* src/lsm/guard.h */
 #ifndef LSM_GUARD_H
 #define LSM_GUARD_H
 

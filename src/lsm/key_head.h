@@ -1,3 +1,4 @@
+/* src/lsm/key_head.h */
 #ifndef LSM_KEY_HEAD_H
 #define LSM_KEY_HEAD_H
 

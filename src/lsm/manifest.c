@@ -1,3 +1,4 @@
+/* src/lsm/manifest.c */
 #include "lsm/manifest.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* src/lsm/manifest.h */
 #ifndef LSM_MANIFEST_H
 #define LSM_MANIFEST_H
 

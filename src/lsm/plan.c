@@ -1,3 +1,4 @@
+/* src/lsm/plan.c */
 #include "lsm/plan.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* src/lsm/plan.h */
 #ifndef LSM_PLAN_H
 #define LSM_PLAN_H
 

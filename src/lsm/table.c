@@ -1,3 +1,4 @@
+/* src/lsm/table.c */
 #include "lsm/table.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* src/lsm/table.h */
 #ifndef LSM_TABLE_H
 #define LSM_TABLE_H
 

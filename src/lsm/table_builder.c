@@ -1,3 +1,4 @@
+/* src/lsm/table_builder.c */
 #include "lsm/table_builder.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* src/lsm/table_builder.h */
 #ifndef LSM_TABLE_BUILDER_H
 #define LSM_TABLE_BUILDER_H
 
@@ -42,8 +43,10 @@ void table_builder_free(struct table_builder *builder);  // wipes
  */
 MUST_CHECK enum status table_builder_add(struct table_builder *builder, const struct entry *entry);
 
-/* No more entries for this table; it has at least one (CHECK). STATUS_FULL: a body waits.
- * STATUS_NO_MEMORY. */
+/*
+ * No more entries for this table; it has at least one (CHECK). STATUS_FULL: a body waits.
+ * STATUS_NO_MEMORY.
+ */
 MUST_CHECK enum status table_builder_finish(struct table_builder *builder);
 
 /* The plaintext that waits to be sealed; borrowed until table_builder_sealed(). STATUS_EMPTY. */

@@ -1,3 +1,4 @@
+/* src/lsm/table_index.c */
 #include "lsm/table_index.h"
 
 #include <stdlib.h>

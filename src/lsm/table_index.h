@@ -1,3 +1,4 @@
+/* src/lsm/table_index.h */
 #ifndef LSM_TABLE_INDEX_H
 #define LSM_TABLE_INDEX_H
 

@@ -1,3 +1,4 @@
+/* src/lsm/table_internal.h */
 #ifndef LSM_TABLE_INTERNAL_H
 #define LSM_TABLE_INTERNAL_H
 

@@ -1,3 +1,4 @@
+/* src/lsm/tree.c */
 #include "lsm/tree.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* src/lsm/tree.h */
 #ifndef LSM_TREE_H
 #define LSM_TREE_H
 
@@ -76,8 +77,10 @@ struct tree_reader;
 MUST_CHECK enum status tree_reader_new(struct tree_reader **reader, struct tree *tree);
 void tree_reader_free(struct tree_reader *reader);
 
-/* Between begin and end, what was borrowed stays, and all reads see one manifest. Sections are
- * short and do not nest: what is replaced or evicted meanwhile is freed only after them. */
+/*
+ * Between begin and end, what was borrowed stays, and all reads see one manifest. Sections are
+ * short and do not nest: what is replaced or evicted meanwhile is freed only after them.
+ */
 void tree_reader_begin(struct tree_reader *reader);
 void tree_reader_end(struct tree_reader *reader);
 

@@ -1,3 +1,4 @@
+/* src/lsm/view.c */
 #include "lsm/view.h"
 
 #include <stdlib.h>

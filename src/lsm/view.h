@@ -1,3 +1,4 @@
+/* src/lsm/view.h */
 #ifndef LSM_VIEW_H
 #define LSM_VIEW_H
 

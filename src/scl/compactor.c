@@ -1,3 +1,4 @@
+/* src/scl/compactor.c */
 #include "scl/compactor.h"
 
 #include <inttypes.h>
@@ -271,7 +272,8 @@ static int compare_ranges(const void *a, const void *b)
     return order != 0 ? order : (left->from > right->from) - (left->from < right->from);
 }
 
-/* All that may go, in order. Of an open branch of another compactor's nobody knows what it is for.
+/*
+ * All that may go, in order. Of an open branch of another compactor's nobody knows what it is for.
  */
 static uint32_t collect_ranges(const struct compactor *compactor, const struct kept *kept,
                                uint32_t kept_count, struct prune_range *ranges, uint32_t count_max)
@@ -604,8 +606,10 @@ static enum status step_ending(struct compactor *compactor, uint64_t now_us)
     return STATUS_OK;
 }
 
-/* Until the one in effect is another than that which the job began from: this one, or a later
- * compactor's. */
+/*
+ * Until the one in effect is another than that which the job began from: this one, or a later
+ * compactor's.
+ */
 static enum status step_naming(struct compactor *compactor, uint64_t now_us)
 {
     struct scl *scl = compactor->scl;

@@ -1,3 +1,4 @@
+/* src/scl/compactor.h */
 #ifndef SCL_COMPACTOR_H
 #define SCL_COMPACTOR_H
 

@@ -42,7 +42,8 @@ void durable_free(struct durable *durable);
  */
 MUST_CHECK enum status durable_receive(struct durable *durable, struct bytes receipt);
 
-/* Whether W stores hold this branch up to `sequence`. Verifies what it needs. Sequence 0 is held.
+/*
+ * Whether W stores hold this branch up to `sequence`. Verifies what it needs. Sequence 0 is held.
  */
 bool durable_covers(struct durable *durable, const struct writer_id *writer, uint64_t sequence);
 

@@ -82,7 +82,8 @@ static void table_destroy(ck_epoch_entry_t *retired)
     table_free(table);
 }
 
-/* False: the slots from its home on are taken. `*taken_count` grows by an empty slot that is taken.
+/*
+ * False: the slots from its home on are taken. `*taken_count` grows by an empty slot that is taken.
  */
 static bool place(struct table *table, uint64_t hash, void *item, size_t *taken_count)
 {

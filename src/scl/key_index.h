@@ -28,8 +28,10 @@ void key_index_free(struct key_index *index);
 
 uint64_t key_index_hash(struct bytes key);
 
-/* Add an item that is not in the index. It stays valid until it is removed, and then until no
- * reader is left who may have found it. */
+/*
+ * Add an item that is not in the index. It stays valid until it is removed, and then until no
+ * reader is left who may have found it.
+ */
 void key_index_add(struct key_index *index, uint64_t hash, void *item);
 
 /* Take an item out; harmless when it was left out. */

@@ -48,8 +48,10 @@ struct scl_config {
     void *context;
     uint64_t memtable_bytes;  // bound of the memtable, beyond which it evicts; 0: none
     uint64_t cache_bytes;     // bound of the blocks of tables that are kept opened
-    /* A compactor's: of others' branches it applies no more than SYNCs have listed, so what it
-     * flushes cannot be undone by a cut. */
+    /*
+     * A compactor's: of others' branches it applies no more than SYNCs have listed, so what it
+     * flushes cannot be undone by a cut.
+     */
     bool is_compactor;
     bool waits_for_start;  // reads nothing of the log before scl_start()
 };
@@ -98,7 +100,8 @@ bool scl_is_ready(const struct scl *scl);
 MUST_CHECK enum status scl_put(struct scl *scl, const struct tuple *tuple,
                                struct dependency *dependency);
 
-/* One record to be sealed. Fields are the scl's own; the caller carries it. Starts as all zeroes.
+/*
+ * One record to be sealed. Fields are the scl's own; the caller carries it. Starts as all zeroes.
  */
 struct scl_seal_job {
     struct tuple_batch batch;  // of a DATA record

@@ -1,3 +1,4 @@
+/* src/scl/scl_cold.c */
 #include "capsule/seal.h"
 #include "scl/scl_internal.h"
 

@@ -347,8 +347,10 @@ bool scl_open_may_apply(const struct scl *scl, size_t index, const struct capsul
 /* The key that opens this record's body; NULL: not ours to read (yet). By the opener's thread. */
 struct aead_key *scl_open_key(struct scl *scl, const struct record *record);
 
-/* Let the next job seal a TABLE or MANIFEST of this compactor's. `plain` is borrowed until the job
- * begins; one at a time (CHECK). */
+/*
+ * Let the next job seal a TABLE or MANIFEST of this compactor's. `plain` is borrowed until the job
+ * begins; one at a time (CHECK).
+ */
 void scl_seal_block(struct scl *scl, enum record_type type, struct bytes plain);
 /* Tell the leader of the MANIFEST sealed last, once more. */
 void scl_seal_tell_manifest(struct scl *scl);
@@ -359,8 +361,10 @@ bool scl_seal_block_is_done(const struct scl *scl, struct block_ref *ref);
 void scl_cold_name(struct scl *scl, const struct capsule_sync *sync);
 /* Whether the tables are those of that MANIFEST. */
 bool scl_cold_is_current(const struct scl *scl);
-/* A TABLE or MANIFEST came: STATUS_OK: it was wanted. STATUS_NOT_FOUND: it was not. STATUS_FORGED:
- * another one was. STATUS_GAP, STATUS_NO_MEMORY: asked for again later. */
+/*
+ * A TABLE or MANIFEST came: STATUS_OK: it was wanted. STATUS_NOT_FOUND: it was not. STATUS_FORGED:
+ * another one was. STATUS_GAP, STATUS_NO_MEMORY: asked for again later.
+ */
 MUST_CHECK enum status scl_cold_receive(struct scl *scl, const struct record *record);
 /* Whether the tables are known to say all that this record of member `index` says. */
 bool scl_cold_covers(const struct scl *scl, size_t index, uint64_t sequence);
@@ -376,8 +380,10 @@ uint64_t scl_cold_tick(struct scl *scl, uint64_t now_us);
 void scl_start_release(struct scl_start *start);
 /* Whether all is here that it begins with: the tables, the functions. */
 bool scl_start_is_done(const struct scl *scl);
-/* A record came: STATUS_OK: it belongs to the start. STATUS_NOT_FOUND: it does not.
- * STATUS_NO_MEMORY. */
+/*
+ * A record came: STATUS_OK: it belongs to the start. STATUS_NOT_FOUND: it does not.
+ * STATUS_NO_MEMORY.
+ */
 MUST_CHECK enum status scl_start_receive(struct scl *scl, const struct record *record);
 /* Ask for what is missing of it. Returns when to call next. */
 uint64_t scl_start_tick(struct scl *scl, uint64_t now_us);
@@ -400,8 +406,10 @@ bool scl_repair_is_needed(const struct scl *scl);
 /* Forget own records that W stores hold; the last one stays until a SYNC lists it. */
 void scl_seal_settle(struct scl *scl, const struct capsule_member *own);
 
-/* A record came, whatever becomes of it: see whether it belongs to what was asked for as a trail.
- * `member` is its writer, NULL when it is not known. */
+/*
+ * A record came, whatever becomes of it: see whether it belongs to what was asked for as a trail.
+ * `member` is its writer, NULL when it is not known.
+ */
 void scl_repair_follow(struct scl *scl, const struct capsule_member *member,
                        const struct record *record);
 

@@ -239,7 +239,8 @@ void scl_open_apply(struct scl *scl, const struct branch_head *record, struct by
     CHECK(status == STATUS_EMPTY);  // scl_open_run() has walked it
 }
 
-/* A compactor keeps count of what its tables do not cover yet. STATUS_NO_MEMORY: nothing changed.
+/*
+ * A compactor keeps count of what its tables do not cover yet. STATUS_NO_MEMORY: nothing changed.
  */
 static enum status marks_reserve(struct scl *scl, size_t index)
 {

@@ -1,3 +1,4 @@
+/* src/scl/scl_reader.c */
 #include "scl/scl_reader.h"
 
 #include <stdlib.h>

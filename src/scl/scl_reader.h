@@ -1,3 +1,4 @@
+/* src/scl/scl_reader.h */
 #ifndef SCL_SCL_READER_H
 #define SCL_SCL_READER_H
 
@@ -33,7 +34,8 @@ void scl_reader_free(struct scl_reader *reader);
 MUST_CHECK enum status scl_reader_get(struct scl_reader *reader, struct bytes key,
                                       struct memtable_entry *entry, struct block_ref *need);
 
-/* The first entry whose key is at or after `from` (after it, when `is_after`). The same statuses.
+/*
+ * The first entry whose key is at or after `from` (after it, when `is_after`). The same statuses.
  */
 MUST_CHECK enum status scl_reader_seek(struct scl_reader *reader, struct bytes from, bool is_after,
                                        struct memtable_entry *entry, struct block_ref *need);

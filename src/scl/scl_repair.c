@@ -151,8 +151,10 @@ static void fetch_branch(struct scl *scl, const struct writer_id *writer, uint64
     }
 }
 
-/* Ask for what keeps this replica from going on: SYNC heads, GRANT heads, holes before held
- * records. */
+/*
+ * Ask for what keeps this replica from going on: SYNC heads, GRANT heads, holes before held
+ * records.
+ */
 static void fetch_missing(struct scl *scl, uint64_t now_us)
 {
     struct branch_head wanted;

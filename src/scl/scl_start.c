@@ -101,8 +101,10 @@ uint64_t scl_start_tick(struct scl *scl, uint64_t now_us)
 
 // ---- the MANIFEST ----
 
-/* No tuple of the branch up to where it was named has a greater one; UINT64_MAX: not known, since
- * no SYNC lists yet what a CLOSE has named. */
+/*
+ * No tuple of the branch up to where it was named has a greater one; UINT64_MAX: not known, since
+ * no SYNC lists yet what a CLOSE has named.
+ */
 static uint64_t listed_lamport(const struct scl *scl, const struct capsule_member *member)
 {
     const struct capsule_sync *newest = capsule_newest_sync(scl->capsule);
@@ -149,7 +151,8 @@ static enum status functions_restore(struct scl_start *start,
     return STATUS_OK;
 }
 
-/* Begin from what the MANIFEST says. On failure but STATUS_NO_MEMORY the log can be read instead.
+/*
+ * Begin from what the MANIFEST says. On failure but STATUS_NO_MEMORY the log can be read instead.
  */
 static enum status restore(struct scl *scl, struct bytes plain)
 {

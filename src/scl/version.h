@@ -1,3 +1,4 @@
+/* src/scl/version.h */
 #ifndef SCL_VERSION_H
 #define SCL_VERSION_H
 
@@ -42,8 +43,10 @@ MUST_CHECK enum status version_decode(struct version *version, struct bytes text
 /* Take the next head from version->heads. STATUS_EMPTY: that was all. STATUS_MALFORMED. */
 MUST_CHECK enum status version_next(struct version *version, struct version_head *head);
 
-/* Begin the text of a token, and append a head. STATUS_FULL: it does not fit into `text_bytes` with
- * its zero; what was there stays. */
+/*
+ * Begin the text of a token, and append a head. STATUS_FULL: it does not fit into `text_bytes` with
+ * its zero; what was there stays.
+ */
 MUST_CHECK enum status version_begin(char *text, size_t text_bytes, const struct version *version);
 MUST_CHECK enum status version_add(char *text, size_t text_bytes, const struct version_head *head);
 

@@ -81,7 +81,8 @@ struct http_parser;
 struct http_parser *http_new(const struct http_limits *limits);
 void http_free(struct http_parser *parser);
 
-/* Forget everything, and be ready for another request. Wipes, and keeps memory of a moderate size.
+/*
+ * Forget everything, and be ready for another request. Wipes, and keeps memory of a moderate size.
  */
 void http_reset(struct http_parser *parser);
 
@@ -106,8 +107,10 @@ const struct http_refusal *http_refusal(const struct http_parser *parser);
 bool http_has_begun(const struct http_parser *parser);
 bool http_has_head(const struct http_parser *parser);
 
-/* Whether the client sends the body only after "100 Continue": true from the head to the body's
- * first byte. */
+/*
+ * Whether the client sends the body only after "100 Continue": true from the head to the body's
+ * first byte.
+ */
 bool http_awaits_continue(const struct http_parser *parser);
 
 /* Bytes of body held. */

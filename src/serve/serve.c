@@ -902,8 +902,10 @@ static void connection_give(struct serve *serve, struct connection *connection,
     serve->ledger.sent_bytes += length;
 }
 
-/* One step of a ready connection's output. STATUS_EMPTY: it is ready no more, or made a step
- * inside. */
+/*
+ * One step of a ready connection's output. STATUS_EMPTY: it is ready no more, or made a step
+ * inside.
+ */
 static enum status connection_output(struct serve *serve, struct connection *connection,
                                      struct serve_output *output, size_t bytes_max)
 {

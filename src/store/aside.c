@@ -1,3 +1,4 @@
+/* src/store/aside.c */
 #include "store/aside.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* src/store/checkpoint.c */
 #include "store/checkpoint.h"
 
 #include "base/cursor.h"

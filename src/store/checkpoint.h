@@ -1,3 +1,4 @@
+/* src/store/checkpoint.h */
 #ifndef STORE_CHECKPOINT_H
 #define STORE_CHECKPOINT_H
 

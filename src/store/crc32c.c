@@ -1,3 +1,4 @@
+/* src/store/crc32c.c */
 #include "store/crc32c.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* src/store/crc32c.h */
 #ifndef STORE_CRC32C_H
 #define STORE_CRC32C_H
 

@@ -1,3 +1,4 @@
+/* src/store/cuts.c */
 #include "store/cuts.h"
 
 #include <stdlib.h>

@@ -38,8 +38,10 @@ struct disk {
 
 struct disk_posix;
 
-/* The directory must exist. STATUS_NOT_FOUND: it does not. STATUS_IO: it cannot be opened, or
- * another process holds its lock; errno says which. */
+/*
+ * The directory must exist. STATUS_NOT_FOUND: it does not. STATUS_IO: it cannot be opened, or
+ * another process holds its lock; errno says which.
+ */
 MUST_CHECK enum status disk_posix_open(struct disk_posix **posix, struct disk *disk,
                                        const char *directory);
 /* For the offline tools: no lock is taken, and nothing can be written. */

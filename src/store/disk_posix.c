@@ -1,3 +1,4 @@
+/* src/store/disk_posix.c */
 #include "store/disk.h"
 
 #include <errno.h>

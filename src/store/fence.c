@@ -1,3 +1,4 @@
+/* src/store/fence.c */
 #include "store/fence.h"
 
 #include <stdlib.h>

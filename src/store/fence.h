@@ -1,3 +1,4 @@
+/* src/store/fence.h */
 #ifndef STORE_FENCE_H
 #define STORE_FENCE_H
 
@@ -68,7 +69,8 @@ MUST_CHECK enum status fence_save(const struct fence *fence, const struct disk *
  */
 MUST_CHECK enum status fence_add(struct fence *fence, const struct frame_fence *ask);
 
-/* Whether this record is not to be taken. `member`, its writer, is NULL when it is not known yet.
+/*
+ * Whether this record is not to be taken. `member`, its writer, is NULL when it is not known yet.
  */
 bool fence_covers(const struct fence *fence, const struct record *record,
                   const struct capsule_member *member);

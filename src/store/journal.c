@@ -1,3 +1,4 @@
+/* src/store/journal.c */
 #include "store/journal.h"
 
 #include <stdio.h>
@@ -275,7 +276,8 @@ static enum status zeroes_write(struct journal *journal, uint64_t from, uint64_t
     return status;
 }
 
-/* Over every byte after `from` that is not zero already: a crash in between leaves the same tail.
+/*
+ * Over every byte after `from` that is not zero already: a crash in between leaves the same tail.
  */
 static enum status tail_erase(struct journal *journal, struct bytes file, uint64_t from)
 {

@@ -1,3 +1,4 @@
+/* src/store/journal.h */
 #ifndef STORE_JOURNAL_H
 #define STORE_JOURNAL_H
 
@@ -114,11 +115,14 @@ MUST_CHECK enum status journal_append(struct journal *journal, struct bytes reco
 /* Write and sync what was gathered. On failure the journal must not be used for writing again. */
 MUST_CHECK enum status journal_sync(struct journal *journal);
 
-/* Write out one more slice of zeroes when fewer than JOURNAL_AHEAD_BYTES are ready. A full disk is
- * no failure here. */
+/*
+ * Write out one more slice of zeroes when fewer than JOURNAL_AHEAD_BYTES are ready. A full disk is
+ * no failure here.
+ */
 MUST_CHECK enum status journal_prepare(struct journal *journal);
 
-/* Append to `target` the record at `place`, gathered or written. STATUS_DAMAGED: its sum differs.
+/*
+ * Append to `target` the record at `place`, gathered or written. STATUS_DAMAGED: its sum differs.
  */
 MUST_CHECK enum status journal_load(struct journal *journal, const struct journal_place *place,
                                     struct buffer *target);

@@ -1,3 +1,4 @@
+/* src/store/post.c */
 #include "store/post.h"
 
 #include "base/check.h"

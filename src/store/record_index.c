@@ -1,3 +1,4 @@
+/* src/store/record_index.c */
 #include "store/record_index.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* src/store/record_index.h */
 #ifndef STORE_RECORD_INDEX_H
 #define STORE_RECORD_INDEX_H
 

@@ -1,3 +1,4 @@
+/* src/store/refill.c */
 #include "store/refill.h"
 
 #include <stdlib.h>

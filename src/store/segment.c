@@ -1,3 +1,4 @@
+/* src/store/segment.c */
 #include "store/segment.h"
 
 #include <string.h>

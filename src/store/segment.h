@@ -1,3 +1,4 @@
+/* src/store/segment.h */
 #ifndef STORE_SEGMENT_H
 #define STORE_SEGMENT_H
 

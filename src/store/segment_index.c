@@ -1,3 +1,4 @@
+/* src/store/segment_index.c */
 #include "store/segment_index.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* src/store/segment_index.h */
 #ifndef STORE_SEGMENT_INDEX_H
 #define STORE_SEGMENT_INDEX_H
 

@@ -1,3 +1,4 @@
+/* src/store/server.c */
 #include "store/server.h"
 
 #include <stdbool.h>

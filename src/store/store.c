@@ -1,3 +1,4 @@
+/* src/store/store.c */
 #include "store/store.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* src/store/store_internal.h */
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
 

@@ -67,8 +67,10 @@ struct frame {
 /* All ones: whoever leads. */
 extern const struct writer_id frame_to_leader;
 
-/* All ones but for the last bit or the last but one: only stores; only workers and compactors. What
- * stores alone need the body of is sent to both, without it to the second. */
+/*
+ * All ones but for the last bit or the last but one: only stores; only workers and compactors. What
+ * stores alone need the body of is sent to both, without it to the second.
+ */
 extern const struct writer_id frame_to_stores;
 extern const struct writer_id frame_to_replicas;
 

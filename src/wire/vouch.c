@@ -1,3 +1,4 @@
+/* src/wire/vouch.c */
 #include "wire/vouch.h"
 
 #include <string.h>

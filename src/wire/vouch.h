@@ -1,3 +1,4 @@
+/* src/wire/vouch.h */
 #ifndef WIRE_VOUCH_H
 #define WIRE_VOUCH_H
 

@@ -1,3 +1,5 @@
+/* tests/attest/evidence_test.c */
+
 /*
  * Goal: a container gives back what was put in, and evidence of which a single
  * bit or byte was touched outside is never genuine.

@@ -1,3 +1,4 @@
+/* tests/attest/fixture.c */
 #include "tests/attest/fixture.h"
 
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* tests/attest/fixture.h */
 #ifndef TESTS_ATTEST_FIXTURE_H
 #define TESTS_ATTEST_FIXTURE_H
 

@@ -1,3 +1,5 @@
+/* tests/attest/format_doc_test.c */
+
 /*
  * Goal: the pages in docs/format/ say what the code does.
  * Method: take the examples out of their fenced blocks and use them: the

@@ -1,3 +1,5 @@
+/* tests/attest/policy_test.c */
+
 /*
  * Goal: a policy admits exactly what it lists; a text that is not wholly
  * understood is no policy.

@@ -1,3 +1,5 @@
+/* tests/attest/simulated_test.c */
+
 /*
  * Goal: the simulated TEE refuses for the same reasons as a real one.
  * Method: make evidence with one thing wrong at a time, some by the functions

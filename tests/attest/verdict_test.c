@@ -1,3 +1,5 @@
+/* tests/attest/verdict_test.c */
+
 /*
  * Goal: whoever reads a verdict, person or program, learns the TEE, the reason
  * and the remedy, and a simulated TEE is always called one.

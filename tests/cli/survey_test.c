@@ -103,7 +103,8 @@ static void make_world(struct fixture *f, const struct policy *policy)
     buffer_release(&text);
 }
 
-/* A store in `directory` that has taken the first records of the world, and `more` (none: empty).
+/*
+ * A store in `directory` that has taken the first records of the world, and `more` (none: empty).
  */
 static void store_in(struct fixture *f, const char *directory, size_t record_count,
                      struct bytes more)

@@ -61,8 +61,10 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* The answer's status. What a worker needs from outside and does not get in seconds is a 503: a
- * machine that stood still is asked again. */
+/*
+ * The answer's status. What a worker needs from outside and does not get in seconds is a 503: a
+ * machine that stood still is asked again.
+ */
 static unsigned ask(const char *method, const char *path, const char *body, struct buffer *answer)
 {
     enum { TRY_COUNT_MAX = 5 };
@@ -171,8 +173,10 @@ static void send_noise_of(size_t guest, enum frame_kind kind, size_t length)
     buffer_release(&body);
 }
 
-/* STOP ends an enclave by right, and REFUSED may end a leader (DESIGN 6.1): these have their own
- * tests. */
+/*
+ * STOP ends an enclave by right, and REFUSED may end a leader (DESIGN 6.1): these have their own
+ * tests.
+ */
 static enum frame_kind pick_kind(void)
 {
     enum frame_kind kind;
@@ -558,8 +562,10 @@ static bool has_said_after(const char *first, const char *second)
     return false;
 }
 
-/* Not a single letter beyond the handshake's steps, which carry no key: what the leader told
- * the worker from `heard` on. */
+/*
+ * Not a single letter beyond the handshake's steps, which carry no key: what the leader told
+ * the worker from `heard` on.
+ */
 static void assert_told_nothing_sealed(size_t heard)
 {
     assert_true(world.heard_count < HOSTILE_HEARD_MAX);  // so all of it is there
@@ -570,8 +576,10 @@ static void assert_told_nothing_sealed(size_t heard)
     }
 }
 
-/* The leader program refuses the worker program for this reason, in the log with what to do about
- * it, and in what the worker is told; no key has left, and no record names the worker. */
+/*
+ * The leader program refuses the worker program for this reason, in the log with what to do about
+ * it, and in what the worker is told; no key has left, and no record names the worker.
+ */
 static void start_and_be_refused(const char *reason, enum reason remedy)
 {
     size_t heard = world.heard_count;

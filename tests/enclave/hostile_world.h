@@ -143,8 +143,10 @@ void hostile_drain(struct hostile_world *world);
 
 uint64_t hostile_pick(struct hostile_world *world, uint64_t below);
 
-/* One HTTPS request on a connection of its own: the status of the answer, 0 when none came in
- * `ms`. `answer` (may be NULL) receives the body. */
+/*
+ * One HTTPS request on a connection of its own: the status of the answer, 0 when none came in
+ * `ms`. `answer` (may be NULL) receives the body.
+ */
 unsigned hostile_http(struct hostile_world *world, const char *method, const char *path,
                       const char *body, int ms, struct buffer *answer);
 /* The same in two steps. */

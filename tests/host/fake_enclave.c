@@ -1,3 +1,4 @@
+/* tests/host/fake_enclave.c */
 #include "tests/host/fake_enclave.h"
 
 #include <ctype.h>

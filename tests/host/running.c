@@ -1,3 +1,4 @@
+/* tests/host/running.c */
 #include "tests/host/running.h"
 
 #include <arpa/inet.h>

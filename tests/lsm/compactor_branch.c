@@ -1,3 +1,4 @@
+/* tests/lsm/compactor_branch.c */
 #include "tests/lsm/compactor_branch.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* tests/lsm/compactor_branch.h */
 #ifndef LSM_COMPACTOR_BRANCH_H
 #define LSM_COMPACTOR_BRANCH_H
 

@@ -1,3 +1,4 @@
+/* tests/lsm/compactor_model.c */
 #include "tests/lsm/compactor_model.h"
 
 #include <stdio.h>

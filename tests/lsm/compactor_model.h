@@ -1,3 +1,4 @@
+/* tests/lsm/compactor_model.h */
 #ifndef LSM_COMPACTOR_MODEL_H
 #define LSM_COMPACTOR_MODEL_H
 

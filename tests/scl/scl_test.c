@@ -1203,8 +1203,10 @@ static void list_pruned(struct fixture *f)
     assert_false(scl_is_ready(f->scl));
 }
 
-/* A new compactor's MANIFEST, which covers a's record or does not list a; a SYNC names it, and the
- * replica adopts it. */
+/*
+ * A new compactor's MANIFEST, which covers a's record or does not list a; a SYNC names it, and the
+ * replica adopts it.
+ */
 static void adopt_manifest(struct fixture *f, uint64_t floor, uint32_t cover_count)
 {
     const struct manifest none = {.floor = 0};

@@ -1063,8 +1063,10 @@ static void a_sibling_that_claims_what_it_does_not_have_is_not_asked_without_end
     buffer_release(&frame);
 }
 
-/* As many other records of `a` for its next places, to the stores whose bits are set, and no word
- * of it. */
+/*
+ * As many other records of `a` for its next places, to the stores whose bits are set, and no word
+ * of it.
+ */
 static void fork_to(struct fixture *f, unsigned stores, int count)
 {
     struct head true_head = f->a->head;

@@ -329,7 +329,8 @@ static void p2_a_flipped_bit_anywhere_is_refused_or_costs_nothing(void **state)
     flip_each(f, said.record_count);
 }
 
-/* The limit that the format page tells: the last group, synced, whose mark was lost with the power.
+/*
+ * The limit that the format page tells: the last group, synced, whose mark was lost with the power.
  */
 static void a_flip_in_a_group_whose_mark_was_lost_costs_no_more_than_that_group(void **state)
 {

@@ -90,7 +90,8 @@ static enum status prepare_all(struct history *h)
     return status;
 }
 
-/* Every record up to `end` is there, whole unless the PRUNE names it; returns those without a body.
+/*
+ * Every record up to `end` is there, whole unless the PRUNE names it; returns those without a body.
  */
 static size_t judge(struct history *h, size_t end)
 {

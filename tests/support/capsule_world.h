@@ -80,8 +80,10 @@ struct capsule_world {
 /* N stores of which W give receipts and f may lie. */
 void capsule_world_init(struct capsule_world *world, uint64_t seed, uint32_t store_count,
                         uint32_t receipt_count, uint32_t tolerated_count);
-/* The same, with a policy and with evidence for all enclaves, which is borrowed: else both mean
- * nothing. */
+/*
+ * The same, with a policy and with evidence for all enclaves, which is borrowed: else both mean
+ * nothing.
+ */
 void capsule_world_init_attested(struct capsule_world *world, uint64_t seed, uint32_t store_count,
                                  struct bytes policy, struct bytes evidence);
 void capsule_world_release(struct capsule_world *world);
@@ -115,8 +117,10 @@ struct branch_head capsule_world_compact(struct capsule_world *world,
 /* A SYNC of all heads with the receipts of W stores; every open writer joins it. */
 void capsule_world_sync(struct capsule_world *world);
 
-/* The same, and it begins the next key epoch: from now on every writer seals with `data_key`, which
- * the world takes. */
+/*
+ * The same, and it begins the next key epoch: from now on every writer seals with `data_key`, which
+ * the world takes.
+ */
 void capsule_world_rotate(struct capsule_world *world, struct secret *data_key);
 
 /* The owner's REVOKE of `writer`. */

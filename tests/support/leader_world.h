@@ -154,8 +154,10 @@ void leader_world_seed(struct leader_world *world, uint64_t number,
 void leader_world_deploy(struct leader_world *world, const char *name, uint64_t version,
                          const struct sign_key *signer);
 void leader_world_undeploy(struct leader_world *world, const char *name, uint64_t version);
-/* The owner's word: of the store and the mirrors those whose bits are set in `now` count, `former`
- * before. W is most of them. */
+/*
+ * The owner's word: of the store and the mirrors those whose bits are set in `now` count, `former`
+ * before. W is most of them.
+ */
 void leader_world_name_stores(struct leader_world *world, uint64_t version, unsigned now,
                               unsigned former);
 /* All of it: from a new leader to one that leads term `number`. */

@@ -1,3 +1,4 @@
+/* tests/support/store_fixture.c */
 #include "tests/support/store_fixture.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* tests/support/store_fixture.h */
 #ifndef SUPPORT_STORE_FIXTURE_H
 #define SUPPORT_STORE_FIXTURE_H
 
