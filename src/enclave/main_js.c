@@ -10,15 +10,15 @@
 
 #include "enclave/enclave.h"
 #include "enclave/worker.h"
+#include "lambda/lambda.h"
 
 int main(int count, char **words)
 {
     static struct enclave enclave;
     bool has_jit = count < 2 || strcmp(words[1], "--jit=off") != 0;
     enum status status = enclave_begin(&enclave, 1u << MEMBER_WORKER);
-    // The engine reads it when it begins; nothing else here reads the environment.
-    if (status == STATUS_OK && !has_jit && setenv("JSC_useJIT", "0", 1) != 0) {
-        status = STATUS_NO_MEMORY;
+    if (status == STATUS_OK) {
+        status = lambda_engine_begin(has_jit);
     }
     if (status == STATUS_OK) {
         status = worker_run(&enclave);

@@ -217,7 +217,7 @@ static const struct rule {
     // JavaScriptCore.
     {.call = SCMP_SYS(tgkill),
      .roles = WORKER,
-     .reason = "the engine suspends its threads, to collect garbage and to end a function",
+     .reason = "the engine suspends its threads, to collect garbage",
      .is_for_this_process = true,
      .conditions = {INT_IS(2, SIGUSR1)},
      .limits = "SIGUSR1 to this process",

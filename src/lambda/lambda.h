@@ -115,6 +115,12 @@ struct lambda_calls {
 const char *lambda_code(enum status status);
 
 /*
+ * Settle how the engines of this process run: before the first of them, and while there is one
+ * thread. Without JIT, functions are interpreted and no page ever turns executable.
+ */
+MUST_CHECK enum status lambda_engine_begin(bool has_jit);
+
+/*
  * Make an engine. `worker` is what functions see as ctx.worker (copied): no two engines of an app
  * have the same, so no two invocations that see the same ever run at once.
  * `watchdog` is borrowed, outlives the engine, and may be NULL: then nothing

@@ -6,6 +6,16 @@
 #include "base/check.h"
 #include "lambda/lambda_internal.h"
 #include "lambda/resident.h"
+
+enum status lambda_engine_begin(bool has_jit)
+{
+    // The engine reads them when it begins. Compiled code looks by itself whether it is to end:
+    // else a thread of the engine suspends it again and again, and breaks into it by faults.
+    bool is_set = setenv("JSC_usePollingTraps", "1", 1) == 0 &&
+                  (has_jit || setenv("JSC_useJIT", "0", 1) == 0);
+    return is_set ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
 enum status lambda_engine_new(struct lambda_engine **target, const char *worker,
                               struct watchdog *watchdog)
 {

@@ -7,7 +7,6 @@
  * everything that runs wild, run a tame one.
  */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -32,9 +31,6 @@ const char *__lsan_default_suppressions(void)
     return "leak:libjavascriptcoregtk\n";
 }
 
-// The engine stops its own compiled code by faults, and cmocka replaces the handlers of these.
-static const int ENGINE_SIGNALS[3] = {SIGSEGV, SIGBUS, SIGILL};
-
 struct entry {
     struct buffer key;
     struct buffer value;
@@ -45,7 +41,6 @@ struct fixture {
     struct watchdog *watchdog;
     _Atomic unsigned stop_count;  // how often the watchdog would have ended the process
     struct lambda_engine *engine;
-    struct sigaction faults[3];  // how the engine handles ENGINE_SIGNALS
     struct entry entries[ENTRY_COUNT_MAX];
     size_t entry_count;
     enum status refuse;  // what the next calls answer, if not OK
@@ -303,12 +298,10 @@ static int make_engine(void **state)
 {
     static struct fixture f;
     assert_int_equal(setenv("TZ", "UTC", 1), 0);
+    assert_int_equal(lambda_engine_begin(true), STATUS_OK);
     assert_int_equal(watchdog_new(&f.watchdog, count_stop, &f), STATUS_OK);
     assert_int_equal(lambda_engine_new(&f.engine, "worker-7", f.watchdog), STATUS_OK);
     assert_int_equal(lambda_engine_warm_up(f.engine), STATUS_OK);
-    for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(sigaction(ENGINE_SIGNALS[i], NULL, &f.faults[i]), 0);
-    }
     *state = &f;
     return 0;
 }
@@ -339,17 +332,9 @@ static int clear(void **state)
     return 0;
 }
 
-static void give_faults_to_engine(const struct fixture *f)
-{
-    for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(sigaction(ENGINE_SIGNALS[i], &f->faults[i], NULL), 0);
-    }
-}
-
 static enum status compile(struct fixture *f, const struct lambda_source *source,
                            struct lambda_function **function, char message[256])
 {
-    give_faults_to_engine(f);
     return lambda_function_new(f->engine, source, function, message, 256);
 }
 
@@ -382,7 +367,6 @@ static struct lambda_function *compiled(struct fixture *f, const char *name, con
 static void invoke_event(struct fixture *f, const struct lambda_function *function,
                          const struct lambda_event *event)
 {
-    give_faults_to_engine(f);
     lambda_invoke(f->engine, function, event, &CALLS, f, &f->result);
 }
 

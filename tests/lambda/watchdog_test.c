@@ -88,7 +88,8 @@ static void run_uninterruptible(uint64_t count)
     struct lambda_function *function = NULL;
     struct lambda_result result = LAMBDA_RESULT_EMPTY;
     char message[256];
-    if (setenv("TZ", "UTC", 1) != 0 || watchdog_new(&watchdog, NULL, NULL) != STATUS_OK ||
+    if (setenv("TZ", "UTC", 1) != 0 || lambda_engine_begin(true) != STATUS_OK ||
+        watchdog_new(&watchdog, NULL, NULL) != STATUS_OK ||
         lambda_engine_new(&engine, "w", watchdog) != STATUS_OK ||
         lambda_function_new(engine, &source, &function, message, sizeof message) != STATUS_OK) {
         _exit(1);
