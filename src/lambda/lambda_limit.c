@@ -18,7 +18,12 @@ typedef bool should_terminate(JSContextRef context, void *argument);
 extern void JSContextGroupSetExecutionTimeLimit(JSContextGroupRef group, double seconds,
                                                 should_terminate *callback, void *argument);
 
-static const double TICK_SECONDS = 0.005;
+/*
+ * Where it fires again before the engine has done with the last time, an assertion of the engine's
+ * can fail (VMTraps::requestThreadStopIfNeeded() in 2.50), and the process ends. So the tick is
+ * longer than a thread is kept waiting on a busy machine.
+ */
+static const double TICK_SECONDS = 0.025;
 
 enum {
     // What the watchdog grants beyond a function's own limit.
