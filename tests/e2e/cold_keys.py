@@ -161,7 +161,7 @@ def memory_bound(memory_mib, keys):
     (docs/architecture.md, Cold keys)."""
     cache = max(4, memory_mib / 4)
     index = 7 * keys / 1e6
-    return 2 * memory_mib + 1 + cache + 2 * index + 112
+    return 2 * memory_mib + 1 + cache + 2 * index + 160
 
 
 def bound(_app, options):
