@@ -6,7 +6,6 @@
  * Method: a small TLS server in a thread, which answers one connection with canned bytes; a client
  * in a process that the server stops and continues while it waits.
  */
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -30,6 +29,7 @@
 #include "cli/client.h"
 #include "crypto/certificate.h"
 #include "crypto/crypto.h"
+#include "tests/support/blocked.h"
 
 // No wait here is meant to end by time.
 enum { LOST_MS = 60000 };
@@ -84,24 +84,11 @@ static int teardown(void **state)
     return 0;
 }
 
-static char state_of(pid_t process)
-{
-    char path[64], state = '?';
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%*d %*s %c", &state), 1);
-    fclose(file);
-    return state;
-}
-
-/* Once it waits: nobody sends word of that, it is looked at. */
+/* Once it waits. */
 static void stop_and_continue(pid_t client)
 {
     int how;
-    while (state_of(client) != 'S') {
-        sched_yield();
-    }
+    blocked_await(client);
     assert_int_equal(kill(client, SIGSTOP), 0);
     assert_int_equal(waitpid(client, &how, WUNTRACED), client);
     assert_true(WIFSTOPPED(how));

@@ -55,6 +55,7 @@
 #include "enclave/sandbox.h"
 #include "ring/bell.h"
 #include "ring/wall.h"
+#include "tests/support/blocked.h"
 #include "tests/support/forge.h"
 
 enum { SEALED_MARK = 'S', KEPT_OPEN_FD = 6, WORKED = 0, REFUSED = 50, HAPPENED = 60 };
@@ -794,26 +795,6 @@ static void a_failed_check_still_says_why(void **state)
 
 /* ---- what each rule is for ---- */
 
-static char state_of(pid_t process)
-{
-    char path[64], state = '?';
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%*d %*s %c", &state), 1);
-    fclose(file);
-    return state;
-}
-
-/* Until its main thread waits, or it has ended. Nobody sends word of the first: it is looked at. */
-static void await_blocked(pid_t process)
-{
-    char state;
-    while ((state = state_of(process)) != 'S' && state != 'Z') {
-        sched_yield();
-    }
-}
-
 /* Stop a child in a timed wait, and have it go on. How it ended: by SIGKILL, if it waits again. */
 static int stop_in_a_wait(enum sandbox_role role)
 {
@@ -829,14 +810,14 @@ static int stop_in_a_wait(enum sandbox_role role)
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(read(ends[0], &mark, 1), 1);
     }
-    await_blocked(child);
+    blocked_await(child);
     int how;
     assert_int_equal(kill(child, SIGSTOP), 0);
     assert_int_equal(waitpid(child, &how, WUNTRACED), child);
     // Else it has ended by now: somebody stopped and continued this test, and all its children.
     if (WIFSTOPPED(how)) {
         assert_int_equal(kill(child, SIGCONT), 0);
-        await_blocked(child);
+        blocked_await(child);
         kill(child, SIGKILL);
         assert_int_equal(waitpid(child, &how, 0), child);
     }
